@@ -1,0 +1,10 @@
+from django.apps import AppConfig
+
+
+class AssistantConfig(AppConfig):
+    name = "assistant"
+    verbose_name = "Course assistant"
+
+    def ready(self) -> None:
+        """Register the surface's kinds of jobs with the engine."""
+        from assistant import jobs  # noqa: F401

@@ -1,0 +1,41 @@
+"""Citations that are checked: every [n] of an answer points at a passage that was really in the prompt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+
+from assistant.prompts import Passage
+
+_CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)  # array[1] in code is no citation
+_CITATION = re.compile(r"\s?\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?!\()")
+
+
+class Citation(BaseModel):
+    """Where a statement of the answer comes from. Keys are as on the wire."""
+
+    n: int
+    lessonId: str
+    title: str
+    heading: str
+
+
+def check(text: str, passages: Sequence[Passage]) -> tuple[str, list[Citation]]:
+    """The text without citations of passages that do not exist, and the passages that it cites, by number."""
+    cited: set[int] = set()
+
+    def keep_valid(match: re.Match[str]) -> str:
+        numbers = [n for n in map(int, re.findall(r"\d+", match[1])) if 1 <= n <= len(passages)]
+        cited.update(numbers)
+        space = match[0][: len(match[0]) - len(match[0].lstrip())]
+        return space + "".join(f"[{n}]" for n in numbers) if numbers else ""
+
+    parts = _CODE.split(text)
+    parts[::2] = [_CITATION.sub(keep_valid, prose) for prose in parts[::2]]
+    return "".join(parts), [_citation(n, passages[n - 1]) for n in sorted(cited)]
+
+
+def _citation(n: int, passage: Passage) -> Citation:
+    return Citation(n=n, lessonId=str(passage.lesson_id), title=passage.lesson_title, heading=passage.heading)

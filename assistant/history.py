@@ -1,0 +1,77 @@
+"""The tables behind the pipeline: what was said before a question, and where answers and summaries go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accounts.people import SYSTEM
+from assistant.models import Conversation, Message
+from assistant.pipeline import Question
+from assistant.prompts import Turn
+from jobs import submission
+from jobs.models import AiJob
+from jobs.submission import SubjectBusy
+
+SUMMARISE_EVERY = 16  # messages
+RECENT = 16  # messages that a prompt may hold word for word, budget permitting
+
+
+def question_of(job: AiJob) -> tuple[int, Question]:
+    """The course's id and the question that this job answers, with the conversation before it."""
+    message = Message.objects.select_related("conversation__course").get(pk=job.payload["messageId"])
+    conversation = message.conversation
+    earlier = conversation.messages.filter(pk__lt=message.pk).order_by("-pk")[:RECENT]
+    return conversation.course_id, Question(
+        text=message.text,
+        course=conversation.course.title,
+        summary=conversation.summary,
+        turns=_turns(reversed(earlier)),
+    )
+
+
+def save_answer(job: AiJob, result: dict[str, Any]) -> None:
+    """Add the answer to its conversation; every so often, have the older messages summarised."""
+    conversation = Conversation.objects.select_for_update().get(pk=job.payload["conversationId"])
+    Message.objects.create(
+        conversation=conversation,
+        role=Message.Role.ASSISTANT,
+        text=result["answer"],
+        citations=result["citations"],
+        job=job,
+    )
+    conversation.save(update_fields=["updated_at"])
+    unsummarised = conversation.messages.filter(pk__gt=conversation.summarised_upto).count()
+    if unsummarised >= SUMMARISE_EVERY:
+        _submit_summary(conversation)
+
+
+def to_summarise(job: AiJob) -> tuple[str, str, list[Turn], int]:
+    """(course title, summary so far, messages that it lacks, id of the last of them)."""
+    conversation = Conversation.objects.select_related("course").get(pk=job.payload["conversationId"])
+    messages = list(
+        conversation.messages.filter(pk__gt=conversation.summarised_upto, pk__lte=job.payload["upto"])
+    )
+    upto = messages[-1].pk if messages else 0
+    return conversation.course.title, conversation.summary, _turns(messages), upto
+
+
+def save_summary(job: AiJob, result: dict[str, Any]) -> None:
+    """Store the summary, unless a newer one is there."""
+    Conversation.objects.filter(pk=job.payload["conversationId"], summarised_upto__lt=result["upto"]).update(
+        summary=result["summary"], summarised_upto=result["upto"]
+    )
+
+
+def _submit_summary(conversation: Conversation) -> None:
+    newest = conversation.messages.latest("pk")
+    payload = {"conversationId": str(conversation.pk), "upto": newest.pk}
+    try:
+        submission.submit(
+            submission.Request(SYSTEM), "assistant.summary", payload, subject=conversation.subject
+        )
+    except SubjectBusy:
+        pass  # the summary that is under way is followed by another when the next answer is saved
+
+
+def _turns(messages: Any) -> list[Turn]:
+    return [Turn(role=message.role, text=message.text) for message in messages]

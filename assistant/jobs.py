@@ -1,0 +1,54 @@
+"""The assistant's kinds of jobs, as the engine knows them: what they load, run and save."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from assistant import history, pipeline
+from assistant.prompts import Passage
+from courses import ingestion, search
+from jobs import kinds
+from jobs.runner import Run
+
+EMBEDDING_BATCH = 64
+
+
+async def answer(run: Run) -> dict[str, Any]:
+    """Answer the question that the payload names."""
+    course_id, question = await run.db(history.question_of, run.job)
+
+    async def find(words: str, vector: list[float]) -> list[Passage]:
+        hits = await run.db(search.hybrid, course_id, words, vector)
+        return [
+            Passage(lesson_id=h.lesson_id, lesson_title=h.lesson_title, heading=h.heading, text=h.text)
+            for h in hits
+        ]
+
+    return (await pipeline.answer(question, run.llm, find, run)).model_dump()
+
+
+async def summarise(run: Run) -> dict[str, Any]:
+    """Condense the older messages of a conversation."""
+    course, summary, turns, upto = await run.db(history.to_summarise, run.job)
+    if not turns:
+        return {}
+    return {"summary": await pipeline.summarise(course, summary, turns, run.llm), "upto": upto}
+
+
+async def embed(run: Run) -> dict[str, Any]:
+    """Embed the passages of a course that have no embedding yet, batch by batch."""
+    count = 0
+    fetch = functools.partial(ingestion.unembedded, run.job.payload["courseId"], EMBEDDING_BATCH)
+    while waiting := await run.db(fetch):
+        vectors = await run.llm.embed("ingestion", [text for _, text in waiting])
+        await run.db(ingestion.save_embeddings, {pk: v for (pk, _), v in zip(waiting, vectors, strict=True)})
+        count += len(waiting)
+    return {"embedded": count}
+
+
+ANSWER = kinds.register(kinds.JobKind("assistant.answer", kinds.INTERACTIVE, answer, history.save_answer))
+SUMMARY = kinds.register(
+    kinds.JobKind("assistant.summary", kinds.BACKGROUND, summarise, history.save_summary)
+)
+EMBEDDING = kinds.register(kinds.JobKind("assistant.embedding", kinds.BACKGROUND, embed, deadline=1800))

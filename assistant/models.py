@@ -1,0 +1,59 @@
+"""A learner's conversations about a course."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+from courses.models import Course
+from jobs.models import AiJob
+
+
+class Conversation(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations"
+    )
+    course = models.ForeignKey(Course, on_delete=models.CASCADE, related_name="conversations")
+    title = models.CharField(max_length=120)
+    summary = models.TextField(blank=True, help_text="What was said up to summarised_upto.")
+    summarised_upto = models.BigIntegerField(
+        default=0, help_text="Id of the last message that the summary covers."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-updated_at"]
+        indexes = [models.Index(fields=["owner", "course", "-updated_at"], name="conversations_of_owner")]
+
+    def __str__(self) -> str:
+        return f"conversation {self.pk}"
+
+    @property
+    def subject(self) -> str:
+        """How the engine's jobs name this conversation."""
+        return f"conversation:{self.pk}"
+
+
+class Message(models.Model):
+    class Role(models.TextChoices):
+        USER = "user"
+        ASSISTANT = "assistant"
+
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
+    role = models.CharField(max_length=10, choices=Role)
+    text = models.TextField()
+    citations = models.JSONField(default=list, blank=True)
+    job = models.ForeignKey(AiJob, null=True, on_delete=models.SET_NULL, related_name="messages")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        # The last line of defence for "one answer per question", below every other check.
+        constraints = [models.UniqueConstraint(fields=["job", "role"], name="one_message_per_job_and_role")]
+
+    def __str__(self) -> str:
+        return f"{self.role} message {self.pk}"

@@ -1,0 +1,178 @@
+// @ts-check
+/** The box a question is typed in. What was typed is never lost: it is kept over reloads until it was accepted. */
+
+export const LONGEST = 4_000;
+const NEAR = 3_600;
+
+export class Composer {
+  /** @type {ReturnType<typeof setInterval> | undefined} */ #countdown;
+
+  /**
+   * @param {HTMLFormElement} form
+   * @param {{onSend: (question: string) => void, onStop: () => void, draftKey: () => string}} handlers
+   *   draftKey names the place in sessionStorage where the unsent question of this page is kept
+   */
+  constructor(form, handlers) {
+    this.handlers = handlers;
+    this.input = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem("question"));
+    this.send = /** @type {HTMLButtonElement} */ (form.querySelector("[data-part=send]"));
+    this.stop = /** @type {HTMLButtonElement} */ (form.querySelector("[data-part=stop]"));
+    this.counter = /** @type {HTMLElement} */ (form.querySelector("[data-part=counter]"));
+    this.error = /** @type {HTMLElement} */ (form.querySelector("[data-part=error]"));
+    form.addEventListener("submit", (event) => this.#submit(event));
+    this.input.addEventListener("keydown", (event) => this.#key(event, form));
+    this.input.addEventListener("input", () => this.#changed());
+    this.stop.addEventListener("click", () => this.#stopped());
+    this.text = this.#draft;
+  }
+
+  get text() {
+    return this.input.value;
+  }
+
+  set text(value) {
+    this.input.value = value;
+    this.#changed();
+  }
+
+  /** The question is on its way: empty the box, but keep the draft. */
+  hold() {
+    this.showError("");
+    this.input.value = "";
+    this.input.readOnly = true;
+    this.#fit();
+    this.#count();
+  }
+
+  /** The question was accepted: the draft may go. */
+  accepted() {
+    this.input.readOnly = false;
+    this.#keepDraft("");
+  }
+
+  /** The question was not accepted: it is back in the box. @param {string} question */
+  giveBack(question) {
+    this.input.readOnly = false;
+    this.text = question;
+    this.focus();
+  }
+
+  /** Shows Stop in place of Send while an answer is being written. @param {boolean} running */
+  setRunning(running) {
+    const hadFocus = document.activeElement === this.send || document.activeElement === this.stop;
+    this.send.hidden = running;
+    this.stop.hidden = !running;
+    this.stop.removeAttribute("aria-disabled");
+    if (hadFocus) this.takeFocus();
+  }
+
+  /**
+   * @param {string} message empty to take the present one away
+   * @param {{seconds?: number, link?: {href: string, text: string}}} [more] a wait to count down, a way out
+   */
+  showError(message, { seconds = 0, link } = {}) {
+    clearInterval(this.#countdown);
+    this.error.hidden = !message;
+    this.error.textContent = message;
+    if (link) this.error.append(" ", Object.assign(document.createElement("a"), { href: link.href, textContent: link.text }));
+    if (seconds > 0) this.#countDown(Date.now() + seconds * 1000);
+  }
+
+  focus() {
+    this.input.focus({ preventScroll: true });
+  }
+
+  /** Focus for somebody whose button has just vanished. On a touch screen not the box: it would raise the keyboard. */
+  takeFocus() {
+    if (matchMedia("(pointer: fine)").matches) this.focus();
+    else (this.send.hidden ? this.stop : this.send).focus({ preventScroll: true });
+  }
+
+  /** @param {number} due */
+  #countDown(due) {
+    // Outside the alert's own text, or a screen reader would speak every second.
+    const clock = document.createElement("span");
+    clock.setAttribute("aria-live", "off");
+    this.error.append(" ", clock);
+    const tick = () => {
+      const left = Math.ceil((due - Date.now()) / 1000);
+      clock.textContent = left > 0 ? `You can send it in ${left} s.` : "You can send it now.";
+      if (left <= 0) clearInterval(this.#countdown);
+    };
+    tick();
+    this.#countdown = setInterval(tick, 1000);
+  }
+
+  /** @param {Event} event */
+  #submit(event) {
+    event.preventDefault();
+    const question = this.text.trim();
+    if (this.send.hidden || this.input.readOnly) return;
+    if (!question) return this.focus();
+    if (length(question) > LONGEST) return this.showError(`Please shorten the question to ${format(LONGEST)} characters.`);
+    this.handlers.onSend(question);
+  }
+
+  #stopped() {
+    if (this.stop.ariaDisabled) return;
+    // Not `disabled`, which would throw the focus away.
+    this.stop.setAttribute("aria-disabled", "true");
+    this.handlers.onStop();
+  }
+
+  /** @param {KeyboardEvent} event @param {HTMLFormElement} form */
+  #key(event, form) {
+    // Enter also ends a composition (Japanese, Chinese, ...), which must not send.
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    event.preventDefault();
+    form.requestSubmit();
+  }
+
+  #changed() {
+    this.#keepDraft(this.text);
+    this.#fit();
+    this.#count();
+  }
+
+  /** Grows with its text where CSS alone (field-sizing) cannot. */
+  #fit() {
+    if (CSS.supports("field-sizing", "content")) return;
+    this.input.style.height = "auto";
+    this.input.style.height = `${this.input.scrollHeight}px`;
+  }
+
+  #count() {
+    const characters = length(this.text);
+    this.counter.hidden = characters < NEAR;
+    this.counter.textContent = `${format(characters)} of ${format(LONGEST)} characters`;
+    this.counter.classList.toggle("is-over", characters > LONGEST);
+  }
+
+  get #draft() {
+    try {
+      return sessionStorage.getItem(this.handlers.draftKey()) ?? "";
+    } catch {
+      return "";
+    }
+  }
+
+  /** @param {string} text */
+  #keepDraft(text) {
+    try {
+      if (text) sessionStorage.setItem(this.handlers.draftKey(), text);
+      else sessionStorage.removeItem(this.handlers.draftKey());
+    } catch {
+      // Storage is full or forbidden: the box itself still holds the text.
+    }
+  }
+}
+
+/** As the server counts: an emoji is one character. @param {string} text */
+function length(text) {
+  return [...text].length;
+}
+
+/** @param {number} number */
+function format(number) {
+  return number.toLocaleString("en");
+}

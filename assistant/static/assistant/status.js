@@ -1,0 +1,48 @@
+// @ts-check
+/** What is said beside the conversation: to screen readers, about the connection, in the tab's title. */
+
+/** @typedef {import("../jobs/client.js").Connection} Connection */
+
+const PATIENCE = 2_000;
+/** @type {Record<Connection, string>} */
+const WORDS = {
+  connected: "",
+  reconnecting: "Connection lost. Reconnecting; nothing is lost.",
+  signedOut: "You have been signed out. Nothing is lost: sign in again to go on.",
+};
+const line = document.getElementById("connection");
+const announcer = document.getElementById("announcer");
+const title = document.title;
+/** @type {Connection} */
+let connection = "connected";
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let timer;
+
+/** Speaks politely, without moving the focus. @param {string} text */
+export function announce(text) {
+  if (announcer) announcer.textContent = text;
+}
+
+/** Interruptions that heal at once are not worth a word. @param {Connection} state */
+export function showConnection(state) {
+  if (state === connection) return;
+  connection = state;
+  clearTimeout(timer);
+  timer = setTimeout(() => say(WORDS[state]), state === "reconnecting" ? PATIENCE : 0);
+}
+
+/** Marks the tab's title when an answer is ready and the reader is in another tab. */
+export function tellWhenBack() {
+  if (document.hidden) document.title = `Answer ready · ${title}`;
+}
+
+/** @param {string} text */
+function say(text) {
+  if (!line) return;
+  line.textContent = text;
+  line.hidden = !text;
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) document.title = title;
+});

@@ -1,0 +1,106 @@
+// @ts-check
+/** The questions and answers on the page, in order. */
+import { AnswerView } from "./answer.js";
+
+/** @typedef {import("./answer.js").Surroundings} Surroundings */
+/**
+ * @typedef {object} Message as GET /api/conversations/{id} tells it
+ * @property {"user" | "assistant"} role
+ * @property {string} text
+ * @property {string | null} jobId
+ * @property {string | null} [status]
+ * @property {import("../jobs/watch.js").Citation[]} [citations]
+ * @property {import("../jobs/watch.js").JobError} [error]
+ * @property {boolean} [retryable]
+ */
+
+/** A question with its answer. */
+export class Turn {
+  /** Ends the following of the job, if it is followed. */
+  unfollow = () => {};
+
+  /** @param {string} jobId "" until the server has accepted the question @param {HTMLElement} question @param {AnswerView} answer */
+  constructor(jobId, question, answer) {
+    this.jobId = jobId;
+    this.question = question;
+    this.answer = answer;
+  }
+
+  remove() {
+    this.unfollow();
+    this.question.remove();
+    this.answer.element.remove();
+  }
+}
+
+export class Transcript {
+  /** @type {Turn[]} */ #turns = [];
+
+  /**
+   * @param {HTMLElement} list
+   * @param {Omit<Surroundings, "onRetry"> & {onRetry: (turn: Turn) => void}} surroundings
+   */
+  constructor(list, surroundings) {
+    this.list = list;
+    this.surroundings = surroundings;
+  }
+
+  /** Shows a question, and its answer as thinking. @param {string} text @param {string} [jobId] */
+  add(text, jobId = "") {
+    const question = clone("question-template");
+    const part = /** @type {HTMLElement} */ (question.querySelector("[data-part=text]"));
+    part.textContent = text;
+    const answer = new AnswerView(template("answer-template"), {
+      ...this.surroundings,
+      onRetry: () => this.surroundings.onRetry(turn),
+    });
+    const turn = new Turn(jobId, question, answer);
+    this.list.append(question, answer.element);
+    this.#turns.push(turn);
+    return turn;
+  }
+
+  /** @param {Turn} turn */
+  remove(turn) {
+    turn.remove();
+    this.#turns = this.#turns.filter((other) => other !== turn);
+  }
+
+  /** Shows a whole conversation instead of what is there; the turns whose answer is not known yet.
+   * @param {Message[]} messages */
+  replace(messages) {
+    for (const turn of this.#turns) turn.remove();
+    this.#turns = [];
+    for (const message of messages) {
+      if (message.role === "user") this.#addAsked(message);
+      else this.#answer(message);
+    }
+    return this.#turns.filter((turn) => !turn.answer.isOver);
+  }
+
+  /** @param {Message} message */
+  #addAsked({ text, jobId, status, error, retryable }) {
+    const { answer } = this.add(text, jobId ?? "");
+    if (status === "failed") answer.fail(error, retryable ?? true);
+    if (status === "cancelled") answer.cancel("");
+  }
+
+  /** @param {Message} message */
+  #answer({ text, jobId, citations }) {
+    const turn = this.#turns.find((asked) => asked.jobId === jobId) ?? this.#turns.at(-1);
+    if (!turn) return;
+    if (turn.answer.state === "cancelled") turn.answer.cancel(text);
+    else turn.answer.complete(text, citations ?? []);
+  }
+}
+
+/** @param {string} id */
+function template(id) {
+  return /** @type {HTMLTemplateElement} */ (document.getElementById(id));
+}
+
+/** @param {string} id */
+function clone(id) {
+  const copy = /** @type {DocumentFragment} */ (template(id).content.cloneNode(true));
+  return /** @type {HTMLElement} */ (copy.firstElementChild);
+}

@@ -1,0 +1,23 @@
+"""What people do with jobs, from the API, the socket and the admin alike: the move, then the news of it."""
+
+from __future__ import annotations
+
+from jobs import database, events, outcome, queues, transitions
+from jobs.models import AiJob
+
+
+async def cancel(job: AiJob) -> AiJob | None:
+    """Cancel a job that has not ended; None if it has. A running one ends within a second."""
+    cancelled = await database.call(transitions.request_cancel, job)
+    if cancelled and cancelled.is_final:
+        await events.publish_outside_run(cancelled, await database.call(outcome.final_event, cancelled))
+    return cancelled
+
+
+async def retry(job: AiJob) -> AiJob | None:
+    """Run a failed or cancelled job again; None if its state forbids it. IntegrityError if its subject is busy."""
+    retried = await database.call(transitions.retry, job)
+    if retried:
+        await events.forget(retried)
+        await database.call(queues.enqueue, retried)
+    return retried

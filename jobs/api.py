@@ -1,0 +1,115 @@
+"""Looking at jobs and acting on them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from django.db import IntegrityError
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts import people
+from config.errors import Problem
+from config.openapi import ErrorSerializer
+from jobs import actions, sse
+from jobs.event_types import START, Place
+from jobs.models import AiJob
+from jobs.serializers import JobSerializer, as_wire
+
+CONFLICT = {409: OpenApiResponse(ErrorSerializer, "The job's state does not allow it.")}
+JOB_ID = OpenApiParameter("job_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+
+
+class _JobView(APIView):
+    permission_classes = [AllowAny]  # visitors have jobs too; whose job it is decides in the query
+
+    def job(self, request: Request, job_id: str) -> AiJob:
+        """The job, if the caller may see it. Problem 404 for anybody else's, 401 for nobody."""
+        person = people.from_request(request)
+        if person is None:
+            self.permission_denied(request)
+        try:
+            return AiJob.objects.visible_to(person).get(pk=UUID(job_id))
+        except (ValueError, AiJob.DoesNotExist):
+            raise Problem(404, "not_found", "There is no such job.") from None
+
+
+@extend_schema(parameters=[JOB_ID])
+class JobView(_JobView):
+    @extend_schema(responses=JobSerializer)
+    def get(self, request: Request, job_id: str) -> Response:
+        """The job's row: always true, whatever became of its events."""
+        return Response(as_wire(self.job(request, job_id)))
+
+
+@extend_schema(parameters=[JOB_ID])
+class CancelView(_JobView):
+    @extend_schema(request=None, responses={202: JobSerializer, **CONFLICT})
+    def post(self, request: Request, job_id: str) -> Response:
+        """Stop the job. One that runs stops within a second and keeps what it has said so far."""
+        job = async_to_sync(actions.cancel)(self.job(request, job_id))
+        if job is None:
+            raise Problem(409, "already_ended", "This job has already ended.")
+        return Response(as_wire(job), status=200 if job.is_final else 202)
+
+
+@extend_schema(parameters=[JOB_ID])
+class RetryView(_JobView):
+    @extend_schema(request=None, responses={202: JobSerializer, **CONFLICT})
+    def post(self, request: Request, job_id: str) -> Response:
+        """Run a failed or cancelled job again."""
+        try:
+            job = async_to_sync(actions.retry)(self.job(request, job_id))
+        except IntegrityError:
+            raise Problem(409, "busy", "Another answer of this conversation is being written.") from None
+        if job is None:
+            raise Problem(409, "not_retryable", "Only a failed or cancelled job can be run again.")
+        return Response(as_wire(job), status=202)
+
+
+class EventStreamRenderer(BaseRenderer):
+    """Lets clients that accept only text/event-stream through DRF's negotiation."""
+
+    media_type = "text/event-stream"
+    format = "event-stream"
+
+    def render(self, data: Any, *args: Any, **kwargs: Any) -> bytes:
+        return JSONRenderer().render(data)
+
+
+@extend_schema(parameters=[JOB_ID])
+class EventsView(_JobView):
+    renderer_classes = [EventStreamRenderer, JSONRenderer]
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("Last-Event-ID", str, OpenApiParameter.HEADER, description="attempt-seq")
+        ],
+        responses={(200, "text/event-stream"): OpenApiTypes.STR},
+    )
+    def get(self, request: Request, job_id: str) -> StreamingHttpResponse:
+        """The job's events as they happen, from the beginning or after `Last-Event-ID`; ends with the job."""
+        job = self.job(request, job_id)
+        response = StreamingHttpResponse(
+            sse.stream(job, _last_seen(request)), content_type="text/event-stream"
+        )
+        response["Cache-Control"] = "no-store"
+        response["X-Accel-Buffering"] = "no"  # proxies must not hold events back
+        return response
+
+
+def _last_seen(request: Request) -> Place:
+    try:
+        return Place.parse(request.headers["Last-Event-ID"])
+    except KeyError:
+        return START
+    except ValueError:
+        raise Problem(400, "invalid", "Last-Event-ID is not of the form attempt-seq.") from None

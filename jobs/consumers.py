@@ -1,0 +1,115 @@
+"""The WebSocket `/ws/jobs/`: everything a person's jobs have to say, and resume, cancel and ping the other way."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from accounts import sockets
+from accounts.people import Person
+from jobs import actions, database
+from jobs.event_types import Frame, Place
+from jobs.models import AiJob
+from jobs.viewing import Viewer
+
+MAX_FRAME_BYTES = 64 * 1024
+FLOOD_MESSAGES = 60  # a page sends a few frames when it connects and a ping now and then
+FLOOD_SECONDS = 10.0
+TOO_BIG, FLOODED = 1009, 1008
+
+
+class BadMessage(Exception):
+    """What the client sent cannot be acted on; it is told why and the socket stays open."""
+
+    def __init__(self, code: str, message: str, job_id: str | None = None) -> None:
+        super().__init__(message)
+        self.body = {"type": "error", "error": {"code": code, "message": message}}
+        if job_id:
+            self.body["jobId"] = job_id
+
+
+class JobsConsumer(AsyncWebsocketConsumer):
+    person: Person
+
+    async def connect(self) -> None:
+        person = await database.call(sockets.person_of, self.scope)
+        if person is None:
+            return await self.close()  # before accept: the handshake is answered with 403
+        self.person = person
+        self.viewer = Viewer()
+        self._window, self._received = time.monotonic(), 0
+        await self.channel_layer.group_add(person.group, self.channel_name)
+        await self.accept()
+
+    async def disconnect(self, code: int) -> None:
+        if hasattr(self, "person"):
+            await self.channel_layer.group_discard(self.person.group, self.channel_name)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Act on one client message. Oversize frames and floods close the socket, anything else wrong is told."""
+        if len(bytes_data or b"") > MAX_FRAME_BYTES or len((text_data or "").encode()) > MAX_FRAME_BYTES:
+            return await self.close(TOO_BIG)
+        if self._is_flooded():
+            return await self.close(FLOODED)
+        try:
+            await self._act(_parse(text_data))
+        except BadMessage as problem:
+            await self.send(json.dumps(problem.body))
+
+    async def job_events(self, message: dict[str, Any]) -> None:
+        """Events that were pushed to the person's group."""
+        await self._show(await self.viewer.live(Frame.unpack(item) for item in message["frames"]))
+
+    async def _act(self, message: dict[str, Any]) -> None:
+        match message.get("type"):
+            case "ping":
+                await self.send('{"type": "pong"}')
+            case "resume":
+                await self._show(await self.viewer.resume(await self._job(message), _place(message)))
+            case "cancel":
+                job = await self._job(message)
+                if await actions.cancel(job) is None:
+                    raise BadMessage("already_ended", "This job has already ended.", str(job.pk))
+            case _:
+                raise BadMessage("unknown_type", "Known types are resume, cancel and ping.")
+
+    async def _show(self, frames: Iterable[Frame]) -> None:
+        for item in frames:
+            await self.send(item.text)
+
+    async def _job(self, message: dict[str, Any]) -> AiJob:
+        try:
+            job_id = UUID(message["jobId"])
+            return await database.call(AiJob.objects.visible_to(self.person).get, pk=job_id)
+        except (KeyError, ValueError, AttributeError, TypeError, AiJob.DoesNotExist):
+            raise BadMessage("not_found", "There is no such job.", str(message.get("jobId"))[:64]) from None
+
+    def _is_flooded(self) -> bool:
+        now = time.monotonic()
+        if now - self._window > FLOOD_SECONDS:
+            self._window, self._received = now, 0
+        self._received += 1
+        return self._received > FLOOD_MESSAGES
+
+
+def _parse(text: str | None) -> dict[str, Any]:
+    try:
+        message = json.loads(text or "")
+    except (ValueError, RecursionError):
+        raise BadMessage("invalid", "A message is one JSON object in a text frame.") from None
+    if not isinstance(message, dict):
+        raise BadMessage("invalid", "A message is one JSON object in a text frame.")
+    return message
+
+
+def _place(message: dict[str, Any]) -> Place:
+    after = message.get("after", {"attempt": 0, "seq": 0})
+    try:
+        return Place.of(after["attempt"], after["seq"])
+    except (KeyError, TypeError, ValueError):
+        raise BadMessage("invalid", "`after` has to be {attempt, seq}, two whole numbers.") from None

@@ -1,0 +1,46 @@
+"""Database work of the workers' event loop: on a bounded pool of threads, each with its own connection."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections
+
+from llm import retry
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+OUTAGE_SECONDS = 120.0
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    # asgiref's sync_to_async would put all of it on one thread.
+    return ThreadPoolExecutor(settings.JOBS_DB_THREADS, thread_name_prefix="jobs-db")
+
+
+async def call(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `fn` on a database thread."""
+    work = functools.partial(_with_connection, functools.partial(fn, *args, **kwargs))
+    return await asyncio.get_running_loop().run_in_executor(_threads(), work)
+
+
+async def insist(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Like `call`, but ride out a Postgres that is away for a while: an answer that is paid for is not dropped."""
+    return await retry.until(
+        (OperationalError, InterfaceError), OUTAGE_SECONDS, lambda: call(fn, *args, **kwargs)
+    )
+
+
+def _with_connection(work: Callable[[], T]) -> T:
+    close_old_connections()
+    try:
+        return work()
+    finally:
+        close_old_connections()

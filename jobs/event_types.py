@@ -1,0 +1,135 @@
+"""What viewers are told about a job: one typed model for each event of the wire contract."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, NamedTuple
+
+from django.utils import timezone
+from pydantic import BaseModel, ConfigDict
+
+from jobs.models import AiJob
+
+
+class Place(NamedTuple):
+    """Where an event stands: events are ordered by attempt, then by seq, which starts at 1 and has no holes."""
+
+    attempt: int
+    seq: int
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read "attempt-seq". ValueError when it is something else."""
+        attempt, seq = text.split("-")
+        return cls.of(int(attempt), int(seq))
+
+    @classmethod
+    def of(cls, attempt: object, seq: object) -> Place:
+        """A place named by a client. ValueError for anything but two numbers that Redis can hold."""
+        for number in (attempt, seq):
+            if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**63:
+                raise ValueError("not a place in a job's events")
+        return cls(attempt, seq)  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return f"{self.attempt}-{self.seq}"
+
+
+START = Place(0, 0)
+
+
+class Event(BaseModel):
+    """What happened, without its place. Keys are as on the wire."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Started(Event):
+    type: Literal["job.started"] = "job.started"
+
+
+class Progress(Event):
+    type: Literal["job.progress"] = "job.progress"
+    step: Literal["rewriting", "searching", "answering"]
+
+
+class Delta(Event):
+    type: Literal["job.delta"] = "job.delta"
+    text: str
+
+
+class Retrying(Event):
+    type: Literal["job.retrying"] = "job.retrying"
+    reason: str
+    retryAt: str
+
+
+class Citation(Event):
+    n: int
+    lessonId: str
+    title: str
+    heading: str
+
+
+class Usage(Event):
+    """Tokens of all upstream calls of the job, over all its attempts."""
+
+    inputTokens: int
+    outputTokens: int
+
+
+class Error(Event):
+    code: str
+    message: str
+
+
+class Completed(Event):
+    type: Literal["job.completed"] = "job.completed"
+    answer: str | None = None
+    citations: list[Citation] | None = None
+    result: dict[str, Any] | None = None
+    usage: Usage
+
+
+class Failed(Event):
+    type: Literal["job.failed"] = "job.failed"
+    error: Error
+    retryable: bool
+
+
+class Cancelled(Event):
+    type: Literal["job.cancelled"] = "job.cancelled"
+    answer: str | None = None
+
+
+FINAL = {"job.completed", "job.failed", "job.cancelled"}
+
+
+class Frame(NamedTuple):
+    """An event of a job at its place, as the JSON text that goes over the wire."""
+
+    job_id: str
+    place: Place
+    is_final: bool
+    text: str
+
+    @classmethod
+    def unpack(cls, packed: list[Any]) -> Frame:
+        """The frame out of the plain list that it becomes in a Channels message."""
+        job_id, place, is_final, text = packed
+        return cls(job_id, Place(*place), is_final, text)
+
+
+def frame(job: AiJob, place: Place, event: Event) -> Frame:
+    """Put an event at its place."""
+    body = event.model_dump(exclude_none=True)
+    wire = {
+        "type": body.pop("type"),
+        "jobId": str(job.pk),
+        "kind": job.kind,
+        "attempt": place.attempt,
+        "seq": place.seq,
+        "at": timezone.now().isoformat(timespec="milliseconds"),
+        **body,
+    }
+    return Frame(str(job.pk), place, wire["type"] in FINAL, json.dumps(wire, ensure_ascii=False))

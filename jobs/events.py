@@ -1,0 +1,119 @@
+"""The only module that publishes events, and where they are kept for viewers who missed some.
+
+Every event goes to the job's Redis stream under the id "attempt-seq", so that Redis itself refuses what a late
+run says after a newer one has begun, and then to the person's Channels group. Redis may lose both at any moment:
+a run keeps its own events and writes them again, and when it has ended the row in Postgres is enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+from redis import RedisError
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from accounts.people import Person
+from jobs.event_types import FINAL, START, Event, Frame, Place, frame
+from jobs.models import AiJob
+
+logger = logging.getLogger(__name__)
+
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Redis] = WeakKeyDictionary()
+
+
+async def append(job: AiJob, frames: Sequence[Frame]) -> int:
+    """Add events to the job's stream; returns how many events of their attempt it holds now.
+
+    ResponseError when the stream already holds an event at or after one of these places.
+    """
+    key = _key(job.pk)
+    async with _redis().pipeline(transaction=True) as pipe:
+        pipe.xtrim(key, minid=f"{frames[0].place.attempt}-0", approximate=False)
+        for item in frames:
+            pipe.xadd(key, {"frame": item.text}, id=str(item.place))
+        pipe.xlen(key)
+        pipe.expire(key, settings.JOBS_EVENTS_TTL)
+        return (await pipe.execute())[-2]
+
+
+async def rewrite(job: AiJob, frames: Sequence[Frame]) -> bool:
+    """Replace the stream, which has holes, by these events. False when a newer attempt owns it."""
+    if (await last_place(job.pk)).attempt > frames[0].place.attempt:
+        return False
+    await _redis().delete(_key(job.pk))
+    await append(job, frames)
+    return True
+
+
+async def push(job: AiJob, frames: Sequence[Frame]) -> None:
+    """Send events to every socket of the job's person."""
+    group = Person(user_id=job.owner_id, visitor=job.visitor).group
+    await get_channel_layer().group_send(
+        group, {"type": "job.events", "frames": [list(item) for item in frames]}
+    )
+
+
+async def publish_outside_run(job: AiJob, event: Event) -> None:
+    """Publish an event of a job that no worker is running, behind whatever its last run has said."""
+    try:
+        last = await last_place(job.pk)
+        place = Place(job.attempt, last.seq + 1 if last.attempt == job.attempt else 1)
+        item = frame(job, place, event)
+        await append(job, [item])
+        await push(job, [item])
+    except (RedisError, OSError) as error:
+        logger.warning(
+            "job %s: viewers will learn from the row, Redis is away: %s", job.pk, type(error).__name__
+        )
+
+
+async def forget(job: AiJob) -> None:
+    """Drop the events of a job that starts over, so that nobody reads its old end as the new one."""
+    try:
+        await _redis().delete(_key(job.pk))
+    except (RedisError, OSError) as error:
+        logger.warning("job %s: old events stay until they expire: %s", job.pk, type(error).__name__)
+
+
+async def read_after(job_id: UUID | str, place: Place) -> list[Frame]:
+    """The kept events after this place, in order. There may be holes, when Redis has lost some."""
+    entries = await _redis().xrange(_key(job_id), min=f"({place}")
+    return [_read(str(job_id), entry_id.decode(), fields[b"frame"].decode()) for entry_id, fields in entries]
+
+
+async def last_place(job_id: UUID | str) -> Place:
+    """Where the kept events end; START when there are none."""
+    newest = await _redis().xrevrange(_key(job_id), count=1)
+    return Place.parse(newest[0][0].decode()) if newest else START
+
+
+def _read(job_id: str, place: str, text: str) -> Frame:
+    return Frame(job_id, Place.parse(place), json.loads(text)["type"] in FINAL, text)
+
+
+def _key(job_id: UUID | str) -> str:
+    return f"aijob:{job_id}:events"
+
+
+def _redis() -> Redis:
+    loop = asyncio.get_running_loop()
+    if loop not in _clients:
+        pool = BlockingConnectionPool.from_url(
+            settings.REDIS_URL,
+            max_connections=32,
+            timeout=settings.REDIS_TIMEOUT,
+            socket_timeout=settings.REDIS_TIMEOUT,
+            socket_connect_timeout=settings.REDIS_TIMEOUT,
+            retry=Retry(NoBackoff(), 1),
+        )
+        _clients[loop] = Redis(connection_pool=pool)
+    return _clients[loop]

@@ -1,0 +1,37 @@
+"""The gateway to OpenAI as this project configures it: one client for each event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+from openai import AsyncOpenAI
+
+from llm.calls import Recorder
+from llm.client import Llm, connect
+from llm.config import LlmConfig
+
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = WeakKeyDictionary()
+
+
+def llm(record: Recorder) -> Llm:
+    """The upstream, for one piece of work. Must be called on a running event loop."""
+    config = _config()
+    loop = asyncio.get_running_loop()
+    if loop not in _clients:
+        _clients[loop] = connect(config)
+    return Llm(_clients[loop], config, record)
+
+
+def _config() -> LlmConfig:
+    return LlmConfig(
+        api_key=settings.OPENAI_API_KEY,
+        base_url=settings.OPENAI_BASE_URL,
+        chat_model=settings.LLM_CHAT_MODEL,
+        fast_model=settings.LLM_FAST_MODEL,
+        embedding_model=settings.LLM_EMBEDDING_MODEL,
+        connect_timeout=settings.LLM_CONNECT_TIMEOUT,
+        first_token_timeout=settings.LLM_FIRST_TOKEN_TIMEOUT,
+        token_gap_timeout=settings.LLM_TOKEN_GAP_TIMEOUT,
+    )

@@ -1,0 +1,58 @@
+"""The answer 202 to a call that wants a job: what every surface's view ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import people
+from config.errors import Problem
+from config.openapi import ErrorSerializer
+from jobs import submission
+from jobs.models import AiJob
+from jobs.serializers import AcceptedSerializer, accepted, links
+from jobs.submission import KeyReused, SubjectBusy
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="The same key and body give the same job again.",
+)
+RESPONSES = {
+    202: AcceptedSerializer,
+    409: OpenApiResponse(ErrorSerializer, "An answer is being written already; details.jobId says which."),
+    413: OpenApiResponse(ErrorSerializer, "The body is too large."),
+    422: OpenApiResponse(ErrorSerializer, "The Idempotency-Key was used for another request."),
+}
+MAX_KEY_LENGTH = 255
+
+
+def accept(request: Request, body: dict[str, Any], create: Callable[[submission.Request], AiJob]) -> Response:
+    """Create the job and answer 202, or the Problem of the contract. `create` runs in one transaction."""
+    person = people.from_request(request)
+    assert person is not None, "the view's permissions let nobody through without a person"
+    wish = submission.Request(person, _idempotency_key(request), request.path, body)
+    try:
+        job = submission.submit_once(wish, lambda: create(wish))
+    except SubjectBusy as busy:
+        details = {"jobId": str(busy.active.pk)}
+        raise Problem(409, "busy", "The previous answer is still being written.", details) from None
+    except KeyReused:
+        raise Problem(
+            422, "idempotency_key_reused", "This Idempotency-Key was used for another request."
+        ) from None
+    return Response(accepted(job), status=202, headers={"Location": links(job)["self"]})
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (0 < len(key) <= MAX_KEY_LENGTH and key.isprintable()):
+        raise Problem(
+            400, "invalid", f"Idempotency-Key has to be 1 to {MAX_KEY_LENGTH} printable characters."
+        )
+    return key

@@ -1,0 +1,47 @@
+"""What a surface tells the engine about its kind of job. Surfaces register; the engine never imports them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobs.models import AiJob
+    from jobs.runner import Run
+
+INTERACTIVE = "interactive"
+BACKGROUND = "background"
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """One kind of AI work.
+
+    `run` is a coroutine without database access of its own: it gets a `Run` and returns the result.
+    `save` writes the result into the surface's tables, in the transaction that ends the job: a completed
+    job's result, or the partial text of a cancelled one.
+    `deadline` bounds one attempt, in seconds.
+    """
+
+    name: str
+    queue: str
+    run: Callable[[Run], Awaitable[Result]]
+    save: Callable[[AiJob, Result], None] = lambda job, result: None
+    deadline: float = 180.0
+
+
+_kinds: dict[str, JobKind] = {}
+
+
+def register(kind: JobKind) -> JobKind:
+    """Make a kind known to the engine; called from the surface's AppConfig.ready()."""
+    _kinds[kind.name] = kind
+    return kind
+
+
+def get(name: str) -> JobKind:
+    """The registered kind; KeyError when no surface has registered that name."""
+    return _kinds[name]

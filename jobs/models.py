@@ -1,0 +1,167 @@
+"""The AiJob row is the truth about a piece of AI work; AiCall says what each upstream request cost."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+if TYPE_CHECKING:
+    from accounts.people import Person
+
+
+class AiJobQuerySet(models.QuerySet["AiJob"]):
+    def of(self, person: Person) -> AiJobQuerySet:
+        """Jobs that belong to this person."""
+        if person.user_id is not None:
+            return self.filter(owner_id=person.user_id)
+        return self.filter(visitor=person.visitor).exclude(visitor="")
+
+    def visible_to(self, person: Person) -> AiJobQuerySet:
+        """Jobs this person may look at and act on: their own, for staff everybody's."""
+        return self.all() if person.is_staff else self.of(person)
+
+    def active(self) -> AiJobQuerySet:
+        return self.filter(status__in=AiJob.ACTIVE)
+
+
+class AiJob(models.Model):
+    """One piece of AI work. Only jobs/transitions.py changes `status`, `attempt` and the lease."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        RUNNING = "running"
+        COMPLETED = "completed"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    ACTIVE = (Status.PENDING, Status.RUNNING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=40)
+    queue = models.CharField(max_length=20)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="ai_jobs"
+    )
+    visitor = models.CharField(
+        max_length=32, blank=True, help_text="An anonymous visitor's id, where no user owns it."
+    )
+    subject = models.CharField(
+        max_length=80, blank=True, help_text="What the job is about. One active job per kind and subject."
+    )
+    payload = models.JSONField(default=dict, help_text="Ids of what to work on, never the person's text.")
+    result = models.JSONField(null=True, blank=True)
+
+    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
+    attempt = models.PositiveIntegerField(
+        default=0, help_text="Runs so far. Every write of a run carries it."
+    )
+    failures = models.PositiveSmallIntegerField(
+        default=0, help_text="Runs that ended with a passing failure."
+    )
+    crashes = models.PositiveSmallIntegerField(default=0, help_text="Runs whose worker vanished.")
+    max_attempts = models.PositiveSmallIntegerField(
+        default=5, help_text="Failures after which it is given up."
+    )
+    cancel_requested = models.BooleanField(default=False)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_message = models.TextField(blank=True, help_text="What the person is told.")
+    error_detail = models.TextField(blank=True, help_text="What staff need to know. Never carries secrets.")
+    retryable = models.BooleanField(default=False, help_text="Whether asking again may help.")
+
+    worker = models.CharField(max_length=80, blank=True)
+    run_after = models.DateTimeField(null=True, blank=True, help_text="Not to be run before.")
+    enqueued_at = models.DateTimeField(null=True, blank=True, help_text="When it was last handed to Redis.")
+    lease_until = models.DateTimeField(
+        null=True, blank=True, help_text="The worker has been lost if this passes."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True)
+    request_hash = models.CharField(max_length=64, blank=True)
+
+    objects = AiJobQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "AI job"
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "subject"],
+                condition=Q(status__in=["pending", "running"]) & ~Q(subject=""),
+                name="one_active_job_per_subject",
+            ),
+            models.UniqueConstraint(
+                fields=["owner", "idempotency_key"],
+                condition=Q(idempotency_key__isnull=False),
+                name="idempotency_key_per_owner",
+            ),
+            models.UniqueConstraint(
+                fields=["visitor", "idempotency_key"],
+                condition=Q(idempotency_key__isnull=False) & ~Q(visitor=""),
+                name="idempotency_key_per_visitor",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["run_after"], condition=Q(status="pending"), name="pending_by_run_after"),
+            models.Index(fields=["lease_until"], condition=Q(status="running"), name="running_by_lease"),
+            models.Index(fields=["-created_at"], name="newest_jobs"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+    @property
+    def is_final(self) -> bool:
+        return self.status not in self.ACTIVE
+
+    @property
+    def rq_id(self) -> str:
+        """The id of the queue entry for the next run: unique, so that a doubled enqueue is refused."""
+        return f"{self.id}-{self.attempt + 1}"
+
+
+class AiCall(models.Model):
+    """One request to the upstream, kept whether it succeeded, failed or was cut short."""
+
+    class Outcome(models.TextChoices):
+        OK = "ok"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    job = models.ForeignKey(AiJob, on_delete=models.CASCADE, related_name="calls")
+    attempt = models.PositiveIntegerField()
+    purpose = models.CharField(max_length=40)
+    model = models.CharField(max_length=80)
+    outcome = models.CharField(max_length=10, choices=Outcome)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_detail = models.TextField(blank=True)
+    upstream_id = models.CharField(max_length=80, blank=True, help_text="The upstream's x-request-id.")
+    input_tokens = models.PositiveIntegerField(default=0)
+    cached_tokens = models.PositiveIntegerField(default=0)
+    output_tokens = models.PositiveIntegerField(default=0)
+    estimated = models.BooleanField(
+        default=False, help_text="The upstream reported no usage; tokens are our estimate."
+    )
+    cost = models.DecimalField(
+        max_digits=14,
+        decimal_places=8,
+        null=True,
+        blank=True,
+        help_text="US dollars; empty where no price is known.",
+    )
+    first_token_ms = models.PositiveIntegerField(null=True, blank=True)
+    duration_ms = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "upstream call"
+        ordering = ["started_at"]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.model}"

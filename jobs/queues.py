@@ -1,0 +1,66 @@
+"""Queue entries in Redis: only transport. An entry holds a job's id; losing or doubling one is harmless."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Iterable
+
+import django_rq
+from django.conf import settings
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rq import Queue
+from rq.exceptions import DuplicateJobError
+
+from jobs import kinds
+from jobs.models import AiJob
+
+logger = logging.getLogger(__name__)
+
+QUEUES = (kinds.INTERACTIVE, kinds.BACKGROUND)
+RUN_JOB = "jobs.runner.run_job"
+
+
+@functools.cache
+def connection() -> Redis:
+    """A Redis client that gives up quickly: an unreachable Redis must not hold up a request."""
+    return Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=settings.REDIS_TIMEOUT,
+        socket_connect_timeout=settings.REDIS_TIMEOUT,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+def enqueue(job: AiJob) -> bool:
+    """Put the job's next run in its queue, once. False when Redis did not take it: the sweeper tries again."""
+    try:
+        _queue(job.queue).enqueue_call(
+            RUN_JOB, args=(str(job.pk),), job_id=job.rq_id, unique=True, result_ttl=0, failure_ttl=3600
+        )
+    except DuplicateJobError:
+        pass  # It is there already: a repeated command, or another sweeper was first.
+    except RedisError as error:
+        logger.warning(
+            "job %s waits for the sweeper, Redis did not take it: %s", job.pk, type(error).__name__
+        )
+        return False
+    return True
+
+
+def forgotten(jobs: Iterable[AiJob]) -> list[AiJob]:
+    """Those of these waiting jobs that are in no queue of Redis."""
+    waiting = {entry for name in QUEUES for entry in _queue(name).get_job_ids()}
+    return [job for job in jobs if job.rq_id not in waiting]
+
+
+def forget(job: AiJob) -> None:
+    """Drop what Redis may still keep of an entry that is in no queue, so that it can be enqueued again."""
+    connection().delete(_queue(job.queue).job_class.key_for(job.rq_id))
+
+
+def _queue(name: str) -> Queue:
+    # "auto": the caller has committed already, so there is nothing to wait for.
+    return django_rq.get_queue(name, connection=connection(), commit_mode="auto")

@@ -1,0 +1,88 @@
+"""The sweeper: brings back what Redis forgot and what lost workers left behind. Every worker runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import Error, connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+from redis import RedisError
+
+from jobs import database, events, outcome, queues, transitions
+from jobs.event_types import Event, Retrying
+from jobs.models import AiJob
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+LOST = "The worker that was writing this answer has stopped. Another one continues."
+_LOCK = 0x41694A6F62  # any number of our own: one sweeper at a time, in all processes
+
+
+async def sweep_forever() -> None:
+    """Sweep until cancelled. Trouble with Postgres or Redis is logged and the next round tries again."""
+    looked_for_forgotten = 0.0
+    while True:
+        try:
+            for job, event in await database.call(take_back_lost):
+                await events.publish_outside_run(job, event)
+            await database.call(enqueue_due)
+            if time.monotonic() - looked_for_forgotten > settings.JOBS_REQUEUE_SECONDS / 2:
+                await database.call(enqueue_forgotten)
+                looked_for_forgotten = time.monotonic()
+        except (Error, RedisError, OSError) as error:
+            logger.warning("this sweep is left out: %s", type(error).__name__)
+        await asyncio.sleep(settings.JOBS_SWEEP_SECONDS)
+
+
+def take_back_lost() -> list[tuple[AiJob, Event]]:
+    """Take jobs back from lost workers; returns what their people have to be told."""
+    news = []
+    for job in transitions.take_back_lost():
+        logger.warning("job %s lost its worker %s, it is %s now", job.pk, job.worker, job.status)
+        retrying = Retrying(reason=LOST, retryAt=timezone.now().isoformat(timespec="milliseconds"))
+        news.append((job, outcome.final_event(job) if job.is_final else retrying))
+    return news
+
+
+def enqueue_due() -> None:
+    """Enqueue pending jobs whose time has come: retries, and jobs taken back."""
+    now = timezone.now()
+    due = AiJob.objects.filter(
+        Q(run_after__isnull=True) | Q(run_after__lte=now),
+        status=AiJob.Status.PENDING,
+        enqueued_at__isnull=True,
+    )
+    with transaction.atomic():
+        if _may_sweep():
+            for job in due.order_by("created_at")[:BATCH]:
+                _enqueue(job)
+
+
+def enqueue_forgotten() -> None:
+    """Enqueue again what was handed to Redis a while ago, is not taken, and is in no queue any more."""
+    since = timezone.now() - timedelta(seconds=settings.JOBS_REQUEUE_SECONDS)
+    waiting = AiJob.objects.filter(status=AiJob.Status.PENDING, enqueued_at__lt=since).order_by("created_at")
+    with transaction.atomic():
+        if _may_sweep():
+            for job in queues.forgotten(waiting):
+                logger.warning("job %s was in no queue, it is enqueued again", job.pk)
+                queues.forget(job)
+                _enqueue(job)
+
+
+def _enqueue(job: AiJob) -> None:
+    if queues.enqueue(job):
+        AiJob.objects.filter(pk=job.pk, attempt=job.attempt).update(enqueued_at=timezone.now())
+
+
+def _may_sweep() -> bool:
+    """Whether no other process sweeps at this moment; holds until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        return bool(cursor.fetchone()[0])

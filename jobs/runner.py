@@ -1,0 +1,159 @@
+"""One run of a job, from the claim to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Literal, ParamSpec, TypeVar
+from uuid import UUID
+
+from django.utils import timezone
+
+from jobs import accounting, database, gateway, kinds, outcome, transitions, watch
+from jobs.event_types import Progress, Retrying, Started
+from jobs.models import AiJob
+from jobs.outbox import Outbox
+from jobs.transitions import Failure, LostRun
+from llm.calls import Call
+from llm.errors import LlmError
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Stop = Literal["cancelled", "lost", "released"]
+
+DEADLINE = Failure("deadline", "This took too long and was stopped. Please try again.", retryable=True)
+INTERNAL = "Something went wrong on our side. Please try again."
+LONGEST_DELAY = 60.0  # seconds between two runs
+
+
+async def run_job(job_id: str) -> None:
+    """Do the job, if it is still to be done. What the queue calls; the id is all it knows."""
+    job = await database.call(transitions.claim, UUID(job_id), worker_name())
+    if job is None:
+        logger.info("job %s: nothing to do, another worker was first or it has ended", job_id)
+        return
+    await Run(job).execute()
+
+
+def worker_name() -> str:
+    """Who runs the job, for the row: host and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Run:
+    """One attempt at a job: what a surface's `run` gets to work with.
+
+    `job` is the claimed row, to be read only. `llm` makes upstream calls that are entered in the account.
+    """
+
+    def __init__(self, job: AiJob) -> None:
+        self.job = job
+        self.kind = kinds.get(job.kind)
+        self.llm = gateway.llm(self._record)
+        self.stop: Stop | None = None
+        self._outbox = Outbox(job)
+        self._text: list[str] = []
+        self._writes: set[asyncio.Task[None]] = set()
+        self._work: asyncio.Task[kinds.Result] | None = None
+
+    def progress(self, step: Literal["rewriting", "searching", "answering"]) -> None:
+        """Tell the person what is being done."""
+        self._outbox.add(Progress(step=step))
+
+    def show(self, text: str) -> None:
+        """Stream a piece of the answer to the person."""
+        self._text.append(text)
+        self._outbox.add_text(text)
+
+    async def db(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function that uses the database."""
+        return await database.call(fn, *args, **kwargs)
+
+    def interrupt(self, stop: Stop) -> None:
+        """Stop working: the upstream connection is closed at once."""
+        self.stop = self.stop or stop
+        if self._work:
+            self._work.cancel()
+
+    async def execute(self) -> None:
+        """Work until the job has ended or is handed back. Never raises for a failed job."""
+        try:
+            with watch.over(self):
+                await self._attempt()
+        except LostRun as lost:
+            logger.info("%s: another run has taken over", lost)
+        finally:
+            await self._outbox.close()
+
+    async def _attempt(self) -> None:
+        self._outbox.add(Started())
+        if self.job.cancel_requested:
+            self.stop = "cancelled"
+            return await self._stopped()
+        self._work = asyncio.create_task(self.kind.run(self))
+        _, unfinished = await asyncio.wait({self._work}, timeout=self.kind.deadline)
+        if unfinished:
+            self._work.cancel()
+            await asyncio.wait(unfinished)
+        if self._writes:
+            await asyncio.wait(self._writes)
+        await self._settle(self._work)
+
+    async def _settle(self, work: asyncio.Task[kinds.Result]) -> None:
+        if work.cancelled():
+            await (self._stopped() if self.stop else self._failed(DEADLINE))
+        elif error := work.exception():
+            await self._failed(_reason(error), getattr(error, "retry_after", None))
+        else:
+            await self._end(transitions.complete, work.result(), self.kind.save)
+
+    async def _stopped(self) -> None:
+        match self.stop:
+            case "cancelled":
+                partial = {"answer": "".join(self._text), "citations": []} if self._text else None
+                await self._end(transitions.cancel_run, partial, self.kind.save)
+            case "released":
+                await database.insist(transitions.release, self.job)
+
+    async def _failed(self, failure: Failure, retry_after: float | None = None) -> None:
+        if not failure.retryable or self.job.failures + 1 >= self.job.max_attempts:
+            return await self._end(transitions.fail, failure)
+        run_after = timezone.now() + timedelta(seconds=_delay(self.job.failures, retry_after))
+        await database.insist(transitions.defer, self.job, failure, run_after)
+        self._outbox.add(
+            Retrying(reason=failure.message, retryAt=run_after.isoformat(timespec="milliseconds"))
+        )
+        logger.warning("job %s runs again at %s: %s", self.job.pk, run_after, failure.code)
+
+    async def _end(self, move: Callable[P, AiJob], *args: P.args, **kwargs: P.kwargs) -> None:
+        ended = await database.insist(move, self.job, *args, **kwargs)
+        self._outbox.add(await database.insist(outcome.final_event, ended))
+        logger.info("job %s %s after attempt %d", ended.pk, ended.status, ended.attempt)
+
+    def _record(self, call: Call) -> None:
+        write = asyncio.create_task(database.insist(accounting.enter, self.job, call))
+        self._writes.add(write)
+        write.add_done_callback(self._writes.discard)
+
+
+def _reason(error: BaseException) -> Failure:
+    if isinstance(error, LlmError):
+        kind = error.kind.value
+        return Failure(kind.code, kind.message, error.detail, kind.passing)
+    logger.error("a run failed", exc_info=error)
+    return Failure("internal", INTERNAL, f"{type(error).__name__}: {error}"[:300], retryable=True)
+
+
+def _delay(failures: int, retry_after: float | None) -> float:
+    """Seconds until the next run: what the upstream asked for, or doubling with jitter so that waiters spread."""
+    if retry_after is not None:
+        return retry_after + random.uniform(0, 1)
+    return random.uniform(0.5, 1.0) * min(LONGEST_DELAY, 2.0 ** (failures + 1))

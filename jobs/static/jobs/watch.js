@@ -1,0 +1,94 @@
+// @ts-check
+/** What one page knows of one job: how far it has read, the text so far, whether it has ended. No I/O. */
+
+/** @typedef {{attempt: number, seq: number}} Place */
+/** @typedef {{code: string, message: string}} JobError */
+/** @typedef {{n: number, lessonId: string, title: string, heading: string}} Citation */
+/**
+ * @typedef {object} JobEvent
+ * @property {"job.started" | "job.progress" | "job.delta" | "job.retrying" | "job.completed" | "job.failed" | "job.cancelled"} type
+ * @property {string} jobId
+ * @property {string} [kind]
+ * @property {number} attempt
+ * @property {number} seq
+ * @property {string} [text] of a delta
+ * @property {string} [step] of a progress
+ * @property {string} [reason] of a retrying
+ * @property {string} [retryAt] of a retrying
+ * @property {string | null} [answer] of a completed or cancelled
+ * @property {Citation[] | null} [citations] of a completed
+ * @property {any} [result] of a completed
+ * @property {JobError} [error] of a failed
+ * @property {boolean} [retryable] of a failed
+ */
+/** @typedef {(event: JobEvent, text: string) => void} Listener the event, and all text of its attempt up to it */
+
+const FINAL = new Set(["job.completed", "job.failed", "job.cancelled"]);
+
+export class JobWatch {
+  isOver = false;
+  text = "";
+  /** Until when silence is expected, because a retry was announced (ms since 1970). */
+  quietUntil = 0;
+  lastNews = Date.now();
+  /** When the events after `place` were last asked for again; 0 once there was progress. */
+  gapAskedAt = 0;
+
+  /** @param {string} jobId @param {Place} place @param {Listener} listener */
+  constructor(jobId, place, listener) {
+    this.jobId = jobId;
+    this.place = { ...place };
+    this.listener = listener;
+  }
+
+  /**
+   * Takes an event if it is the next one. "gap": something before it was missed, ask for it from `place`.
+   * @param {JobEvent} event @returns {"taken" | "ignored" | "gap"}
+   */
+  take(event) {
+    if (event.attempt < this.place.attempt) return "ignored";
+    if (event.attempt > this.place.attempt) this.begin(event.attempt);
+    if (this.isOver) return "ignored";
+    // A final event carries everything, so it needs nothing of what came before it.
+    if (!FINAL.has(event.type)) {
+      if (event.seq <= this.place.seq) return "ignored";
+      if (event.seq > this.place.seq + 1) return "gap";
+    }
+    this.#apply(event);
+    return "taken";
+  }
+
+  /** Takes what the job's row says, in place of events that did not arrive. @param {any} row */
+  adopt(row) {
+    const type = `job.${row.status}`;
+    if (this.isOver || !FINAL.has(type)) return;
+    const place = { attempt: Math.max(row.attempt, this.place.attempt), seq: this.place.seq };
+    this.#apply({ retryable: true, ...row, ...place, type, jobId: this.jobId });
+  }
+
+  /** Forgets the text of lower attempts. @param {number} attempt */
+  begin(attempt) {
+    this.place = { attempt, seq: 0 };
+    this.text = "";
+    this.isOver = false;
+    this.quietUntil = 0;
+    this.lastNews = Date.now();
+  }
+
+  /** Whether events should have come by now. @param {number} patience in ms */
+  isSilent(patience) {
+    return Date.now() > Math.max(this.lastNews, this.quietUntil) + patience;
+  }
+
+  /** @param {JobEvent} event */
+  #apply(event) {
+    this.place.seq = event.seq;
+    this.lastNews = Date.now();
+    this.gapAskedAt = 0;
+    if (event.type === "job.delta") this.text += event.text ?? "";
+    if (event.type === "job.retrying") this.quietUntil = Date.parse(event.retryAt ?? "") || 0;
+    this.isOver = FINAL.has(event.type);
+    if (this.isOver) this.text = event.answer ?? this.text;
+    this.listener(event, this.text);
+  }
+}

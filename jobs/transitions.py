@@ -1,0 +1,198 @@
+"""The only module that moves a job from one state to another.
+
+Every move is one guarded UPDATE: it names the state (and for a run, the attempt) it starts from, so that of
+two processes that try, one succeeds and the other learns that it came too late. Plain synchronous functions;
+workers call them on their database threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Case, F, Q, Value, When
+from django.utils import timezone
+
+from jobs.models import AiJob
+
+Status = AiJob.Status
+Save = Callable[[AiJob, dict[str, Any]], None]
+
+MAX_CRASHES = 2
+
+
+class LostRun(Exception):
+    """This run is no longer the job's current one: it must stop, write nothing and publish nothing."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run or a job ended badly: a code, a text for the person, a detail for staff."""
+
+    code: str
+    message: str
+    detail: str = ""
+    retryable: bool = False
+
+
+POISONOUS = Failure(
+    "poisonous",
+    "This request could not be processed and was stopped. Please contact support.",
+    "Two workers were lost while running this job, so it was not given to a third.",
+)
+
+
+def claim(job_id: UUID, worker: str) -> AiJob | None:
+    """Take a due pending job for one run. None when another worker was first, or nothing is left to do."""
+    now = timezone.now()
+    due = Q(run_after__isnull=True) | Q(run_after__lte=now)
+    claimed = AiJob.objects.filter(due, pk=job_id, status=Status.PENDING).update(
+        status=Status.RUNNING,
+        attempt=F("attempt") + 1,
+        worker=worker,
+        started_at=now,
+        lease_until=now + timedelta(seconds=settings.JOBS_LEASE_SECONDS),
+    )
+    return AiJob.objects.select_related("owner").get(pk=job_id) if claimed else None
+
+
+def renew_leases(worker: str, runs: Iterable[AiJob]) -> None:
+    """Push the lease of this worker's runs forward, where they are still running."""
+    until = timezone.now() + timedelta(seconds=settings.JOBS_LEASE_SECONDS)
+    ids = [run.pk for run in runs]
+    AiJob.objects.filter(pk__in=ids, worker=worker, status=Status.RUNNING).update(lease_until=until)
+
+
+def interrupted(runs: Iterable[AiJob]) -> list[AiJob]:
+    """Which of these runs must stop, because the person cancelled or because the run has been lost.
+
+    A cancelled one carries `cancel_requested`.
+    """
+    runs = {run.pk: run for run in runs}
+    rows = AiJob.objects.filter(pk__in=runs, status=Status.RUNNING).values_list(
+        "pk", "attempt", "cancel_requested"
+    )
+    for pk, attempt, cancel_requested in rows:
+        if attempt == runs[pk].attempt:
+            runs[pk].cancel_requested = cancel_requested
+            if not cancel_requested:
+                del runs[pk]
+    return list(runs.values())
+
+
+def complete(run: AiJob, result: dict[str, Any], save: Save) -> AiJob:
+    """End the job well and save its result, in one transaction. LostRun when it is no longer ours to end."""
+    return _end(run, save, result, status=Status.COMPLETED)
+
+
+def cancel_run(run: AiJob, partial: dict[str, Any] | None, save: Save) -> AiJob:
+    """End a running job that its person cancelled, keeping what was already shown."""
+    return _end(run, save, partial, status=Status.CANCELLED)
+
+
+def fail(run: AiJob, failure: Failure) -> AiJob:
+    """End the job badly."""
+    return _end(run, None, None, status=Status.FAILED, **_reasons(failure))
+
+
+def defer(run: AiJob, failure: Failure, run_after: datetime) -> None:
+    """Give the slot back after a passing failure; the job runs again at `run_after`."""
+    # A person who cancelled meanwhile need not wait: the next run ends the job before any upstream call.
+    due = Case(When(cancel_requested=True, then=Value(timezone.now())), default=Value(run_after))
+    _move(run, status=Status.PENDING, run_after=due, failures=F("failures") + 1, **_reasons(failure))
+
+
+def release(run: AiJob) -> None:
+    """Hand an unfinished run back, for another worker to continue at once. Costs the job nothing."""
+    _move(run, status=Status.PENDING, run_after=timezone.now())
+
+
+def request_cancel(job: AiJob) -> AiJob | None:
+    """Cancel a pending job at once, or ask the worker of a running one to stop. None if it has ended already."""
+    now = timezone.now()
+    jobs = AiJob.objects.filter(pk=job.pk)
+    cancelled = jobs.filter(status=Status.PENDING).update(
+        status=Status.CANCELLED, cancel_requested=True, finished_at=now, run_after=None
+    )
+    asked = cancelled or jobs.filter(status=Status.RUNNING).update(cancel_requested=True)
+    return jobs.get() if asked else None
+
+
+def retry(job: AiJob) -> AiJob | None:
+    """Put a failed or cancelled job back in the queue. None if its state forbids it.
+
+    Raises IntegrityError when another job of the same subject is active.
+    """
+    retried = AiJob.objects.filter(pk=job.pk, status__in=[Status.FAILED, Status.CANCELLED]).update(
+        **_WAITING, **_UNENDED, failures=0, crashes=0
+    )
+    return AiJob.objects.get(pk=job.pk) if retried else None
+
+
+def take_back_lost() -> list[AiJob]:
+    """Take running jobs whose lease ran out from their lost workers; fail those that lose workers again and again."""
+    with transaction.atomic():
+        lost = list(
+            AiJob.objects.select_for_update(skip_locked=True).filter(
+                status=Status.RUNNING, lease_until__lt=timezone.now()
+            )
+        )
+        return [_take_back(run) for run in lost]
+
+
+def _take_back(run: AiJob) -> AiJob:
+    crashes = run.crashes + 1
+    if run.cancel_requested:
+        _move(run, crashes=crashes, status=Status.CANCELLED, finished_at=timezone.now())
+    elif crashes >= MAX_CRASHES:
+        _move(run, crashes=crashes, status=Status.FAILED, finished_at=timezone.now(), **_reasons(POISONOUS))
+    else:
+        _move(run, crashes=crashes, status=Status.PENDING, run_after=timezone.now())
+    return AiJob.objects.get(pk=run.pk)
+
+
+_WAITING: dict[str, Any] = {
+    "status": Status.PENDING,
+    "lease_until": None,
+    "enqueued_at": None,
+    "run_after": None,
+}
+_UNENDED: dict[str, Any] = {
+    "cancel_requested": False,
+    "finished_at": None,
+    "error_code": "",
+    "error_message": "",
+    "error_detail": "",
+    "retryable": False,
+    "result": None,
+}
+
+
+def _move(run: AiJob, **changes: Any) -> None:
+    """Move a running job, fenced by its attempt."""
+    changes = {"lease_until": None, "enqueued_at": None, **changes}
+    if not AiJob.objects.filter(pk=run.pk, attempt=run.attempt, status=Status.RUNNING).update(**changes):
+        raise LostRun(f"job {run.pk} attempt {run.attempt}")
+
+
+def _end(run: AiJob, save: Save | None, result: dict[str, Any] | None, **changes: Any) -> AiJob:
+    with transaction.atomic():
+        _move(run, result=result, finished_at=timezone.now(), run_after=None, **changes)
+        job = AiJob.objects.get(pk=run.pk)
+        if save and result:
+            save(job, result)
+    return job
+
+
+def _reasons(failure: Failure) -> dict[str, Any]:
+    return {
+        "error_code": failure.code,
+        "error_message": failure.message,
+        "error_detail": failure.detail,
+        "retryable": failure.retryable,
+    }

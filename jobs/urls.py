@@ -1,0 +1,11 @@
+from django.urls import path
+
+from jobs.api import CancelView, EventsView, JobView, RetryView
+
+app_name = "jobs"
+urlpatterns = [
+    path("jobs/<str:job_id>", JobView.as_view(), name="job"),
+    path("jobs/<str:job_id>/events", EventsView.as_view(), name="events"),
+    path("jobs/<str:job_id>/cancel", CancelView.as_view(), name="cancel"),
+    path("jobs/<str:job_id>/retry", RetryView.as_view(), name="retry"),
+]

@@ -1,0 +1,54 @@
+"""Tokens for API clients, tickets for their sockets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import authenticate
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.authtoken.models import Token
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import issue_ticket
+from config.errors import Problem
+
+
+class CredentialsSerializer(serializers.Serializer[Any]):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=128, trim_whitespace=False)
+
+
+class TokenSerializer(serializers.Serializer[Any]):
+    token = serializers.CharField(help_text="Send it as `Authorization: Token <token>`.")
+
+
+class TicketSerializer(serializers.Serializer[Any]):
+    ticket = serializers.CharField(help_text="For `/ws/jobs/?ticket=`, once, within 60 seconds.")
+
+
+class TokenView(APIView):
+    """Sign in with a username and password; the answer's token stands for them from then on."""
+
+    authentication_classes: list[Any] = []
+    permission_classes: list[Any] = []
+
+    @extend_schema(request=CredentialsSerializer, responses={200: TokenSerializer}, auth=[])
+    def post(self, request: Request) -> Response:
+        credentials = CredentialsSerializer(data=request.data)
+        credentials.is_valid(raise_exception=True)
+        user = authenticate(request, **credentials.validated_data)
+        if user is None:
+            raise Problem(401, "bad_credentials", "The username or the password is wrong.")
+        token, _ = Token.objects.get_or_create(user=user)
+        return Response({"token": token.key})
+
+
+class WsTicketView(APIView):
+    """A pass for one WebSocket, for clients that sign in with a token."""
+
+    @extend_schema(request=None, responses={200: TicketSerializer})
+    def post(self, request: Request) -> Response:
+        return Response({"ticket": issue_ticket(request.user)})

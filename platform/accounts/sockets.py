@@ -1,0 +1,66 @@
+"""Who is behind a WebSocket handshake, if it may be let in at all."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.sessions.backends.db import SessionStore
+from django.http import HttpRequest, parse_cookie
+from django.http.request import split_domain_port, validate_host
+
+from accounts import people
+from accounts.models import redeem_ticket
+from accounts.people import Person
+
+Scope = dict[str, Any]
+
+
+def person_of(scope: Scope) -> Person | None:
+    """The person of a handshake: by ticket, session cookie or visitor cookie. None means: refuse.
+
+    A browser sends cookies with a socket that any site opens, so cookies count only with our own Origin. Clients
+    that are no browsers send no Origin; they come with a ticket.
+    """
+    headers = {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
+    if not _is_our_host(headers.get("host", "")):
+        return None
+    origin = headers.get("origin")
+    if origin is not None and not _is_our_origin(origin, scope, headers):
+        return None
+    tickets = parse_qs(scope["query_string"].decode("latin1")).get("ticket")
+    if tickets:
+        return people.from_user(redeem_ticket(tickets[0]))
+    return _from_cookies(parse_cookie(headers.get("cookie", ""))) if origin is not None else None
+
+
+def _from_cookies(cookies: dict[str, str]) -> Person | None:
+    request = HttpRequest()
+    request.session = SessionStore(cookies.get(settings.SESSION_COOKIE_NAME))
+    return people.from_user(get_user(request)) or people.from_visitor_cookie(cookies)
+
+
+def _is_our_host(host: str) -> bool:
+    return validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
+
+
+def _is_our_origin(origin: str, scope: Scope, headers: dict[str, str]) -> bool:
+    """Whether the page that opens the socket is ours: same scheme, host and port, or a trusted origin."""
+    if origin in settings.CSRF_TRUSTED_ORIGINS:
+        return True
+    ours, theirs = urlsplit(f"{_scheme(scope, headers)}://{headers['host']}"), urlsplit(origin)
+    try:
+        return (ours.scheme, ours.hostname, _port(ours)) == (theirs.scheme, theirs.hostname, _port(theirs))
+    except ValueError:  # a port that is no number
+        return False
+
+
+def _scheme(scope: Scope, headers: dict[str, str]) -> str:
+    forwarded = settings.SECURE_PROXY_SSL_HEADER and headers.get("x-forwarded-proto")
+    return forwarded or ("https" if scope.get("scheme") == "wss" else "http")
+
+
+def _port(url: Any) -> int:
+    return url.port or {"http": 80, "https": 443}.get(url.scheme, 0)

@@ -1,0 +1,99 @@
+"""One error shape everywhere: {error: {code, message, details?, retryAfter?}}."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as drf_exception_handler
+from rest_framework.views import set_rollback
+
+logger = logging.getLogger(__name__)
+
+INVALID = "The request is not valid."
+NOT_FOUND = "There is no such thing here."
+
+
+class Problem(exceptions.APIException):
+    """An error that the API answers with: a status of the contract, a code, a text for the person."""
+
+    def __init__(
+        self,
+        status_code: int,
+        code: str,
+        message: str,
+        details: dict[str, Any] | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message, code)
+        self.status_code = status_code
+        self.code = code
+        self.details = details
+        self.wait = retry_after  # DRF makes Retry-After of it
+
+
+def body(code: str, message: str, details: Any = None, retry_after: int | None = None) -> dict[str, Any]:
+    """The error in the contract's shape."""
+    error = {"code": code, "message": message, "details": details, "retryAfter": retry_after}
+    return {"error": {key: value for key, value in error.items() if value is not None}}
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Every exception of an API view in the contract's shape; what nobody expected is logged and told as a 500."""
+    response = drf_exception_handler(error, context)
+    if response is None:
+        logger.exception("an API view failed", exc_info=error)
+        set_rollback()
+        return Response(body("internal", "Something went wrong on our side."), status=500)
+    if isinstance(error, exceptions.UnsupportedMediaType | exceptions.ParseError):
+        response.status_code = status.HTTP_400_BAD_REQUEST
+    response.data = _body_of(error)
+    return response
+
+
+def _body_of(error: Exception) -> dict[str, Any]:
+    match error:
+        case Problem():
+            return body(error.code, str(error.detail), error.details, error.wait)
+        case exceptions.ValidationError():
+            return body("invalid", _first_text(error.detail), error.detail)
+        case exceptions.Throttled():
+            return body("too_many_requests", str(error.detail), retry_after=error.wait)
+        case exceptions.APIException():
+            return body(str(error.get_codes()), str(error.detail))
+    return body("forbidden" if "Permission" in type(error).__name__ else "not_found", NOT_FOUND)
+
+
+def _first_text(detail: Any) -> str:
+    """The first message, with the field it is about: what a person should read."""
+    while isinstance(detail, list) and detail:
+        detail = detail[0]
+    if isinstance(detail, dict) and detail:
+        field, inner = next(iter(detail.items()))
+        return f"{field}: {_first_text(inner)}"
+    return str(detail) or INVALID
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404 for paths that no view serves: JSON below /api/, a page elsewhere."""
+    return _answer(request, 404, "not_found", NOT_FOUND)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403 raised by a page."""
+    return _answer(request, 403, "forbidden", "You may not open this.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500: without any detail of what broke."""
+    return _answer(request, 500, "internal", "Something went wrong on our side.")
+
+
+def _answer(request: HttpRequest, code: int, name: str, message: str) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        return JsonResponse(body(name, message), status=code)
+    return render(request, f"{code}.html", status=code)

@@ -1,0 +1,42 @@
+"""The API's schema: the errors that every call can answer with are added here, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers
+
+
+class ErrorDetailSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    details = serializers.JSONField(required=False)
+    retryAfter = serializers.IntegerField(
+        required=False, help_text="Seconds; the Retry-After header says the same."
+    )
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    error = ErrorDetailSerializer()
+
+
+ERRORS = {
+    400: "The request is not valid.",
+    401: "Nobody is signed in.",
+    403: "Not allowed.",
+    404: "There is no such thing here, or it belongs to somebody else.",
+}
+
+
+class Schema(AutoSchema):
+    """DRF's views, with the contract's error shape."""
+
+    def get_response_serializers(self) -> Any:
+        """The view's own answers, and the errors every view shares."""
+        answers = super().get_response_serializers()
+        if not isinstance(answers, dict):
+            answers = {200: answers}
+        errors = {code: OpenApiResponse(ErrorSerializer, text) for code, text in ERRORS.items()}
+        return {**errors, **answers}

@@ -1,0 +1,217 @@
+"""Every setting, read from the environment. docs/operations.md explains each variable."""
+
+import os
+from pathlib import Path
+
+import environ
+from csp.constants import NONE, SELF
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+
+env = environ.Env()
+# `./dev run` writes this file, so that manage.py commands typed by hand meet the same servers. It fills in
+# what the environment leaves open and never exists in the image.
+env.read_env(os.path.join(os.environ.get("DEV_DATA", BASE_DIR / ".dev"), "env"))
+
+# --- Who may reach us -------------------------------------------------------------------------------------
+SECRET_KEY = env.str("SECRET_KEY")
+DEBUG = env.bool("DEBUG", default=False)
+DEV_STACK = env.bool("DEV_STACK", default=False)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")
+# Whole origins ("https://learn.example.org"): the WebSocket and CSRF checks compare scheme and port too.
+CSRF_TRUSTED_ORIGINS = env.list("TRUSTED_ORIGINS", default=[])
+HTTPS = env.bool("HTTPS", default=not DEV_STACK)
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 3600 * 24 * 365 if HTTPS else 0
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+)
+# Health checks come from inside, without TLS.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# --- Parts ------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.staticfiles",
+    "channels",
+    "django_rq",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "config",
+    "accounts",
+    "courses",
+    "jobs",
+    "assistant",
+]
+if DEV_STACK:
+    INSTALLED_APPS.append("devstack")
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEV_STACK
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    }
+}
+WHITENOISE_USE_FINDERS = DEV_STACK
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# --- Postgres ---------------------------------------------------------------------------------------------
+# Under ASGI a connection per thread would live for ever: psycopg's pool bounds them, CONN_MAX_AGE stays 0.
+DATABASES = {
+    "default": {
+        **env.db_url("DATABASE_URL"),
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+    "min_size": 1,
+    "max_size": env.int("DB_POOL_SIZE", default=12),
+    "timeout": 10,
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Redis: queue entries, live events, shared limits; nothing that may not be lost -----------------------
+REDIS_URL = env.str("REDIS_URL")
+REDIS_TIMEOUT = 2.0  # seconds; a hung Redis must not hold up a request or an answer
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {
+            "hosts": [
+                {
+                    "address": REDIS_URL,
+                    "socket_connect_timeout": REDIS_TIMEOUT,
+                    "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+                }
+            ]
+        },
+    }
+}
+RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600} for name in ("interactive", "background")}
+RQ = {"WORKER_CLASS": "jobs.worker.AsyncWorker", "DEFAULT_RESULT_TTL": 0}
+RQ_SHOW_ADMIN_LINK = True
+
+# --- Jobs -------------------------------------------------------------------------------------------------
+JOBS_PER_WORKER = env.int("JOBS_PER_WORKER", default=100)  # answers in flight in one process
+JOBS_DB_THREADS = env.int("JOBS_DB_THREADS", default=8)
+JOBS_MAX_FAILURES = env.int("JOBS_MAX_FAILURES", default=5)  # failed tries before a job is given up
+JOBS_LEASE_SECONDS = env.int("JOBS_LEASE_SECONDS", default=20)  # a lost worker's jobs are taken back after it
+JOBS_SWEEP_SECONDS = env.float("JOBS_SWEEP_SECONDS", default=1.0)
+JOBS_REQUEUE_SECONDS = env.int(
+    "JOBS_REQUEUE_SECONDS", default=10
+)  # when to suspect that Redis forgot an entry
+JOBS_GRACE_SECONDS = env.int("JOBS_GRACE_SECONDS", default=10)  # SIGTERM: how long answers may still finish
+JOBS_EVENTS_TTL = env.int("JOBS_EVENTS_TTL", default=3600)
+
+# --- OpenAI -----------------------------------------------------------------------------------------------
+OPENAI_API_KEY = env.str("OPENAI_API_KEY")
+OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", default="https://api.openai.com/v1")
+LLM_CHAT_MODEL = env.str("LLM_CHAT_MODEL", default="gpt-4.1-mini")
+LLM_FAST_MODEL = env.str("LLM_FAST_MODEL", default="gpt-4.1-nano")  # rewrites and summaries
+LLM_EMBEDDING_MODEL = env.str("LLM_EMBEDDING_MODEL", default="text-embedding-3-small")
+LLM_CONNECT_TIMEOUT = env.float("LLM_CONNECT_TIMEOUT", default=5.0)
+LLM_FIRST_TOKEN_TIMEOUT = env.float("LLM_FIRST_TOKEN_TIMEOUT", default=45.0)
+LLM_TOKEN_GAP_TIMEOUT = env.float("LLM_TOKEN_GAP_TIMEOUT", default=15.0)
+
+# --- API --------------------------------------------------------------------------------------------------
+MAX_BODY_BYTES = 64 * 1024
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["config.parsers.BoundedJSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "config.pagination.Pages",
+    "DEFAULT_SCHEMA_CLASS": "config.openapi.Schema",
+    "EXCEPTION_HANDLER": "config.errors.exception_handler",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Course AI",
+    "DESCRIPTION": "AI answers for an online-course platform: ask, get 202 and a jobId, follow the job.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {"JobStatus": "jobs.models.AiJob.Status"},
+}
+
+# --- Logs -------------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        # Its INFO lines carry URLs and bodies of upstream requests.
+        "openai": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
+        "aiohttp": {"level": "WARNING"},
+    },
+}

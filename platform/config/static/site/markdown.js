@@ -1,0 +1,106 @@
+// @ts-check
+/**
+ * Markdown from lessons and answers, made safe to show. Nothing in the text is trusted: HTML in it is shown as text,
+ * links lead to http, https, mailto or this site, pictures come from this site only.
+ */
+import { Marked, Tokenizer } from "../vendor/marked.mjs";
+import DOMPurify from "../vendor/purify.mjs";
+
+/** @typedef {import("../vendor/marked.mjs").Marked} Parser */
+/** @typedef {import("../vendor/marked.mjs").MarkedExtension} Extension */
+
+const ALLOWED = {
+  ALLOWED_TAGS: (
+    "p br hr h1 h2 h3 h4 h5 h6 strong em del code pre blockquote ul ol li a img cite table thead tbody tr th td " +
+    "sub sup kbd mark"
+  ).split(" "),
+  ALLOWED_ATTR: ["href", "title", "src", "alt", "start", "align", "class"],
+  ALLOW_DATA_ATTR: false,
+  ALLOW_ARIA_ATTR: false,
+  RETURN_DOM_FRAGMENT: true,
+};
+const BARE_TAGS = /&lt;(\/?(?:br|sub|sup|kbd|mark)) ?\/?&gt;/gi;
+const LINK_PROTOCOLS = new Set(["http:", "https:", "mailto:"]);
+const INLINE_PICTURE = /^data:image\/(png|jpeg|gif|webp);base64,/i;
+
+const purifier = DOMPurify(/** @type {any} */ (window));
+purifier.addHook("afterSanitizeAttributes", (node) => {
+  if (node.nodeName === "A") tameLink(/** @type {HTMLAnchorElement} */ (node));
+  if (node.nodeName === "IMG") tamePicture(/** @type {HTMLImageElement} */ (node));
+});
+
+/** A parser in the house style. @param {...Extension} extensions marked's own */
+export function createParser(...extensions) {
+  return new Marked({ gfm: true, renderer: RENDERER, tokenizer: TOKENIZER }, ...extensions);
+}
+
+/** Safe nodes from what a parser made. @param {string} html @returns {DocumentFragment} */
+export function toFragment(html) {
+  const fragment = /** @type {any} */ (purifier.sanitize(html, ALLOWED));
+  makeScrollable(fragment);
+  return fragment;
+}
+
+/** The anchor of a heading: the same for the ids in a lesson and for the links to them. @param {string} heading */
+export function slugify(heading) {
+  const words = heading.normalize("NFC").toLowerCase().replace(/[^\p{L}\p{M}\p{N}\s-]/gu, "");
+  return words.trim().replace(/\s+/g, "-") || "section";
+}
+
+/** @type {Extension["renderer"]} */
+const RENDERER = {
+  html: ({ text }) => escapeHtml(text.replace(/<!--[^]*?(-->|$)/g, "")).replace(BARE_TAGS, "<$1>"),
+  checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
+};
+
+/** HTML is text here, so it neither starts a block nor makes what follows it raw. @type {Extension["tokenizer"]} */
+const TOKENIZER = {
+  html: () => undefined,
+  tag(source) {
+    const token = Tokenizer.prototype.tag.call(this, source);
+    this.lexer.state.inRawBlock = false;
+    return token;
+  },
+};
+
+/** @param {string} text */
+function escapeHtml(text) {
+  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}
+
+/** @param {HTMLAnchorElement} link */
+function tameLink(link) {
+  const target = parseUrl(link.getAttribute("href") ?? "");
+  if (!target || !LINK_PROTOCOLS.has(target.protocol)) link.removeAttribute("href");
+  link.setAttribute("rel", "noopener noreferrer nofollow");
+}
+
+/** @param {HTMLImageElement} picture */
+function tamePicture(picture) {
+  const source = picture.getAttribute("src") ?? "";
+  if (INLINE_PICTURE.test(source) || parseUrl(source)?.origin === location.origin) return;
+  picture.replaceWith(picture.alt);
+}
+
+/** @param {string} address */
+function parseUrl(address) {
+  try {
+    return new URL(address, location.href);
+  } catch {
+    return null;
+  }
+}
+
+/** Wide tables and code scroll inside themselves, by keyboard too. @param {DocumentFragment} fragment */
+function makeScrollable(fragment) {
+  for (const code of fragment.querySelectorAll("pre")) code.tabIndex = 0;
+  for (const table of fragment.querySelectorAll("table")) {
+    const area = document.createElement("div");
+    area.className = "table-scroll";
+    area.tabIndex = 0;
+    area.setAttribute("role", "region");
+    area.setAttribute("aria-label", "Table");
+    table.replaceWith(area);
+    area.append(table);
+  }
+}

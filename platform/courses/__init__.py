@@ -1,0 +1,1 @@
+"""Courses, lessons, enrolments and their searchable passages. No AI call happens here."""

@@ -1,0 +1,96 @@
+"""Courses and lessons. No AI is involved: these calls stay fast whatever the AI does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config.errors import Problem
+from courses.models import Course, Lesson
+
+
+class CourseSerializer(serializers.ModelSerializer[Course]):
+    courseId = serializers.CharField(source="slug")
+
+    class Meta:
+        model = Course
+        fields = ["courseId", "title", "summary"]
+
+
+class LessonEntrySerializer(serializers.ModelSerializer[Lesson]):
+    lessonId = serializers.CharField(source="pk")
+
+    class Meta:
+        model = Lesson
+        fields = ["lessonId", "title"]
+
+
+class CourseDetailSerializer(CourseSerializer):
+    lessons = LessonEntrySerializer(many=True)
+
+    class Meta(CourseSerializer.Meta):
+        fields = ["courseId", "title", "summary", "lessons"]
+
+
+class LessonSerializer(serializers.ModelSerializer[Lesson]):
+    lessonId = serializers.CharField(source="pk")
+    courseId = serializers.CharField(source="course.slug")
+
+    class Meta:
+        model = Lesson
+        fields = ["lessonId", "courseId", "title", "body"]
+
+
+class CourseListView(ListAPIView[Course]):
+    """The courses that the caller may open."""
+
+    serializer_class = CourseSerializer
+
+    def get_queryset(self) -> QuerySet[Course]:
+        return Course.objects.for_user(self.request.user)
+
+
+class CourseView(APIView):
+    @extend_schema(responses=CourseDetailSerializer)
+    def get(self, request: Request, course_id: str) -> Response:
+        """One course with its lessons."""
+        return Response(CourseDetailSerializer(course_for(request.user, course_id)).data)
+
+
+@extend_schema(parameters=[OpenApiParameter("lesson_id", OpenApiTypes.STR, OpenApiParameter.PATH)])
+class LessonView(APIView):
+    @extend_schema(responses=LessonSerializer)
+    def get(self, request: Request, lesson_id: str) -> Response:
+        """One lesson with its text in Markdown."""
+        lessons = Lesson.objects.select_related("course").defer("course__summary")
+        lesson = lessons.filter(pk=lesson_id).first() if _is_id(lesson_id) else None
+        if lesson is None:
+            raise Problem(404, "not_found", "There is no such lesson.")
+        _require_access(request.user, lesson.course)
+        return Response(LessonSerializer(lesson).data)
+
+
+def course_for(user: Any, course_id: str) -> Course:
+    """The course with this id. Problem 404 if there is none, 403 if the user is not enrolled in it."""
+    course = Course.objects.filter(slug=course_id).first() if "\0" not in course_id else None
+    if course is None:
+        raise Problem(404, "not_found", "There is no such course.")
+    _require_access(user, course)
+    return course
+
+
+def _require_access(user: Any, course: Course) -> None:
+    if not user.is_staff and not course.enrollments.filter(user=user).exists():
+        raise Problem(403, "not_enrolled", "You are not enrolled in this course.")
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 19

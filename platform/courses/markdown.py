@@ -1,0 +1,77 @@
+"""Lessons cut into passages: pieces of a few paragraphs under one path of headings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from markdown_it import MarkdownIt
+
+MAX_CHARS = 1600  # about 400 tokens: six passages leave room for the conversation in a prompt
+_parser = MarkdownIt("commonmark").enable("table")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A passage before it is stored. `heading` is the path below the lesson's title."""
+
+    heading: str
+    text: str
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(f"{self.heading}\n{self.text}".encode()).hexdigest()
+
+
+def title_of(markdown: str, default: str) -> str:
+    """The text of the first heading of level 1."""
+    return next((text for level, text, _ in _headings(markdown) if level == 1), default)
+
+
+def cut(markdown: str) -> list[Piece]:
+    """The passages of a lesson, in order. Code blocks, lists and tables stay whole."""
+    lines = markdown.splitlines()
+    headings = _headings(markdown)
+    pieces = list(_cut_section("", lines[: headings[0][2][0]] if headings else lines))
+    path: list[tuple[int, str]] = []
+    for index, (level, text, (_, start)) in enumerate(headings):
+        end = headings[index + 1][2][0] if index + 1 < len(headings) else len(lines)
+        path = [step for step in path if step[0] < level] + [(level, text)]
+        heading = " > ".join(step[1] for step in path if step[0] > 1)
+        pieces += _cut_section(heading, lines[start:end])
+    return pieces
+
+
+def _headings(markdown: str) -> list[tuple[int, str, tuple[int, int]]]:
+    """(level, text, (first line, line after it)) of each heading; those inside code are none."""
+    tokens = _parser.parse(markdown)
+    found = []
+    for token, inline in zip(tokens, tokens[1:], strict=False):
+        if token.type == "heading_open" and token.map and token.level == 0:
+            found.append((int(token.tag[1]), _plain(inline.children or []), (token.map[0], token.map[1])))
+    return found
+
+
+def _plain(children: list) -> str:
+    return "".join(child.content for child in children).strip()
+
+
+def _cut_section(heading: str, lines: list[str]) -> Iterator[Piece]:
+    text = ""
+    for block in _blocks("\n".join(lines)):
+        if text and len(text) + len(block) > MAX_CHARS:
+            yield Piece(heading, text)
+            text = ""
+        text = f"{text}\n\n{block}" if text else block
+    if text:
+        yield Piece(heading, text)
+
+
+def _blocks(markdown: str) -> Iterator[str]:
+    lines = markdown.splitlines()
+    for token in _parser.parse(markdown):
+        if token.level == 0 and token.map and token.nesting >= 0:
+            block = "\n".join(lines[token.map[0] : token.map[1]]).strip()
+            if block:
+                yield block

@@ -1,0 +1,93 @@
+"""Courses and their lessons, who may open them, and the passages that answers rest on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector, SearchVectorField
+from django.db import models
+from pgvector.django import VectorField
+
+EMBEDDING_DIMENSIONS = 1536
+
+
+class CourseQuerySet(models.QuerySet["Course"]):
+    def for_user(self, user: Any) -> CourseQuerySet:
+        """The courses this user may open: those enrolled in, for staff all."""
+        return self if user.is_staff else self.filter(enrollments__user=user).distinct()
+
+
+class Course(models.Model):
+    slug = models.SlugField(unique=True)
+    title = models.CharField(max_length=200)
+    summary = models.TextField(blank=True)
+
+    objects = CourseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["title"]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Lesson(models.Model):
+    course = models.ForeignKey(Course, on_delete=models.CASCADE, related_name="lessons")
+    slug = models.SlugField(max_length=100)
+    position = models.PositiveIntegerField()
+    title = models.CharField(max_length=200)
+    body = models.TextField(help_text="Markdown.")
+
+    class Meta:
+        ordering = ["course", "position"]
+        constraints = [models.UniqueConstraint(fields=["course", "slug"], name="lesson_slug_in_course")]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Enrollment(models.Model):
+    class Role(models.TextChoices):
+        LEARNER = "learner"
+        TUTOR = "tutor"
+
+    course = models.ForeignKey(Course, on_delete=models.CASCADE, related_name="enrollments")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="enrollments")
+    role = models.CharField(max_length=10, choices=Role, default=Role.LEARNER)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["course", "user"], name="one_enrollment_per_course")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.course}"
+
+
+class Passage(models.Model):
+    """A piece of a lesson that can be found and cited. Without an embedding it is found by its words only."""
+
+    course = models.ForeignKey(Course, on_delete=models.CASCADE, related_name="passages")
+    lesson = models.ForeignKey(Lesson, on_delete=models.CASCADE, related_name="passages")
+    position = models.PositiveIntegerField()
+    heading = models.CharField(max_length=500, blank=True, help_text='Path of headings: "Joins > LEFT JOIN".')
+    text = models.TextField()
+    content_hash = models.CharField(max_length=64)
+    embedding = VectorField(dimensions=EMBEDDING_DIMENSIONS, null=True)
+    words = models.GeneratedField(
+        expression=SearchVector("heading", "text", config="english"),
+        output_field=SearchVectorField(),
+        db_persist=True,
+    )
+
+    class Meta:
+        ordering = ["lesson", "position"]
+        indexes = [GinIndex(fields=["words"], name="passage_words")]
+
+    def __str__(self) -> str:
+        return f"{self.lesson}: {self.heading}"
+
+    @property
+    def embeddable(self) -> str:
+        """The text to embed: the words of its place belong to its meaning."""
+        return f"{self.lesson.title} > {self.heading}\n{self.text}"

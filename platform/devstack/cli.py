@@ -1,0 +1,26 @@
+"""The subcommands of `./dev`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from devstack import run, testing
+
+USAGE = """usage: ./dev COMMAND
+
+  run     set everything up and start the platform (PORT, DEV_DATA choose where)
+  test    set everything up and pass the checks and tests (arguments go to pytest)
+"""
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "run": lambda arguments: run.main(),
+    "test": testing.main,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run a subcommand; returns the exit code."""
+    if not arguments or arguments[0] not in COMMANDS:
+        print(USAGE, file=sys.stderr)
+        return 0 if arguments and arguments[0] in ("help", "-h", "--help") else 2
+    return COMMANDS[arguments[0]](arguments[1:])

@@ -1,0 +1,128 @@
+"""Fault rules: which requests go wrong, how, and how often."""
+
+import random
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .errors import ApiError, bad_request, rate_limited
+
+ENDPOINTS = ("chat", "embeddings", "*")
+PURPOSES = ("answer", "rewrite", "summary", "structured", "embedding", "other")
+ERROR_KINDS = ("429", "slow_down", "quota", "500", "503", "400", "401")
+CHAT_KINDS = ("refuse", "content_filter", "invalid_json")
+KINDS = (*ERROR_KINDS, *CHAT_KINDS, "hang", "disconnect", "stall", "garbage")
+_WHOLE, _ANY = (int,), (int, float)
+_NUMBERS = {"times": _WHOLE, "afterTokens": _WHOLE, "probability": _ANY, "retryAfter": _ANY}
+
+
+@dataclass
+class FaultRule:
+    """One rule; `times` counts down (None: for ever), `purpose` narrows it to one kind of request."""
+
+    endpoint: str
+    kind: str
+    times: int | None = None
+    probability: float = 1.0
+    retryAfter: float | None = None  # noqa: N815 - the name on the wire
+    afterTokens: int | None = None  # noqa: N815 - the name on the wire
+    purpose: str | None = None
+
+    def matches(self, endpoint: str, purpose: str) -> bool:
+        """Whether the rule means this request; a kind that makes no sense for it never does."""
+        if self.times == 0 or self.endpoint not in ("*", endpoint) or self.purpose not in (None, purpose):
+            return False
+        if self.kind == "invalid_json":
+            return purpose == "structured"
+        return endpoint == "chat" or self.kind not in CHAT_KINDS
+
+    def cut_after(self, default: int = 5) -> int:
+        """After how many chunks a broken stream breaks."""
+        return default if self.afterTokens is None else self.afterTokens
+
+
+class FaultBook:
+    """The active rules in order; the first that matches a request decides it."""
+
+    def __init__(self, rules: tuple[dict[str, Any], ...] = ()) -> None:
+        self._rules = [parse_rule(rule) for rule in rules]
+        # Seeded: the same run of requests meets the same faults.
+        self._random = random.Random(20)
+
+    def add(self, data: Any) -> None:
+        """Append a rule in its wire form; ValueError says what is wrong with it."""
+        self._rules.append(parse_rule(data))
+
+    def clear(self) -> None:
+        """Remove all rules."""
+        self._rules.clear()
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """The rules that can still strike."""
+        return [asdict(rule) for rule in self._rules if rule.times != 0]
+
+    def take(self, endpoint: str, purpose: str) -> FaultRule | None:
+        """The rule that strikes this request, counted as used."""
+        for rule in self._rules:
+            if rule.matches(endpoint, purpose) and self._random.random() < rule.probability:
+                if rule.times is not None:
+                    rule.times -= 1
+                return rule
+        return None
+
+
+def parse_rule(data: Any) -> FaultRule:
+    """Read a rule from its wire form; ValueError says what is wrong with it."""
+    if not isinstance(data, dict):
+        raise ValueError("a fault rule must be an object")
+    unknown = set(data) - set(FaultRule.__dataclass_fields__)
+    if unknown:
+        raise ValueError(f"unknown key in fault rule: {', '.join(sorted(unknown))}")
+    rule = FaultRule(**{"endpoint": "*", "kind": "", **data})
+    _one_of("kind", rule.kind, KINDS)
+    _one_of("endpoint", rule.endpoint, ENDPOINTS)
+    if rule.purpose is not None:
+        _one_of("purpose", rule.purpose, PURPOSES)
+    if rule.endpoint == "embeddings" and rule.kind in CHAT_KINDS:
+        raise ValueError(f"fault kind {rule.kind!r} is for chat only")
+    _check_numbers(rule)
+    return rule
+
+
+def error_of(rule: FaultRule) -> ApiError | None:
+    """The error answer of an error kind, None for kinds that break the answer in another way."""
+    match rule.kind:
+        case "429":
+            return rate_limited("Rate limit reached (injected fault).", "requests", rule.retryAfter)
+        case "slow_down":
+            message = "Slow down: your request rate rose too quickly. Reduce it and ramp up gently."
+            return rate_limited(message, "requests", rule.retryAfter, "slow_down")
+        case "quota":
+            message = "You exceeded your current quota, please check your plan and billing details."
+            return rate_limited(message, "insufficient_quota", rule.retryAfter, "insufficient_quota")
+        case "500":
+            message = "The server had an error while processing your request. Sorry about that!"
+            return ApiError(500, message, "server_error")
+        case "503":
+            message = "The engine is currently overloaded, please try again later."
+            return ApiError(503, message, "server_error")
+        case "400":
+            return bad_request("Invalid request (injected fault).")
+        case "401":
+            return ApiError(401, "Incorrect API key provided (injected fault).", code="invalid_api_key")
+    return None
+
+
+def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"fault {name} {value!r} is not one of: {', '.join(allowed)}")
+
+
+def _check_numbers(rule: FaultRule) -> None:
+    for name, kinds in _NUMBERS.items():
+        value = getattr(rule, name)
+        if value is None and name != "probability":
+            continue
+        if isinstance(value, bool) or not isinstance(value, kinds) or value < 0:
+            raise ValueError(f"fault {name} does not accept {value!r}")
+    if rule.probability > 1:
+        raise ValueError("fault probability is at most 1")

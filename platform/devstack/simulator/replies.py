@@ -1,0 +1,99 @@
+"""What a chat request is answered with: the text by its purpose, cut into pieces, changed by faults."""
+
+import json
+from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import Any
+
+from .answers import compose_answer
+from .chat_request import ChatRequest
+from .config import Settings
+from .conversation import question_and_context, turns_of
+from .faults import FaultRule
+from .followups import general_reply, rewrite_question, summarise
+from .schema import instance
+from .text import estimate_tokens, pieces
+
+REFUSED = "I'm sorry, but I can't help with that request."
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer ready to be sent."""
+
+    pieces: list[str]
+    finish_reason: str = "stop"
+    refused: bool = False
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return "".join(self.pieces)
+
+    def usage(self, prompt_tokens: int) -> dict[str, Any]:
+        """Token counts in OpenAI's shape."""
+        tokens = estimate_tokens(len(self.text))
+        return {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": tokens,
+            "total_tokens": prompt_tokens + tokens,
+            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+        }
+
+
+def make_reply(chat: ChatRequest, settings: Settings, fault: FaultRule | None) -> Reply:
+    """The reply to this request; the same request gets the same text every time."""
+    if fault and fault.kind == "refuse":
+        return Reply(pieces(REFUSED), refused=True)
+    parts = pieces(_text(chat))
+    if fault and fault.kind == "invalid_json":
+        parts = parts[: max(1, len(parts) - 2)]
+    if settings.answer_tokens and chat.purpose in ("answer", "other"):
+        parts = _resized(parts, settings.answer_tokens)
+    if fault and fault.kind == "content_filter":
+        return Reply(parts[: fault.cut_after(len(parts) // 2)], "content_filter")
+    if chat.max_tokens and _fitting(parts, chat.max_tokens) < len(parts):
+        return Reply(parts[: _fitting(parts, chat.max_tokens)], "length")
+    return Reply(parts)
+
+
+def _text(chat: ChatRequest) -> str:
+    match chat.purpose:
+        case "structured":
+            return _structured(chat)
+        case "rewrite":
+            return rewrite_question(chat.question, turns_of(chat.messages))
+        case "summary":
+            return summarise(turns_of(chat.messages), chat.question)
+        case "answer":
+            return _grounded(chat)
+    return general_reply(chat.question)
+
+
+def _grounded(chat: ChatRequest) -> str:
+    question, context = question_and_context(chat.messages)
+    return compose_answer(question, chat.passages, context)
+
+
+def _structured(chat: ChatRequest) -> str:
+    prose = _grounded(chat) if chat.passages else ""
+    if chat.schema is None:
+        return json.dumps({"answer": prose or general_reply(chat.question)}, ensure_ascii=False)
+    return json.dumps(instance(chat.schema, chat.question, prose), ensure_ascii=False)
+
+
+def _resized(parts: list[str], size: int) -> list[str]:
+    """Exactly so many pieces: the text cut, or begun again in a new paragraph."""
+    again = [f"\n\n{parts[0].lstrip()}", *parts[1:]]
+    return [*parts, *islice(cycle(again), max(0, size - len(parts)))][:size]
+
+
+def _fitting(parts: list[str], tokens: int) -> int:
+    """How many pieces fit, by count and by the estimate that the usage is made of."""
+    length = 0
+    for count, part in enumerate(parts[:tokens]):
+        length += len(part)
+        if length > tokens * 4:
+            return count
+    return min(tokens, len(parts))

@@ -1,0 +1,61 @@
+"""The account of one upstream call: what it was for, what it used, what it cost, how long it took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from llm.prices import cost_of
+from llm.tokens import estimate
+
+
+@dataclass
+class Call:
+    """One request to the upstream. Times in milliseconds, cost in US dollars (None: no price is known)."""
+
+    purpose: str
+    model: str
+    input_text: str = field(repr=False)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    outcome: str = "ok"  # ok, failed or cancelled
+    error_code: str = ""
+    error_detail: str = ""
+    upstream_id: str = ""
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    estimated: bool = False
+    cost: Decimal | None = None
+    first_token_ms: int | None = None
+    duration_ms: int = 0
+    _began: float = field(default_factory=time.perf_counter, repr=False)
+
+    def got_first_token(self) -> None:
+        """Note that the first token is here; later calls change nothing."""
+        if self.first_token_ms is None:
+            self.first_token_ms = self._elapsed_ms()
+
+    def got_usage(self, usage: dict[str, Any]) -> None:
+        """Take over the usage that the upstream reported."""
+        self.input_tokens = usage.get("prompt_tokens", 0)
+        self.output_tokens = usage.get("completion_tokens", 0)
+        self.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+
+    def end(self, outcome: str, output: str = "") -> None:
+        """Close the account. Without a reported usage, a call that got tokens is billed by estimate."""
+        self.outcome = outcome
+        self.duration_ms = self._elapsed_ms()
+        if not self.input_tokens and self.first_token_ms is not None:
+            self.estimated = True
+            self.input_tokens, self.output_tokens = estimate(self.input_text), estimate(output)
+        self.cost = cost_of(self.model, self.input_tokens, self.cached_tokens, self.output_tokens)
+
+    def _elapsed_ms(self) -> int:
+        return round((time.perf_counter() - self._began) * 1000)
+
+
+Recorder = Callable[[Call], None]

@@ -1,0 +1,116 @@
+"""The few ways an upstream call can fail, mapped once from the SDK's exceptions."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+import openai
+
+
+@dataclass(frozen=True)
+class _Kind:
+    code: str
+    passing: bool
+    message: str
+
+
+class Kind(Enum):
+    """Kinds of failure: a code, whether it passes by itself, and what the person is told."""
+
+    TRANSIENT = _Kind("upstream_unavailable", True, "The AI service is not answering. Your question is kept.")
+    RATE_LIMITED = _Kind(
+        "upstream_busy", True, "The AI service is very busy right now. Your question is kept."
+    )
+    QUOTA = _Kind(
+        "upstream_quota", False, "The AI service is not available at the moment. Staff have been told why."
+    )
+    AUTH = _Kind("upstream_auth", False, "The AI service is not set up correctly. Staff have been told why.")
+    BAD_REQUEST = _Kind("upstream_rejected", False, "The AI service could not work with this request.")
+    REFUSED = _Kind("refused", False, "The AI service declined to answer this. Try asking it in another way.")
+
+
+class LlmError(Exception):
+    """A failed upstream call. `detail` is for staff and carries no secret; `retry_after` is in seconds."""
+
+    def __init__(self, kind: Kind, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{kind.value.code}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.retry_after = retry_after
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self.kind.value.passing
+
+
+def from_sdk(error: BaseException) -> LlmError:
+    """Map whatever the SDK or its transport raised. Unknown errors are raised again as they are."""
+    match error:
+        case LlmError():
+            return error
+        case openai.APIStatusError():
+            return _from_status(error)
+        case openai.APIConnectionError() | TimeoutError() | asyncio.TimeoutError() | OSError() | EOFError():
+            return LlmError(Kind.TRANSIENT, f"{type(error).__name__}: {scrub(str(error.__cause__ or error))}")
+        case openai.APIError():
+            return from_body({"code": error.code, "type": error.type, "message": error.message})
+    if type(error).__module__.startswith(("httpx", "aiohttp")):
+        return LlmError(Kind.TRANSIENT, f"{type(error).__name__}: {scrub(str(error))}")
+    raise error
+
+
+def from_body(body: dict[str, object]) -> LlmError:
+    """Map an error object that arrived inside a stream that had begun well."""
+    detail = scrub(f"{body.get('code') or body.get('type')}: {body.get('message')}")
+    return LlmError(_from_code(body.get("code")) or Kind.TRANSIENT, detail)
+
+
+def scrub(text: str) -> str:
+    """Upstream text that is safe to store and show to staff: bounded, and without anything like a key."""
+    return re.sub(r"\b(sk|Bearer)[-\s][\w*.-]+", "[key]", text)[:300]
+
+
+def _from_status(error: openai.APIStatusError) -> LlmError:
+    kind = _from_code(error.code) or _KIND_OF_STATUS.get(error.status_code)
+    if kind is None:
+        kind = Kind.TRANSIENT if error.status_code >= 500 else Kind.BAD_REQUEST
+    detail = f"HTTP {error.status_code} {error.code or ''} (request {error.request_id})"
+    if kind is not Kind.AUTH:  # its message echoes part of the key
+        detail += f": {scrub(error.message)}"
+    return LlmError(kind, detail, _retry_after(error))
+
+
+_KIND_OF_STATUS = {
+    401: Kind.AUTH,
+    403: Kind.AUTH,
+    408: Kind.TRANSIENT,
+    409: Kind.TRANSIENT,
+    429: Kind.RATE_LIMITED,
+}
+
+
+def _from_code(code: object) -> Kind | None:
+    match code:
+        case "insufficient_quota" | "billing_hard_limit_reached" | "billing_not_active":
+            return Kind.QUOTA
+        case "content_filter" | "content_policy_violation":
+            return Kind.REFUSED
+        case "invalid_api_key":
+            return Kind.AUTH
+        case "rate_limit_exceeded" | "slow_down":
+            return Kind.RATE_LIMITED
+    return None
+
+
+def _retry_after(error: openai.APIStatusError) -> float | None:
+    headers = error.response.headers
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(headers[name]) * unit)
+        except (KeyError, ValueError):
+            continue
+    return None

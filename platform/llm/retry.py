@@ -1,0 +1,45 @@
+"""Retries of short failures, within one call. The only module that knows the `backoff` package."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Generator
+from typing import TypeVar
+
+import backoff
+
+from llm.errors import LlmError
+
+T = TypeVar("T")
+
+TRIES = 3
+LONGEST_WAIT = 4.0  # seconds; a longer wait is not spent in the call, the job gives its slot back
+
+
+def in_call(attempt: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+    """Run one upstream attempt, again after short passing failures. Raises the last LlmError."""
+    return backoff.on_exception(
+        _waits, LlmError, max_tries=TRIES, giveup=_is_not_worth_waiting, jitter=None, logger=None
+    )(attempt)()
+
+
+def until(
+    errors: tuple[type[Exception], ...], max_time: float, attempt: Callable[[], Awaitable[T]]
+) -> Awaitable[T]:
+    """Run `attempt` again while it raises one of `errors`, for up to `max_time` seconds."""
+    return backoff.on_exception(
+        backoff.expo, errors, max_time=max_time, max_value=2, factor=0.1, logger=None
+    )(attempt)()
+
+
+def _waits() -> Generator[float, LlmError, None]:
+    """Full jitter over doubling waits, unless the upstream says itself when to come back."""
+    error = yield 0.0  # backoff's first send only starts the generator
+    ceiling = 0.5
+    while True:
+        error = yield error.retry_after or random.uniform(0, ceiling)
+        ceiling = min(ceiling * 2, LONGEST_WAIT)
+
+
+def _is_not_worth_waiting(error: Exception) -> bool:
+    return isinstance(error, LlmError) and (not error.passing or (error.retry_after or 0) > LONGEST_WAIT)

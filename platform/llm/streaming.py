@@ -1,0 +1,123 @@
+"""One streamed answer, read line by line.
+
+The SDK's own stream objects build a model per chunk, which is most of a worker's CPU; reading the lines with
+json.loads costs a third of it (docs/benchmarks.md), and keeps the SDK's connection, auth and errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from openai import AsyncOpenAI
+
+from llm.calls import Call
+from llm.config import LlmConfig
+from llm.errors import Kind, LlmError, from_body
+
+Ended = Callable[[Call, str, str], None]
+Failed = Callable[[Call, BaseException, str], BaseException]
+
+
+class Stream:
+    """Iterates over the pieces of one answer. `open` waits for the first piece, `aclose` hangs up."""
+
+    def __init__(
+        self,
+        client: AsyncOpenAI,
+        body: dict[str, Any],
+        call: Call,
+        config: LlmConfig,
+        ended: Ended,
+        failed: Failed,
+    ) -> None:
+        self._client = client
+        self._body = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        self._call = call
+        self._config = config
+        self._ended = ended
+        self._failed = failed
+        self._connection = AsyncExitStack()
+        self._pieces: AsyncIterator[str] | None = None
+        self._first = ""
+        self._shown: list[str] = []
+        self._accounted = False
+
+    async def open(self) -> None:
+        """Connect and wait for the first piece. Raises LlmError; nothing has been shown then."""
+        try:
+            async with asyncio.timeout(self._config.first_token_timeout):
+                create = self._client.chat.completions.with_streaming_response.create
+                response = await self._connection.enter_async_context(create(**self._body))
+                self._call.upstream_id = response.request_id or ""
+                self._pieces = _pieces(response.iter_lines(), self._call)
+                self._first = await anext(self._pieces, "")
+        except BaseException as error:
+            raise await self._fail(error) from error
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        piece = self._first
+        try:
+            while piece:
+                self._shown.append(piece)
+                yield piece
+                async with asyncio.timeout(self._config.token_gap_timeout):
+                    piece = await anext(self._pieces, "") if self._pieces else ""
+        except BaseException as error:
+            raise await self._fail(error) from error
+        self._account(lambda: self._ended(self._call, "ok", "".join(self._shown)))
+
+    async def aclose(self) -> None:
+        """Hang up. The upstream sees it at once; a stream left early is accounted as cancelled."""
+        self._account(lambda: self._ended(self._call, "cancelled", "".join(self._shown)))
+        await self._connection.aclose()
+
+    async def _fail(self, error: BaseException) -> BaseException:
+        failure: list[BaseException] = [error]
+        self._account(lambda: failure.insert(0, self._failed(self._call, error, "".join(self._shown))))
+        await self._connection.aclose()
+        return failure[0]
+
+    def _account(self, enter: Callable[[], None]) -> None:
+        if not self._accounted:
+            self._accounted = True
+            enter()
+
+
+async def _pieces(lines: AsyncIterator[str], call: Call) -> AsyncIterator[str]:
+    """The answer's text out of the lines of an event stream. A stream that just stops has failed."""
+    async for line in lines:
+        if not line.startswith("data:"):
+            continue
+        data = line[5:].strip()
+        if data == "[DONE]":
+            return
+        text = _read(_loads(data), call)
+        if text:
+            call.got_first_token()
+            yield text
+    raise LlmError(Kind.TRANSIENT, "the stream broke off")
+
+
+def _loads(data: str) -> dict[str, Any]:
+    try:
+        return json.loads(data)
+    except ValueError:
+        raise LlmError(Kind.TRANSIENT, "the stream was garbled") from None
+
+
+def _read(chunk: dict[str, Any], call: Call) -> str:
+    if error := chunk.get("error"):
+        raise from_body(error)
+    if usage := chunk.get("usage"):
+        call.got_usage(usage)
+    choices = chunk.get("choices")
+    if not choices:
+        return ""
+    delta = choices[0].get("delta") or {}
+    if delta.get("refusal") or choices[0].get("finish_reason") == "content_filter":
+        raise LlmError(Kind.REFUSED, "the model refused")
+    return delta.get("content") or ""
