@@ -30,7 +30,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     record.completion_tokens = estimate_tokens(len(reply.text))
     await asyncio.sleep(record.left_of(_latency(chat, reply, settings)))
     if chat.stream:
-        return await stream_reply(request, chat, reply, record, fault, settings.token_interval)
+        return await stream_reply(request, record, chat, reply, fault=fault, interval=settings.token_interval)
     return await send_json(request, _completion(chat, reply, record), record, fault)
 
 

@@ -12,6 +12,7 @@ class ApiError(Exception):
         status: int,
         message: str,
         kind: str = "invalid_request_error",
+        *,
         code: str | None = None,
         param: str | None = None,
         headers: dict[str, str] | None = None,
@@ -70,4 +71,4 @@ def rate_limited(message: str, kind: str, retry_after: float | None, code: str |
     if retry_after is not None:
         headers["Retry-After"] = str(math.ceil(retry_after))
         headers["retry-after-ms"] = str(math.ceil(retry_after * 1000))
-    return ApiError(429, message, kind, code or "rate_limit_exceeded", headers=headers)
+    return ApiError(429, message, kind, code=code or "rate_limit_exceeded", headers=headers)

@@ -4,13 +4,27 @@ import random
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .errors import ApiError, bad_request, rate_limited
+from .errors import ApiError, rate_limited
 
 ENDPOINTS = ("chat", "embeddings", "*")
 PURPOSES = ("answer", "rewrite", "summary", "structured", "embedding", "other")
-ERROR_KINDS = ("429", "slow_down", "quota", "500", "503", "400", "401")
+# kind: status, error type, error code, message
+_ERRORS: dict[str, tuple[int, str, str | None, str]] = {
+    "429": (429, "requests", "rate_limit_exceeded", "Rate limit reached (injected fault)."),
+    "slow_down": (429, "requests", "slow_down", "Slow down: your request rate rose too quickly."),
+    "quota": (
+        429,
+        "insufficient_quota",
+        "insufficient_quota",
+        "You exceeded your current quota, please check your plan and billing details.",
+    ),
+    "500": (500, "server_error", None, "The server had an error while processing your request."),
+    "503": (503, "server_error", None, "The engine is currently overloaded, please try again later."),
+    "400": (400, "invalid_request_error", None, "Invalid request (injected fault)."),
+    "401": (401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided (injected fault)."),
+}
 CHAT_KINDS = ("refuse", "content_filter", "invalid_json")
-KINDS = (*ERROR_KINDS, *CHAT_KINDS, "hang", "disconnect", "stall", "garbage")
+KINDS = (*_ERRORS, *CHAT_KINDS, "hang", "disconnect", "stall", "garbage")
 _WHOLE, _ANY = (int,), (int, float)
 _NUMBERS = {"times": _WHOLE, "afterTokens": _WHOLE, "probability": _ANY, "retryAfter": _ANY}
 
@@ -23,8 +37,8 @@ class FaultRule:
     kind: str
     times: int | None = None
     probability: float = 1.0
-    retryAfter: float | None = None  # noqa: N815 - the name on the wire
-    afterTokens: int | None = None  # noqa: N815 - the name on the wire
+    retryAfter: float | None = None
+    afterTokens: int | None = None
     purpose: str | None = None
 
     def matches(self, endpoint: str, purpose: str) -> bool:
@@ -90,26 +104,12 @@ def parse_rule(data: Any) -> FaultRule:
 
 def error_of(rule: FaultRule) -> ApiError | None:
     """The error answer of an error kind, None for kinds that break the answer in another way."""
-    match rule.kind:
-        case "429":
-            return rate_limited("Rate limit reached (injected fault).", "requests", rule.retryAfter)
-        case "slow_down":
-            message = "Slow down: your request rate rose too quickly. Reduce it and ramp up gently."
-            return rate_limited(message, "requests", rule.retryAfter, "slow_down")
-        case "quota":
-            message = "You exceeded your current quota, please check your plan and billing details."
-            return rate_limited(message, "insufficient_quota", rule.retryAfter, "insufficient_quota")
-        case "500":
-            message = "The server had an error while processing your request. Sorry about that!"
-            return ApiError(500, message, "server_error")
-        case "503":
-            message = "The engine is currently overloaded, please try again later."
-            return ApiError(503, message, "server_error")
-        case "400":
-            return bad_request("Invalid request (injected fault).")
-        case "401":
-            return ApiError(401, "Incorrect API key provided (injected fault).", code="invalid_api_key")
-    return None
+    if rule.kind not in _ERRORS:
+        return None
+    status, kind, code, message = _ERRORS[rule.kind]
+    if status == 429:
+        return rate_limited(message, kind, rule.retryAfter, code)
+    return ApiError(status, message, kind, code=code)
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:

@@ -96,9 +96,10 @@ class Pacer:
 
 async def stream_reply(
     request: web.Request,
+    record: RequestRecord,
     chat: ChatRequest,
     reply: Reply,
-    record: RequestRecord,
+    *,
     fault: FaultRule | None,
     interval: float,
 ) -> web.StreamResponse:

@@ -9,8 +9,7 @@ _CURLY = str.maketrans({"\u2019": "'"})
 _PIECE = re.compile(r"\s*\w{1,5}|\s*[^\w\s]{1,3}|\s+")
 _VOWEL = re.compile("[aeiouy]")
 
-STOP_WORDS = frozenset(
-    """
+_FUNCTION_WORDS = """
     a about above actually after again all also am an and any anything are aren't as ask asked at away be
     became because been before being below between both but by bye came can can't cannot come could
     couldn't did didn't do does doesn't doing don't done down during each either elaborate else ever every
@@ -25,8 +24,8 @@ STOP_WORDS = frozenset(
     together too under understand understanding until up upon us use used uses using very want was way
     ways we well were what what's whatever when where whether which while who who's whom whose why will
     with without won't work works would wouldn't yes yet you you're your yours
-    """.split()
-)
+"""
+STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 
 @lru_cache(maxsize=65_536)

