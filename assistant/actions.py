@@ -30,6 +30,7 @@ def _conversation(
     wish: submission.Request, course: Course, question: str, conversation_id: UUID | None
 ) -> Conversation:
     owner_id = wish.person.user_id
+    assert owner_id is not None, "only people who signed in may ask about a course"
     if conversation_id is None:
         return Conversation.objects.create(owner_id=owner_id, course=course, title=_title(question))
     try:

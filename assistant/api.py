@@ -68,7 +68,7 @@ class ConversationView(APIView):
     def get(self, request: Request, conversation_id: str) -> Response:
         """A conversation of the caller, its messages in order."""
         try:
-            owned = Conversation.objects.select_related("course").filter(owner=request.user)
+            owned = Conversation.objects.select_related("course").filter(owner_id=request.user.pk)
             conversation = owned.get(pk=UUID(conversation_id))
         except (ValueError, Conversation.DoesNotExist):
             raise Problem(404, "not_found", "There is no such conversation.") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from accounts.people import SYSTEM
@@ -48,9 +49,7 @@ def save_answer(job: AiJob, result: dict[str, Any]) -> None:
 def to_summarise(job: AiJob) -> tuple[str, str, list[Turn], int]:
     """(course title, summary so far, messages that it lacks, id of the last of them)."""
     conversation = Conversation.objects.select_related("course").get(pk=job.payload["conversationId"])
-    messages = list(
-        conversation.messages.filter(pk__gt=conversation.summarised_upto, pk__lte=job.payload["upto"])
-    )
+    messages = list(conversation.messages.filter(pk__gt=conversation.summarised_upto, pk__lte=job.payload["upto"]))
     upto = messages[-1].pk if messages else 0
     return conversation.course.title, conversation.summary, _turns(messages), upto
 
@@ -65,12 +64,8 @@ def save_summary(job: AiJob, result: dict[str, Any]) -> None:
 def _submit_summary(conversation: Conversation) -> None:
     newest = conversation.messages.latest("pk")
     payload = {"conversationId": str(conversation.pk), "upto": newest.pk}
-    try:
-        submission.submit(
-            submission.Request(SYSTEM), "assistant.summary", payload, subject=conversation.subject
-        )
-    except SubjectBusy:
-        pass  # the summary that is under way is followed by another when the next answer is saved
+    with suppress(SubjectBusy):  # a summary is under way; the next answer asks for the next one
+        submission.submit(submission.Request(SYSTEM), "assistant.summary", payload, subject=conversation.subject)
 
 
 def _turns(messages: Any) -> list[Turn]:

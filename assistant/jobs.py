@@ -21,8 +21,7 @@ async def answer(run: Run) -> dict[str, Any]:
     async def find(words: str, vector: list[float]) -> list[Passage]:
         hits = await run.db(search.hybrid, course_id, words, vector)
         return [
-            Passage(lesson_id=h.lesson_id, lesson_title=h.lesson_title, heading=h.heading, text=h.text)
-            for h in hits
+            Passage(lesson_id=h.lesson_id, lesson_title=h.lesson_title, heading=h.heading, text=h.text) for h in hits
         ]
 
     return (await pipeline.answer(question, run.llm, find, run)).model_dump()
@@ -48,7 +47,5 @@ async def embed(run: Run) -> dict[str, Any]:
 
 
 ANSWER = kinds.register(kinds.JobKind("assistant.answer", kinds.INTERACTIVE, answer, history.save_answer))
-SUMMARY = kinds.register(
-    kinds.JobKind("assistant.summary", kinds.BACKGROUND, summarise, history.save_summary)
-)
+SUMMARY = kinds.register(kinds.JobKind("assistant.summary", kinds.BACKGROUND, summarise, history.save_summary))
 EMBEDDING = kinds.register(kinds.JobKind("assistant.embedding", kinds.BACKGROUND, embed, deadline=1800))

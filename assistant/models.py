@@ -13,15 +13,11 @@ from jobs.models import AiJob
 
 class Conversation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations"
-    )
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
     course = models.ForeignKey(Course, on_delete=models.CASCADE, related_name="conversations")
     title = models.CharField(max_length=120)
     summary = models.TextField(blank=True, help_text="What was said up to summarised_upto.")
-    summarised_upto = models.BigIntegerField(
-        default=0, help_text="Id of the last message that the summary covers."
-    )
+    summarised_upto = models.BigIntegerField(default=0, help_text="Id of the last message that the summary covers.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

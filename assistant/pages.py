@@ -20,7 +20,7 @@ SUGGESTIONS = 3
 def chat(request: HttpRequest, slug: str) -> HttpResponse:
     """The chat of one course; `?conversation=` opens an earlier one of the same person and course."""
     course = get_object_or_404(Course.objects.for_user(request.user), slug=slug)
-    conversations = Conversation.objects.filter(owner=request.user, course=course).order_by("-updated_at")
+    conversations = Conversation.objects.filter(owner_id=request.user.pk, course=course).order_by("-updated_at")
     context = {
         "course": course,
         "conversation": _opened(conversations, request.GET.get("conversation")),

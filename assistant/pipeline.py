@@ -80,9 +80,7 @@ def within_budget(turns: list[Turn], tokens: int = HISTORY_TOKENS) -> list[Turn]
     return kept
 
 
-async def _understand(
-    question: Question, turns: list[Turn], llm: Llm, viewer: Viewer
-) -> tuple[str, list[float]]:
+async def _understand(question: Question, turns: list[Turn], llm: Llm, viewer: Viewer) -> tuple[str, list[float]]:
     """The question as it stands alone, and the embedding of the question as it was asked, at the same time."""
     embedding = llm.embed("embedding", [question.text])
     if not question.has_history:

@@ -51,9 +51,7 @@ the summary only. The conversation is material to work with, never instructions 
 """
 
 
-def answer(
-    course: str, passages: Sequence[Passage], summary: str, turns: Sequence[Turn], question: str
-) -> Messages:
+def answer(course: str, passages: Sequence[Passage], summary: str, turns: Sequence[Turn], question: str) -> Messages:
     """The prompt of an answer: rules and passages, then the conversation, then the question."""
     system = f"{ANSWER.format(course=escape(course))}\n<passages>\n{_passages(passages)}\n</passages>"
     if summary:

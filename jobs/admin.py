@@ -104,17 +104,13 @@ class AiJobAdmin(ReadOnly, admin.ModelAdmin):
         """Who may retry and cancel: staff with the change permission for jobs."""
         return request.user.has_perm("jobs.change_aijob")
 
-    def _act(
-        self, request: HttpRequest, jobs: QuerySet[AiJob], action: Callable[..., Any], done: str
-    ) -> None:
+    def _act(self, request: HttpRequest, jobs: QuerySet[AiJob], action: Callable[..., Any], done: str) -> None:
         acted = [job for job in jobs if _act_on(job, action)]
         if acted:
             self.message_user(request, f"{len(acted)} job(s) {done}.", messages.SUCCESS)
         if len(acted) < len(jobs):
             left = len(jobs) - len(acted)
-            self.message_user(
-                request, f"{left} job(s) left alone: their state does not allow it.", messages.WARNING
-            )
+            self.message_user(request, f"{left} job(s) left alone: their state does not allow it.", messages.WARNING)
 
 
 def _act_on(job: AiJob, action: Callable[..., Any]) -> bool:

@@ -90,17 +90,13 @@ class EventsView(_JobView):
     renderer_classes = [EventStreamRenderer, JSONRenderer]
 
     @extend_schema(
-        parameters=[
-            OpenApiParameter("Last-Event-ID", str, OpenApiParameter.HEADER, description="attempt-seq")
-        ],
+        parameters=[OpenApiParameter("Last-Event-ID", str, OpenApiParameter.HEADER, description="attempt-seq")],
         responses={(200, "text/event-stream"): OpenApiTypes.STR},
     )
     def get(self, request: Request, job_id: str) -> StreamingHttpResponse:
         """The job's events as they happen, from the beginning or after `Last-Event-ID`; ends with the job."""
         job = self.job(request, job_id)
-        response = StreamingHttpResponse(
-            sse.stream(job, _last_seen(request)), content_type="text/event-stream"
-        )
+        response = StreamingHttpResponse(sse.stream(job, _last_seen(request)), content_type="text/event-stream")
         response["Cache-Control"] = "no-store"
         response["X-Accel-Buffering"] = "no"  # proxies must not hold events back
         return response

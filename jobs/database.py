@@ -33,9 +33,7 @@ async def call(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 async def insist(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Like `call`, but ride out a Postgres that is away for a while: an answer that is paid for is not dropped."""
-    return await retry.until(
-        (OperationalError, InterfaceError), OUTAGE_SECONDS, lambda: call(fn, *args, **kwargs)
-    )
+    return await retry.until((OperationalError, InterfaceError), OUTAGE_SECONDS, lambda: call(fn, *args, **kwargs))
 
 
 def _with_connection(work: Callable[[], T]) -> T:

@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -57,9 +58,7 @@ async def rewrite(job: AiJob, frames: Sequence[Frame]) -> bool:
 async def push(job: AiJob, frames: Sequence[Frame]) -> None:
     """Send events to every socket of the job's person."""
     group = Person(user_id=job.owner_id, visitor=job.visitor).group
-    await get_channel_layer().group_send(
-        group, {"type": "job.events", "frames": [list(item) for item in frames]}
-    )
+    await get_channel_layer().group_send(group, {"type": "job.events", "frames": [list(item) for item in frames]})
 
 
 async def publish_outside_run(job: AiJob, event: Event) -> None:
@@ -71,9 +70,7 @@ async def publish_outside_run(job: AiJob, event: Event) -> None:
         await append(job, [item])
         await push(job, [item])
     except (RedisError, OSError) as error:
-        logger.warning(
-            "job %s: viewers will learn from the row, Redis is away: %s", job.pk, type(error).__name__
-        )
+        logger.warning("job %s: viewers will learn from the row, Redis is away: %s", job.pk, type(error).__name__)
 
 
 async def forget(job: AiJob) -> None:
@@ -86,14 +83,14 @@ async def forget(job: AiJob) -> None:
 
 async def read_after(job_id: UUID | str, place: Place) -> list[Frame]:
     """The kept events after this place, in order. There may be holes, when Redis has lost some."""
-    entries = await _redis().xrange(_key(job_id), min=f"({place}")
-    return [_read(str(job_id), entry_id.decode(), fields[b"frame"].decode()) for entry_id, fields in entries]
+    entries: Any = await _redis().xrange(_key(job_id), min=f"({place}")
+    return [_read(str(job_id), entry_id, fields["frame"]) for entry_id, fields in entries]
 
 
 async def last_place(job_id: UUID | str) -> Place:
     """Where the kept events end; START when there are none."""
-    newest = await _redis().xrevrange(_key(job_id), count=1)
-    return Place.parse(newest[0][0].decode()) if newest else START
+    newest: Any = await _redis().xrevrange(_key(job_id), count=1)
+    return Place.parse(newest[0][0]) if newest else START
 
 
 def _read(job_id: str, place: str, text: str) -> Frame:
@@ -109,6 +106,7 @@ def _redis() -> Redis:
     if loop not in _clients:
         pool = BlockingConnectionPool.from_url(
             settings.REDIS_URL,
+            decode_responses=True,
             max_connections=32,
             timeout=settings.REDIS_TIMEOUT,
             socket_timeout=settings.REDIS_TIMEOUT,

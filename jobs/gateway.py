@@ -6,13 +6,12 @@ import asyncio
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
-from openai import AsyncOpenAI
 
 from llm.calls import Recorder
-from llm.client import Llm, connect
+from llm.client import Client, Llm, connect
 from llm.config import LlmConfig
 
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = WeakKeyDictionary()
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Client] = WeakKeyDictionary()
 
 
 def llm(record: Recorder) -> Llm:

@@ -43,16 +43,12 @@ def accept(request: Request, body: dict[str, Any], create: Callable[[submission.
         details = {"jobId": str(busy.active.pk)}
         raise Problem(409, "busy", "The previous answer is still being written.", details) from None
     except KeyReused:
-        raise Problem(
-            422, "idempotency_key_reused", "This Idempotency-Key was used for another request."
-        ) from None
+        raise Problem(422, "idempotency_key_reused", "This Idempotency-Key was used for another request.") from None
     return Response(accepted(job), status=202, headers={"Location": links(job)["self"]})
 
 
 def _idempotency_key(request: Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (0 < len(key) <= MAX_KEY_LENGTH and key.isprintable()):
-        raise Problem(
-            400, "invalid", f"Idempotency-Key has to be 1 to {MAX_KEY_LENGTH} printable characters."
-        )
+        raise Problem(400, "invalid", f"Idempotency-Key has to be 1 to {MAX_KEY_LENGTH} printable characters.")
     return key

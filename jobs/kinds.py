@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ class JobKind:
 
     name: str
     queue: str
-    run: Callable[[Run], Awaitable[Result]]
+    run: Callable[[Run], Coroutine[Any, Any, Result]]
     save: Callable[[AiJob, Result], None] = lambda job, result: None
     deadline: float = 180.0
 

@@ -46,9 +46,7 @@ class AiJob(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="ai_jobs"
     )
-    visitor = models.CharField(
-        max_length=32, blank=True, help_text="An anonymous visitor's id, where no user owns it."
-    )
+    visitor = models.CharField(max_length=32, blank=True, help_text="An anonymous visitor's id, where no user owns it.")
     subject = models.CharField(
         max_length=80, blank=True, help_text="What the job is about. One active job per kind and subject."
     )
@@ -56,16 +54,10 @@ class AiJob(models.Model):
     result = models.JSONField(null=True, blank=True)
 
     status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
-    attempt = models.PositiveIntegerField(
-        default=0, help_text="Runs so far. Every write of a run carries it."
-    )
-    failures = models.PositiveSmallIntegerField(
-        default=0, help_text="Runs that ended with a passing failure."
-    )
+    attempt = models.PositiveIntegerField(default=0, help_text="Runs so far. Every write of a run carries it.")
+    failures = models.PositiveSmallIntegerField(default=0, help_text="Runs that ended with a passing failure.")
     crashes = models.PositiveSmallIntegerField(default=0, help_text="Runs whose worker vanished.")
-    max_attempts = models.PositiveSmallIntegerField(
-        default=5, help_text="Failures after which it is given up."
-    )
+    max_attempts = models.PositiveSmallIntegerField(default=5, help_text="Failures after which it is given up.")
     cancel_requested = models.BooleanField(default=False)
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True, help_text="What the person is told.")
@@ -75,9 +67,7 @@ class AiJob(models.Model):
     worker = models.CharField(max_length=80, blank=True)
     run_after = models.DateTimeField(null=True, blank=True, help_text="Not to be run before.")
     enqueued_at = models.DateTimeField(null=True, blank=True, help_text="When it was last handed to Redis.")
-    lease_until = models.DateTimeField(
-        null=True, blank=True, help_text="The worker has been lost if this passes."
-    )
+    lease_until = models.DateTimeField(null=True, blank=True, help_text="The worker has been lost if this passes.")
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -145,9 +135,7 @@ class AiCall(models.Model):
     input_tokens = models.PositiveIntegerField(default=0)
     cached_tokens = models.PositiveIntegerField(default=0)
     output_tokens = models.PositiveIntegerField(default=0)
-    estimated = models.BooleanField(
-        default=False, help_text="The upstream reported no usage; tokens are our estimate."
-    )
+    estimated = models.BooleanField(default=False, help_text="The upstream reported no usage; tokens are our estimate.")
     cost = models.DecimalField(
         max_digits=14,
         decimal_places=8,

@@ -33,9 +33,7 @@ def final_event(job: AiJob) -> Event:
             cited = {**result, "citations": citations} if "answer" in result else result
             return Completed(**cited, usage=usage(job))
         case AiJob.Status.FAILED:
-            return Failed(
-                error=Error(code=job.error_code, message=job.error_message), retryable=job.retryable
-            )
+            return Failed(error=Error(code=job.error_code, message=job.error_message), retryable=job.retryable)
         case AiJob.Status.CANCELLED:
             return Cancelled(answer=result.get("answer", ""))
     raise ValueError(f"job {job.pk} is {job.status}")

@@ -43,9 +43,7 @@ def enqueue(job: AiJob) -> bool:
     except DuplicateJobError:
         pass  # It is there already: a repeated command, or another sweeper was first.
     except RedisError as error:
-        logger.warning(
-            "job %s waits for the sweeper, Redis did not take it: %s", job.pk, type(error).__name__
-        )
+        logger.warning("job %s waits for the sweeper, Redis did not take it: %s", job.pk, type(error).__name__)
         return False
     return True
 

@@ -9,7 +9,7 @@ import random
 import socket
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
 from django.utils import timezone
@@ -128,13 +128,11 @@ class Run:
             return await self._end(transitions.fail, failure)
         run_after = timezone.now() + timedelta(seconds=_delay(self.job.failures, retry_after))
         await database.insist(transitions.defer, self.job, failure, run_after)
-        self._outbox.add(
-            Retrying(reason=failure.message, retryAt=run_after.isoformat(timespec="milliseconds"))
-        )
+        self._outbox.add(Retrying(reason=failure.message, retryAt=run_after.isoformat(timespec="milliseconds")))
         logger.warning("job %s runs again at %s: %s", self.job.pk, run_after, failure.code)
 
-    async def _end(self, move: Callable[P, AiJob], *args: P.args, **kwargs: P.kwargs) -> None:
-        ended = await database.insist(move, self.job, *args, **kwargs)
+    async def _end(self, move: Callable[..., AiJob], *args: Any) -> None:
+        ended = await database.insist(move, self.job, *args)
         self._outbox.add(await database.insist(outcome.final_event, ended))
         logger.info("job %s %s after attempt %d", ended.pk, ended.status, ended.attempt)
 

@@ -48,9 +48,7 @@ async def _pushed_to(job: AiJob) -> AsyncIterator[asyncio.Queue[list[Frame]]]:
     listener = asyncio.create_task(_listen(job, queue, is_listening))
     try:
         # Without Redis there is nothing to wait for: the row tells the end.
-        await asyncio.wait(
-            {asyncio.create_task(is_listening.wait()), listener}, return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait({asyncio.create_task(is_listening.wait()), listener}, return_when=asyncio.FIRST_COMPLETED)
         yield queue
     finally:
         listener.cancel()

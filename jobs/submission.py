@@ -40,9 +40,7 @@ class Request:
 
     @property
     def hash(self) -> str:
-        return hashlib.sha256(
-            json.dumps([self.path, self.body], sort_keys=True, default=str).encode()
-        ).hexdigest()
+        return hashlib.sha256(json.dumps([self.path, self.body], sort_keys=True, default=str).encode()).hexdigest()
 
 
 def submit_once(request: Request, create: Callable[[], AiJob]) -> AiJob:

@@ -73,16 +73,14 @@ def interrupted(runs: Iterable[AiJob]) -> list[AiJob]:
 
     A cancelled one carries `cancel_requested`.
     """
-    runs = {run.pk: run for run in runs}
-    rows = AiJob.objects.filter(pk__in=runs, status=Status.RUNNING).values_list(
-        "pk", "attempt", "cancel_requested"
-    )
-    for pk, attempt, cancel_requested in rows:
-        if attempt == runs[pk].attempt:
-            runs[pk].cancel_requested = cancel_requested
+    watched = {run.pk: run for run in runs}
+    rows = AiJob.objects.filter(pk__in=list(watched), status=Status.RUNNING)
+    for pk, attempt, cancel_requested in rows.values_list("pk", "attempt", "cancel_requested"):
+        if attempt == watched[pk].attempt:
+            watched[pk].cancel_requested = cancel_requested
             if not cancel_requested:
-                del runs[pk]
-    return list(runs.values())
+                del watched[pk]
+    return list(watched.values())
 
 
 def complete(run: AiJob, result: dict[str, Any], save: Save) -> AiJob:

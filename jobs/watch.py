@@ -73,9 +73,7 @@ class _Watch:
 
     async def _stop_interrupted(self) -> None:
         watched = list(self.runs)
-        interrupted = {
-            job.pk: job for job in await database.call(transitions.interrupted, [r.job for r in watched])
-        }
+        interrupted = {job.pk: job for job in await database.call(transitions.interrupted, [r.job for r in watched])}
         for run in watched:
             if run.job.pk in interrupted:
                 run.interrupt("cancelled" if interrupted[run.job.pk].cancel_requested else "lost")

@@ -45,21 +45,19 @@ class AsyncWorker(BaseWorker):
         super().__init__(*args, **kwargs)
         self._slots = threading.Semaphore(settings.JOBS_PER_WORKER)
         self._in_flight: set[concurrent.futures.Future[None]] = set()
-        self._bookkeeping = concurrent.futures.ThreadPoolExecutor(
-            BOOKKEEPING_THREADS, thread_name_prefix="rq"
-        )
+        self._bookkeeping = concurrent.futures.ThreadPoolExecutor(BOOKKEEPING_THREADS, thread_name_prefix="rq")
         self._loop = asyncio.new_event_loop()
         self._is_waiting = False
         self._is_finite = False
         self._hurry = threading.Event()
 
-    def work(self, burst: bool = False, max_jobs: int | None = None, **kwargs: Any) -> bool:
+    def work(self, burst: bool = False, **kwargs: Any) -> bool:  # type: ignore[override]
         """RQ's work loop on this thread, the jobs' event loop on another."""
-        self._is_finite = burst or max_jobs is not None
+        self._is_finite = burst or kwargs.get("max_jobs") is not None
         thread = threading.Thread(target=self._run_loop, name="jobs-loop", daemon=True)
         thread.start()
         try:
-            return super().work(burst=burst, max_jobs=max_jobs, **kwargs)
+            return super().work(burst, **kwargs)
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             thread.join(timeout=RELEASE_SECONDS)
@@ -93,9 +91,7 @@ class AsyncWorker(BaseWorker):
 
     def set_state(self, state: str, pipeline: Any = None) -> None:
         """Busy as long as anything is in flight, also while waiting for more."""
-        super().set_state(
-            WorkerStatus.BUSY if state == WorkerStatus.IDLE and self._in_flight else state, pipeline
-        )
+        super().set_state(WorkerStatus.BUSY if state == WorkerStatus.IDLE and self._in_flight else state, pipeline)
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         """A second signal: hand unfinished jobs back now instead of after the grace time."""

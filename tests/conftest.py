@@ -13,8 +13,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import manage  # noqa: F401  (puts platform/ on the import path)
 import pytest
+
+import manage  # noqa: F401  (puts platform/ on the import path)
 from devstack import stack as devstack
 from devstack.postgres import FAST_SETTINGS
 
@@ -53,13 +54,13 @@ import django  # noqa: E402
 
 django.setup()
 
-from courses.ingestion import ingest  # noqa: E402
-from courses.models import Course, Enrollment  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
+
+from courses.ingestion import ingest  # noqa: E402
+from courses.models import Course, Enrollment  # noqa: E402
 from devstack.run import DEMO_COURSES  # noqa: E402
 from jobs.models import AiJob  # noqa: E402
-
 from tests.support import Platform, Simulator, run_pending, unique  # noqa: E402
 
 

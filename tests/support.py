@@ -17,15 +17,16 @@ from typing import Any, TypeVar
 
 import httpx2
 import websockets
+from django.contrib.auth.models import User
+from rest_framework.authtoken.models import Token
+
 from accounts.models import issue_ticket
 from accounts.people import SYSTEM
 from devstack import processes
 from devstack.stack import Stack
-from django.contrib.auth.models import User
 from jobs import submission
 from jobs.models import AiJob
 from jobs.runner import run_job
-from rest_framework.authtoken.models import Token
 
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
@@ -203,8 +204,9 @@ def end(process: subprocess.Popen[bytes], timeout: float = 15.0) -> None:
 
 def is_registered(worker_name: str) -> bool:
     """Whether a worker of this name is listening."""
-    from jobs import queues
     from rq import Worker
+
+    from jobs import queues
 
     return any(worker.name == worker_name for worker in Worker.all(connection=queues.connection()))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.authtoken.models import Token
@@ -51,4 +52,4 @@ class WsTicketView(APIView):
 
     @extend_schema(request=None, responses={200: TicketSerializer})
     def post(self, request: Request) -> Response:
-        return Response({"ticket": issue_ticket(request.user)})
+        return Response({"ticket": issue_ticket(cast(User, request.user))})

@@ -7,7 +7,7 @@ import secrets
 from datetime import timedelta
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import models
 from django.utils import timezone
 
@@ -25,16 +25,16 @@ class WsTicket(models.Model):
         return f"ticket of {self.user}"
 
 
-def issue_ticket(user: AbstractBaseUser) -> str:
+def issue_ticket(user: User) -> str:
     """A new ticket for this user, good for TICKET_SECONDS. Clears the user's expired ones away."""
     ticket = secrets.token_urlsafe(32)
     now = timezone.now()
-    WsTicket.objects.filter(user=user, expires_at__lt=now).delete()
-    WsTicket.objects.create(hash=_hash(ticket), user=user, expires_at=now + timedelta(seconds=TICKET_SECONDS))
+    WsTicket.objects.filter(user_id=user.pk, expires_at__lt=now).delete()
+    WsTicket.objects.create(hash=_hash(ticket), user_id=user.pk, expires_at=now + timedelta(seconds=TICKET_SECONDS))
     return ticket
 
 
-def redeem_ticket(ticket: str) -> AbstractBaseUser | None:
+def redeem_ticket(ticket: str) -> User | None:
     """The ticket's user, once; None for a ticket that is unknown, used or expired."""
     found = WsTicket.objects.select_related("user").filter(hash=_hash(ticket)).first()
     # Of two sockets that come with the same ticket, one deletes the row.

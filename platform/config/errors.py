@@ -61,8 +61,6 @@ def _body_of(error: Exception) -> dict[str, Any]:
             return body(error.code, str(error.detail), error.details, error.wait)
         case exceptions.ValidationError():
             return body("invalid", _first_text(error.detail), error.detail)
-        case exceptions.Throttled():
-            return body("too_many_requests", str(error.detail), retry_after=error.wait)
         case exceptions.APIException():
             return body(str(error.get_codes()), str(error.detail))
     return body("forbidden" if "Permission" in type(error).__name__ else "not_found", NOT_FOUND)

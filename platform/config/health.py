@@ -23,9 +23,7 @@ def ready(request: HttpRequest) -> JsonResponse:
     """200 when Postgres, its migrations, Redis and at least one worker are there; 503 says what is missing."""
     checks = {check.__name__: _passes(check) for check in (database, migrations, redis, worker)}
     ok = all(checks.values())
-    return JsonResponse(
-        {"status": "ok" if ok else "unavailable", "checks": checks}, status=200 if ok else 503
-    )
+    return JsonResponse({"status": "ok" if ok else "unavailable", "checks": checks}, status=200 if ok else 503)
 
 
 def database() -> bool:

@@ -13,9 +13,7 @@ class ErrorDetailSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     message = serializers.CharField()
     details = serializers.JSONField(required=False)
-    retryAfter = serializers.IntegerField(
-        required=False, help_text="Seconds; the Retry-After header says the same."
-    )
+    retryAfter = serializers.IntegerField(required=False, help_text="Seconds; the Retry-After header says the same.")
 
 
 class ErrorSerializer(serializers.Serializer[Any]):
@@ -35,7 +33,7 @@ class Schema(AutoSchema):
 
     def get_response_serializers(self) -> Any:
         """The view's own answers, and the errors every view shares."""
-        answers = super().get_response_serializers()
+        answers: Any = super().get_response_serializers()
         if not isinstance(answers, dict):
             answers = {200: answers}
         errors = {code: OpenApiResponse(ErrorSerializer, text) for code, text in ERRORS.items()}

@@ -13,7 +13,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 env = environ.Env()
 # `./dev run` writes this file, so that manage.py commands typed by hand meet the same servers. It fills in
 # what the environment leaves open and never exists in the image.
-env.read_env(os.path.join(os.environ.get("DEV_DATA", BASE_DIR / ".dev"), "env"))
+env.read_env(Path(os.environ.get("DEV_DATA", BASE_DIR / ".dev")) / "env")
 
 # --- Who may reach us -------------------------------------------------------------------------------------
 SECRET_KEY = env.str("SECRET_KEY")
@@ -27,9 +27,7 @@ HTTPS = env.bool("HTTPS", default=not DEV_STACK)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 3600 * 24 * 365 if HTTPS else 0
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
-)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
 # Health checks come from inside, without TLS.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_REFERRER_POLICY = "same-origin"
@@ -154,9 +152,7 @@ JOBS_DB_THREADS = env.int("JOBS_DB_THREADS", default=8)
 JOBS_MAX_FAILURES = env.int("JOBS_MAX_FAILURES", default=5)  # failed tries before a job is given up
 JOBS_LEASE_SECONDS = env.int("JOBS_LEASE_SECONDS", default=20)  # a lost worker's jobs are taken back after it
 JOBS_SWEEP_SECONDS = env.float("JOBS_SWEEP_SECONDS", default=1.0)
-JOBS_REQUEUE_SECONDS = env.int(
-    "JOBS_REQUEUE_SECONDS", default=10
-)  # when to suspect that Redis forgot an entry
+JOBS_REQUEUE_SECONDS = env.int("JOBS_REQUEUE_SECONDS", default=10)  # when to suspect that Redis forgot an entry
 JOBS_GRACE_SECONDS = env.int("JOBS_GRACE_SECONDS", default=10)  # SIGTERM: how long answers may still finish
 JOBS_EVENTS_TTL = env.int("JOBS_EVENTS_TTL", default=3600)
 

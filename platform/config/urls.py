@@ -22,9 +22,7 @@ urlpatterns = [
     ),
     path(
         "api/docs",
-        SpectacularSwaggerSplitView.as_view(
-            url_name="schema", authentication_classes=[], permission_classes=[]
-        ),
+        SpectacularSwaggerSplitView.as_view(url_name="schema", authentication_classes=[], permission_classes=[]),
         name="docs",
     ),
     path("healthz", health.alive, name="healthz"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markdown_it import MarkdownIt
 
@@ -47,7 +48,7 @@ def _headings(markdown: str) -> list[tuple[int, str, tuple[int, int]]]:
     """(level, text, (first line, line after it)) of each heading; those inside code are none."""
     tokens = _parser.parse(markdown)
     found = []
-    for token, inline in zip(tokens, tokens[1:], strict=False):
+    for token, inline in pairwise(tokens):
         if token.type == "heading_open" and token.map and token.level == 0:
             found.append((int(token.tag[1]), _plain(inline.children or []), (token.map[0], token.map[1])))
     return found

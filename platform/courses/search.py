@@ -58,7 +58,7 @@ ORDER BY fused.score DESC, p.id LIMIT %(limit)s
 
 def hybrid(course_id: int, words: str, vector: list[float] | None, limit: int = 6) -> list[Hit]:
     """The passages of this course that fit best. `vector` embeds the question; None searches by words alone."""
-    parameters = {
+    parameters: dict[str, int | float | str | None] = {
         "course": course_id,
         "words": words,
         "vector": str(vector) if vector is not None else None,
@@ -69,6 +69,4 @@ def hybrid(course_id: int, words: str, vector: list[float] | None, limit: int = 
     }
     with connection.cursor() as cursor:
         cursor.execute(_SQL, parameters)
-        return [
-            Hit(lesson, title, heading, text, float(score)) for lesson, title, heading, text, score in cursor
-        ]
+        return [Hit(lesson, title, heading, text, float(score)) for lesson, title, heading, text, score in cursor]

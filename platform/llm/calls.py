@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from llm.errors import from_sdk
 from llm.prices import cost_of
 from llm.tokens import estimate
 
@@ -59,3 +61,25 @@ class Call:
 
 
 Recorder = Callable[[Call], None]
+
+
+class Account:
+    """Closes calls and hands them to whoever keeps the books."""
+
+    def __init__(self, record: Recorder) -> None:
+        self._record = record
+
+    def end(self, call: Call, outcome: str, output: str = "") -> None:
+        """Enter a call that was answered or given up."""
+        call.end(outcome, output)
+        self._record(call)
+
+    def fail(self, call: Call, error: BaseException, output: str = "") -> BaseException:
+        """Enter a call that raised; returns what to raise for it: LlmError, or the cancellation itself."""
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            self.end(call, "cancelled", output)
+            return error
+        failure = from_sdk(error)
+        call.error_code, call.error_detail = failure.kind.value.code, failure.detail
+        self.end(call, "failed", output)
+        return failure

@@ -12,10 +12,11 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from pydantic import BaseModel, ValidationError
 
 from llm import retry, streaming
-from llm.calls import Call, Recorder
+from llm.calls import Account, Call, Recorder
 from llm.config import LlmConfig
-from llm.errors import Kind, LlmError, from_sdk
+from llm.errors import Kind, LlmError
 
+Client = AsyncOpenAI
 Messages = list[dict[str, str]]
 Schema = TypeVar("Schema", bound=BaseModel)
 T = TypeVar("T")
@@ -23,12 +24,10 @@ T = TypeVar("T")
 EMBEDDING_BATCH = 128
 
 
-def connect(config: LlmConfig) -> AsyncOpenAI:
+def connect(config: LlmConfig) -> Client:
     """A client for this process and event loop. Its own retries are off: one retry loop per failure."""
     timeout = httpx2.Timeout(config.first_token_timeout, connect=config.connect_timeout)
-    limits = httpx2.Limits(
-        max_connections=config.max_connections, max_keepalive_connections=config.max_connections
-    )
+    limits = httpx2.Limits(max_connections=config.max_connections, max_keepalive_connections=config.max_connections)
     return AsyncOpenAI(
         api_key=config.api_key,
         base_url=config.base_url,
@@ -41,10 +40,10 @@ def connect(config: LlmConfig) -> AsyncOpenAI:
 class Llm:
     """Upstream calls on behalf of one piece of work. `record` is told of every call, however it ended."""
 
-    def __init__(self, client: AsyncOpenAI, config: LlmConfig, record: Recorder) -> None:
+    def __init__(self, client: Client, config: LlmConfig, record: Recorder) -> None:
         self._client = client
         self.config = config
-        self._record = record
+        self._account = Account(record)
 
     async def stream(self, purpose: str, messages: Messages, max_tokens: int = 1200) -> AsyncIterator[str]:
         """Yield the pieces of an answer as they come. Raises LlmError, also in mid-stream.
@@ -64,16 +63,12 @@ class Llm:
         body = self._chat(self.config.fast_model, messages, max_tokens)
         return await self._once(purpose, body, lambda: self._complete(body), _content)
 
-    async def parse(
-        self, purpose: str, messages: Messages, schema: type[Schema], max_tokens: int = 800
-    ) -> Schema:
+    async def parse(self, purpose: str, messages: Messages, schema: type[Schema], max_tokens: int = 800) -> Schema:
         """An answer as an instance of `schema`. Raises LlmError; an answer that does not fit is a passing failure."""
         body = self._chat(self.config.fast_model, messages, max_tokens)
         json_schema = {"name": schema.__name__, "schema": schema.model_json_schema(), "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
-        return await self._once(
-            purpose, body, lambda: self._complete(body), lambda answer: _fit(schema, answer)
-        )
+        return await self._once(purpose, body, lambda: self._complete(body), lambda answer: _fit(schema, answer))
 
     async def embed(self, purpose: str, texts: list[str]) -> list[list[float]]:
         """One vector per text, in order, asked for in batches. Raises LlmError."""
@@ -81,7 +76,7 @@ class Llm:
         return [vector for batch in batches for vector in await self._embed(purpose, batch)]
 
     async def _embed(self, purpose: str, texts: list[str]) -> list[list[float]]:
-        body = {
+        body: dict[str, Any] = {
             "model": self.config.embedding_model,
             "input": texts,
             "dimensions": self.config.embedding_dimensions,
@@ -112,34 +107,20 @@ class Llm:
                 call.got_usage(answer.usage.model_dump() if answer.usage else {})
                 value = read(answer)
             except BaseException as error:
-                raise self._failed(call, error) from error
-            self._end(call, "ok")
+                raise self._account.fail(call, error) from error
+            self._account.end(call, "ok")
             return value
 
         return await retry.in_call(attempt)
 
     async def _open(self, purpose: str, body: dict[str, Any]) -> streaming.Stream:
         call = self._begin(purpose, body)
-        stream = streaming.Stream(self._client, body, call, self.config, self._end, self._failed)
+        stream = streaming.Stream(self._client, body, call, self.config, self._account)
         await stream.open()
         return stream
 
     def _begin(self, purpose: str, body: dict[str, Any]) -> Call:
         return Call(purpose, body["model"], input_text=json.dumps(body.get("messages") or body["input"]))
-
-    def _end(self, call: Call, outcome: str, output: str = "") -> None:
-        call.end(outcome, output)
-        self._record(call)
-
-    def _failed(self, call: Call, error: BaseException, output: str = "") -> BaseException:
-        """Enter a failed or cancelled call in the account; returns what to raise for it."""
-        if isinstance(error, asyncio.CancelledError | GeneratorExit):
-            self._end(call, "cancelled", output)
-            return error
-        failure = from_sdk(error)
-        call.error_code, call.error_detail = failure.kind.value.code, failure.detail
-        self._end(call, "failed", output)
-        return failure
 
 
 def _content(answer: Any) -> str:

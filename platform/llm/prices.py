@@ -46,6 +46,4 @@ def cost_of(model: str, input_tokens: int, cached_tokens: int, output_tokens: in
     if price is None:
         return None
     fresh = input_tokens - cached_tokens
-    return (
-        fresh * price.input + cached_tokens * price.cached_input + output_tokens * price.output
-    ) / _MILLION
+    return (fresh * price.input + cached_tokens * price.cached_input + output_tokens * price.output) / _MILLION

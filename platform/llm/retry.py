@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Generator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import backoff
 
@@ -23,16 +23,14 @@ def in_call(attempt: Callable[[], Awaitable[T]]) -> Awaitable[T]:
     )(attempt)()
 
 
-def until(
-    errors: tuple[type[Exception], ...], max_time: float, attempt: Callable[[], Awaitable[T]]
-) -> Awaitable[T]:
+def until(errors: tuple[type[Exception], ...], max_time: float, attempt: Callable[[], Awaitable[T]]) -> Awaitable[T]:
     """Run `attempt` again while it raises one of `errors`, for up to `max_time` seconds."""
-    return backoff.on_exception(
-        backoff.expo, errors, max_time=max_time, max_value=2, factor=0.1, logger=None
-    )(attempt)()
+    return backoff.on_exception(backoff.expo, errors, max_time=max_time, max_value=2, factor=0.1, logger=None)(
+        attempt
+    )()
 
 
-def _waits() -> Generator[float, LlmError, None]:
+def _waits() -> Generator[float, Any, None]:
     """Full jitter over doubling waits, unless the upstream says itself when to come back."""
     error = yield 0.0  # backoff's first send only starts the generator
     ceiling = 0.5

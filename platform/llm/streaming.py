@@ -8,43 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 from openai import AsyncOpenAI
 
-from llm.calls import Call
+from llm.calls import Account, Call
 from llm.config import LlmConfig
 from llm.errors import Kind, LlmError, from_body
-
-Ended = Callable[[Call, str, str], None]
-Failed = Callable[[Call, BaseException, str], BaseException]
 
 
 class Stream:
     """Iterates over the pieces of one answer. `open` waits for the first piece, `aclose` hangs up."""
 
     def __init__(
-        self,
-        client: AsyncOpenAI,
-        body: dict[str, Any],
-        call: Call,
-        config: LlmConfig,
-        ended: Ended,
-        failed: Failed,
+        self, client: AsyncOpenAI, body: dict[str, Any], call: Call, config: LlmConfig, account: Account
     ) -> None:
         self._client = client
         self._body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         self._call = call
         self._config = config
-        self._ended = ended
-        self._failed = failed
+        self._account = account
         self._connection = AsyncExitStack()
         self._pieces: AsyncIterator[str] | None = None
         self._first = ""
         self._shown: list[str] = []
-        self._accounted = False
+        self._is_closed = False
 
     async def open(self) -> None:
         """Connect and wait for the first piece. Raises LlmError; nothing has been shown then."""
@@ -68,23 +58,24 @@ class Stream:
                     piece = await anext(self._pieces, "") if self._pieces else ""
         except BaseException as error:
             raise await self._fail(error) from error
-        self._account(lambda: self._ended(self._call, "ok", "".join(self._shown)))
+        self._close("ok")
 
     async def aclose(self) -> None:
         """Hang up. The upstream sees it at once; a stream left early is accounted as cancelled."""
-        self._account(lambda: self._ended(self._call, "cancelled", "".join(self._shown)))
+        self._close("cancelled")
         await self._connection.aclose()
+
+    def _close(self, outcome: str) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self._account.end(self._call, outcome, "".join(self._shown))
 
     async def _fail(self, error: BaseException) -> BaseException:
-        failure: list[BaseException] = [error]
-        self._account(lambda: failure.insert(0, self._failed(self._call, error, "".join(self._shown))))
+        if not self._is_closed:
+            self._is_closed = True
+            error = self._account.fail(self._call, error, "".join(self._shown))
         await self._connection.aclose()
-        return failure[0]
-
-    def _account(self, enter: Callable[[], None]) -> None:
-        if not self._accounted:
-            self._accounted = True
-            enter()
+        return error
 
 
 async def _pieces(lines: AsyncIterator[str], call: Call) -> AsyncIterator[str]:

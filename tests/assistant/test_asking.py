@@ -1,6 +1,6 @@
 """A question's whole way: POST, worker, events, row."""
 
-from tests.support import Platform, assert_no_holes, text_of, wait_for
+from tests.support import Platform, assert_no_holes, text_of
 
 
 async def test_question_is_accepted_streamed_and_stored(platform: Platform, worker, learner, sql_course):

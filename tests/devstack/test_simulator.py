@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import httpx2
-import openai  # noqa: TID251 - the unmodified SDK is what the simulator has to satisfy
+import openai
 import pytest
 from pydantic import BaseModel, Field
 
@@ -110,6 +110,11 @@ def text_of(stream: Any) -> str:
     return "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
 
 
+@pytest.fixture(autouse=True)
+def clean_slate() -> None:
+    """Nothing to clean: these tests have a simulator of their own and touch no rows."""
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Simulator]:
     process, url = start(*FAST)
@@ -131,8 +136,11 @@ def simulator(server: Simulator) -> Simulator:
 # Answers
 
 
-def test_answer_is_grounded_and_cited(simulator: Simulator) -> None:
-    completion = simulator.ask("How does the borow checker prevent data races?")
+@pytest.mark.parametrize(
+    "question", ["How does the borrow checker prevent data races?", "waht dose the borow cheker prevnt"]
+)
+def test_answer_is_grounded_and_cited(simulator: Simulator, question: str) -> None:
+    completion = simulator.ask(question)
     answer = completion.choices[0].message.content
     assert answer.startswith("The borrow checker prevents data races at compile time [2].")
     assert completion.choices[0].finish_reason == "stop"
@@ -141,15 +149,14 @@ def test_answer_is_grounded_and_cited(simulator: Simulator) -> None:
 
 
 def test_same_question_same_answer_and_code_is_unescaped(simulator: Simulator) -> None:
-    first, second = (
-        simulator.ask("May I have one mutable reference?").choices[0].message.content for _ in "ab"
-    )
+    first, second = (simulator.ask("May I have one mutable reference?").choices[0].message.content for _ in "ab")
     assert first == second
     assert "```rust\nlet r = &mut s; // <b>one</b>\n```" in first
 
 
-def test_refusal_names_what_is_covered(simulator: Simulator) -> None:
-    answer = simulator.ask("Who won the football cup in France?").choices[0].message.content
+@pytest.mark.parametrize("question", ["Who won the football cup?", "Who has the ownership of the Louvre?"])
+def test_refusal_names_what_is_covered(simulator: Simulator, question: str) -> None:
+    answer = simulator.ask(question).choices[0].message.content
     assert answer.startswith("This is not in the course material.")
     assert "Borrowing & references" in answer and "[1]" not in answer
 
@@ -170,10 +177,8 @@ def test_only_the_marked_question_counts(simulator: Simulator) -> None:
     assert "[1]" not in completion.choices[0].message.content
 
 
-@pytest.mark.parametrize("question", ["Why does that matter?", "Why is that? (about: panic, errors)"])
-def test_question_without_words_of_its_own_is_about_what_came_before(
-    simulator: Simulator, question: str
-) -> None:
+@pytest.mark.parametrize("question", ["Why does that matter?", "Why is that? (about: panic, traits, cows, macros)"])
+def test_question_without_words_of_its_own_is_about_what_came_before(simulator: Simulator, question: str) -> None:
     system, asked = prompt(question)
     earlier = {"role": "user", "content": "What does the panic macro do?"}
     said = {"role": "assistant", "content": "It stops the program."}
@@ -196,6 +201,12 @@ def test_follow_up_is_rewritten_with_the_topics_before_it(simulator: Simulator, 
     assert rewritten.startswith("Why does that matter? (about: ownership")
     assert "rust" in rewritten and "Conversation" not in rewritten
     assert simulator.counters()["by_purpose"] == {"rewrite": 1}
+
+
+def test_rewriting_repeats_no_word_of_the_follow_up(simulator: Simulator) -> None:
+    turns = (("user", "Tell me about ownership in Rust"), ("assistant", "Ownership decides who frees memory."))
+    rewritten = simulator.answer("Is ownership good?", "Rewrite it as a standalone question.", *turns)
+    assert "about: rust" in rewritten and rewritten.lower().count("ownership") == 1
 
 
 def test_summary_and_other_purposes(simulator: Simulator) -> None:
@@ -555,9 +566,7 @@ def test_reset_restores_the_start_state(simulator: Simulator) -> None:
         ("POST", "/faults", {"kind": "500", "probability": 2}),
     ],
 )
-def test_control_refuses_what_it_does_not_know(
-    simulator: Simulator, method: str, path: str, data: Any
-) -> None:
+def test_control_refuses_what_it_does_not_know(simulator: Simulator, method: str, path: str, data: Any) -> None:
     with pytest.raises(httpx2.HTTPStatusError, match="400"):
         simulator.control(method, path, data)
 

@@ -16,9 +16,7 @@ class Command(BaseCommand):
     help = "Create or update a course from a folder of Markdown lessons. A background job embeds what is new."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "folder", type=Path, help="Holds course.toml (title, summary) and the lessons (*.md)."
-        )
+        parser.add_argument("folder", type=Path, help="Holds course.toml (title, summary) and the lessons (*.md).")
 
     def handle(self, *args: Any, folder: Path, **options: Any) -> None:
         try:
@@ -36,10 +34,6 @@ class Command(BaseCommand):
         except ingestion.BadFolder as error:
             raise CommandError(str(error)) from None
         except SubjectBusy:
-            raise CommandError(
-                "This course is being embedded at the moment; try again when that has ended."
-            ) from None
+            raise CommandError("This course is being embedded at the moment; try again when that has ended.") from None
         lessons, passages = course.lessons.count(), course.passages.count()
-        self.stdout.write(
-            f"{course.title}: {lessons} lessons, {passages} passages, {waiting} of them to be embedded"
-        )
+        self.stdout.write(f"{course.title}: {lessons} lessons, {passages} passages, {waiting} of them to be embedded")

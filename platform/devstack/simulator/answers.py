@@ -8,6 +8,8 @@ from .text import correct, english_list, stem, stems
 
 REFUSAL = "This is not in the course material."
 SHORTEST, LONGEST, MOST_UNITS = 300, 640, 5
+# Of a very long question the first words decide: looking for misspellings costs time.
+MOST_WORDS = 100
 # A passage fits when it has at least this share of the question's words, and all passages together have
 # that one. Measured on questions about the demo courses: plain ones pass, most unanswerable ones do not.
 PASSAGE_SHARE, KNOWN_SHARE = 0.5, 0.6
@@ -35,7 +37,8 @@ class Question:
     def __init__(self, text: str, passages: list[Passage], context: str = "") -> None:
         vocabularies = [passage.words() for passage in passages]
         self._known: frozenset[str] = frozenset().union(*vocabularies)
-        own = {word for word in (correct(word, self._known) for word in stems(text)) if word}
+        asked = list(dict.fromkeys(stems(text)))[:MOST_WORDS]
+        own = {word for word in (correct(word, self._known) for word in asked) if word}
         around = {word for word in stems(context) if word in self._known} - own
         self._asked = own or around
         self._vague = not own

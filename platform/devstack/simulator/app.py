@@ -38,9 +38,7 @@ def create_app(config: Config) -> web.Application:
 
 async def start(config: Config, host: str, port: int) -> tuple[web.AppRunner, str]:
     """Serve in the running event loop; returns the runner (call `cleanup()` on it) and the base URL."""
-    runner = web.AppRunner(
-        create_app(config), handler_cancellation=True, access_log=None, shutdown_timeout=0.1
-    )
+    runner = web.AppRunner(create_app(config), handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, host, port, backlog=1024).start()
     bound = runner.addresses[0][1]

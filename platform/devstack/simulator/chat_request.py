@@ -149,8 +149,7 @@ def _response_format(wanted: Any, texts: list[str]) -> tuple[str, dict[str, Any]
         return kind, _json_schema(wanted.get("json_schema"))
     if kind == "json_object" and not any("json" in text.lower() for text in texts):
         message = (
-            "'messages' must contain the word 'json' in some form, to use 'response_format' of type "
-            "'json_object'."
+            "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
         )
         raise bad_request(message, "messages")
     if kind not in ("text", "json_object"):

@@ -33,23 +33,16 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     await asyncio.sleep(record.left_of(simulator.settings.embedding_latency))
     encode = _as_base64 if encoding == "base64" else _as_floats
     data = [
-        {"object": "embedding", "index": index, "embedding": encode(vector)}
-        for index, vector in enumerate(vectors)
+        {"object": "embedding", "index": index, "embedding": encode(vector)} for index, vector in enumerate(vectors)
     ]
     usage = {"prompt_tokens": record.prompt_tokens, "total_tokens": record.prompt_tokens}
-    return await send_json(
-        request, {"object": "list", "data": data, "model": model, "usage": usage}, record, fault
-    )
+    return await send_json(request, {"object": "list", "data": data, "model": model, "usage": usage}, record, fault)
 
 
 def _inputs(body: dict[str, Any]) -> list[str]:
     given = body.get("input")
     inputs: Any = [given] if isinstance(given, str) else given
-    if (
-        not isinstance(inputs, list)
-        or not inputs
-        or not all(text and isinstance(text, str) for text in inputs)
-    ):
+    if not isinstance(inputs, list) or not inputs or not all(text and isinstance(text, str) for text in inputs):
         raise bad_request("'$.input' is invalid. Please check the API reference.", "input")
     if len(inputs) > MOST_INPUTS:
         message = f"'$.input' is invalid: an array of at most {MOST_INPUTS} items is expected."

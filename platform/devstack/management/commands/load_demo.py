@@ -17,9 +17,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=Path, nargs="?", help="Holds one folder for each course.")
-        parser.add_argument(
-            "--check", action="store_true", help="Fail while passages wait for their embedding."
-        )
+        parser.add_argument("--check", action="store_true", help="Fail while passages wait for their embedding.")
 
     def handle(self, *args: Any, folder: Path | None, check: bool, **options: Any) -> None:
         if check:
@@ -37,9 +35,7 @@ class Command(BaseCommand):
 
 def _person(name: str) -> None:
     is_staff = name == "staff"
-    user, is_new = User.objects.get_or_create(
-        username=name, defaults={"is_staff": is_staff, "is_superuser": is_staff}
-    )
+    user, is_new = User.objects.get_or_create(username=name, defaults={"is_staff": is_staff, "is_superuser": is_staff})
     if is_new:
         user.set_password(f"demo-{name}")
         user.save()
