@@ -33,12 +33,12 @@ def question_of(job: AiJob) -> tuple[int, Question]:
 def save_answer(job: AiJob, result: dict[str, Any]) -> None:
     """Add the answer to its conversation; every so often, have the older messages summarised."""
     conversation = Conversation.objects.select_for_update().get(pk=job.payload["conversationId"])
-    Message.objects.create(
+    # A stopped answer left its partial text; asked for again, the whole one takes its place.
+    Message.objects.update_or_create(
         conversation=conversation,
         role=Message.Role.ASSISTANT,
-        text=result["answer"],
-        citations=result["citations"],
         job=job,
+        defaults={"text": result["answer"], "citations": result["citations"]},
     )
     conversation.save(update_fields=["updated_at"])
     unsummarised = conversation.messages.filter(pk__gt=conversation.summarised_upto).count()

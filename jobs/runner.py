@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 Stop = Literal["cancelled", "lost", "released"]
 
-DEADLINE = Failure("deadline", "This took too long and was stopped. Please try again.", retryable=True)
+DEADLINE = Failure("deadline", "This took too long and was stopped. Please try again.", retryable=True, tries=3)
 INTERNAL = "Something went wrong on our side. Please try again."
 LONGEST_DELAY = 60.0  # seconds between two runs
 
@@ -105,7 +105,12 @@ class Run:
             await asyncio.wait(unfinished)
         if self._writes:
             await asyncio.wait(self._writes)
-        await self._settle(self._work)
+        try:
+            await self._settle(self._work)
+        except LostRun:
+            raise
+        except Exception as error:  # the result could not be saved
+            await self._failed(_reason(error))
 
     async def _settle(self, work: asyncio.Task[kinds.Result]) -> None:
         if work.cancelled():
@@ -124,7 +129,7 @@ class Run:
                 await database.insist(transitions.release, self.job)
 
     async def _failed(self, failure: Failure, retry_after: float | None = None) -> None:
-        if not failure.retryable or self.job.failures + 1 >= self.job.max_attempts:
+        if not failure.retryable or self.job.failures + 1 >= min(failure.tries, self.job.max_attempts):
             return await self._end(transitions.fail, failure)
         run_after = timezone.now() + timedelta(seconds=_delay(self.job.failures, retry_after))
         await database.insist(transitions.defer, self.job, failure, run_after)
@@ -147,7 +152,7 @@ def _reason(error: BaseException) -> Failure:
         kind = error.kind.value
         return Failure(kind.code, kind.message, error.detail, kind.passing)
     logger.error("a run failed", exc_info=error)
-    return Failure("internal", INTERNAL, f"{type(error).__name__}: {error}"[:300], retryable=True)
+    return Failure("internal", INTERNAL, f"{type(error).__name__}: {error}"[:300], retryable=True, tries=3)
 
 
 def _delay(failures: int, retry_after: float | None) -> float:

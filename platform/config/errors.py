@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.views import defaults
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
@@ -74,6 +75,13 @@ def _first_text(detail: Any) -> str:
         field, inner = next(iter(detail.items()))
         return f"{field}: {_first_text(inner)}"
     return str(detail) or INVALID
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400 for what Django itself refuses, such as a host name that is not ours."""
+    if request.path.startswith("/api/"):
+        return JsonResponse(body("invalid", INVALID), status=400)
+    return defaults.bad_request(request, exception)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

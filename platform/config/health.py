@@ -7,11 +7,20 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq import Worker
+
+
+def health_checks(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """The outermost middleware: checks come from inside, without TLS and under any Host, and must get through."""
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        return CHECKS.get(request.path, get_response)(request)
+
+    return respond
 
 
 def alive(request: HttpRequest) -> JsonResponse:
@@ -24,6 +33,9 @@ def ready(request: HttpRequest) -> JsonResponse:
     checks = {check.__name__: _passes(check) for check in (database, migrations, redis, worker)}
     ok = all(checks.values())
     return JsonResponse({"status": "ok" if ok else "unavailable", "checks": checks}, status=200 if ok else 503)
+
+
+CHECKS = {"/healthz": alive, "/readyz": ready}
 
 
 def database() -> bool:

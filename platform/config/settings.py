@@ -15,6 +15,10 @@ env = environ.Env()
 # what the environment leaves open and never exists in the image.
 env.read_env(Path(os.environ.get("DEV_DATA", BASE_DIR / ".dev")) / "env")
 
+required = ("SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY")
+if missing := [name for name in required if not os.environ.get(name)]:
+    raise SystemExit(f"Not set in the environment: {', '.join(missing)}. docs/operations.md says what they are for.")
+
 # --- Who may reach us -------------------------------------------------------------------------------------
 SECRET_KEY = env.str("SECRET_KEY")
 DEBUG = env.bool("DEBUG", default=False)
@@ -28,8 +32,6 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 3600 * 24 * 365 if HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
-# Health checks come from inside, without TLS.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -69,6 +71,7 @@ if DEV_STACK:
     INSTALLED_APPS.append("devstack")
 
 MIDDLEWARE = [
+    "config.health.health_checks",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -100,10 +103,10 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEV_STACK
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        else "config.storage.StaticStorage"
     }
 }
-WHITENOISE_USE_FINDERS = DEV_STACK
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEV_STACK
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -149,7 +152,7 @@ RQ_SHOW_ADMIN_LINK = True
 # --- Jobs -------------------------------------------------------------------------------------------------
 JOBS_PER_WORKER = env.int("JOBS_PER_WORKER", default=100)  # answers in flight in one process
 JOBS_DB_THREADS = env.int("JOBS_DB_THREADS", default=8)
-JOBS_MAX_FAILURES = env.int("JOBS_MAX_FAILURES", default=5)  # failed tries before a job is given up
+JOBS_MAX_FAILURES = env.int("JOBS_MAX_FAILURES", default=12)  # failed tries before a job is given up
 JOBS_LEASE_SECONDS = env.int("JOBS_LEASE_SECONDS", default=20)  # a lost worker's jobs are taken back after it
 JOBS_SWEEP_SECONDS = env.float("JOBS_SWEEP_SECONDS", default=1.0)
 JOBS_REQUEUE_SECONDS = env.int("JOBS_REQUEUE_SECONDS", default=10)  # when to suspect that Redis forgot an entry

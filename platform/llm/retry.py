@@ -16,18 +16,26 @@ TRIES = 3
 LONGEST_WAIT = 4.0  # seconds; a longer wait is not spent in the call, the job gives its slot back
 
 
-def in_call(attempt: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+async def in_call(attempt: Callable[[], Awaitable[T]]) -> T:
     """Run one upstream attempt, again after short passing failures. Raises the last LlmError."""
-    return backoff.on_exception(
+
+    @backoff.on_exception(
         _waits, LlmError, max_tries=TRIES, giveup=_is_not_worth_waiting, jitter=None, logger=None
-    )(attempt)()
+    )
+    async def insist() -> T:
+        return await attempt()
+
+    return await insist()
 
 
-def until(errors: tuple[type[Exception], ...], max_time: float, attempt: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+async def until(errors: tuple[type[Exception], ...], max_time: float, attempt: Callable[[], Awaitable[T]]) -> T:
     """Run `attempt` again while it raises one of `errors`, for up to `max_time` seconds."""
-    return backoff.on_exception(backoff.expo, errors, max_time=max_time, max_value=2, factor=0.1, logger=None)(
-        attempt
-    )()
+
+    @backoff.on_exception(backoff.expo, errors, max_time=max_time, max_value=2, factor=0.1, logger=None)
+    async def insist() -> T:
+        return await attempt()
+
+    return await insist()
 
 
 def _waits() -> Generator[float, Any, None]:

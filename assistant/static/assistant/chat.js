@@ -82,7 +82,7 @@ function refuse(turn, error, question) {
   setActive(null);
   composer.giveBack(question);
   showProblem(error);
-  // Another tab asked first: show what is being written there.
+  // Another tab asked first: show that question and its answer.
   if (error.status === 409 && conversationId) load();
 }
 
@@ -97,6 +97,7 @@ function show(turn, event, text) {
   turn.answer.show(event, text);
   if (!turn.answer.isOver) return setActive(turn);
   if (active === turn) setActive(null);
+  composer.showError("");
   follower.grown();
   announce(turn.answer.spoken);
   tellWhenBack();
@@ -110,9 +111,12 @@ async function retry(turn) {
   composer.takeFocus();
   try {
     turn.unfollow = await client.retry(turn.jobId, (event, text) => show(turn, event, text));
-  } catch (error) {
+  } catch (caught) {
+    const error = /** @type {ApiError} */ (caught);
     setActive(null);
-    turn.answer.fail({ code: "retry", message: explain(/** @type {ApiError} */ (error)).message }, true);
+    turn.answer.fail({ code: "retry", message: explain(error).message }, true);
+    // Another tab was first: show what is being written there.
+    if (error.status === 409) load();
   }
 }
 

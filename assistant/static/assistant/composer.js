@@ -1,7 +1,7 @@
 // @ts-check
 /** The box a question is typed in. What was typed is never lost: it is kept over reloads until it was accepted. */
 
-export const LONGEST = 4_000;
+const LONGEST = 4_000;
 const NEAR = 3_600;
 
 export class Composer {
@@ -74,7 +74,10 @@ export class Composer {
     clearInterval(this.#countdown);
     this.error.hidden = !message;
     this.error.textContent = message;
-    if (link) this.error.append(" ", Object.assign(document.createElement("a"), { href: link.href, textContent: link.text }));
+    if (link) {
+      const { href, text: textContent } = link;
+      this.error.append(" ", Object.assign(document.createElement("a"), { href, textContent }));
+    }
     if (seconds > 0) this.#countDown(Date.now() + seconds * 1000);
   }
 
@@ -109,7 +112,9 @@ export class Composer {
     const question = this.text.trim();
     if (this.send.hidden || this.input.readOnly) return;
     if (!question) return this.focus();
-    if (length(question) > LONGEST) return this.showError(`Please shorten the question to ${format(LONGEST)} characters.`);
+    if (length(question) > LONGEST) {
+      return this.showError(`Please shorten the question to ${format(LONGEST)} characters.`);
+    }
     this.handlers.onSend(question);
   }
 

@@ -6,9 +6,13 @@
 
 /** @param {ApiError} error @returns {Problem} */
 export function explain(error) {
-  if (error.status === 0) return { message: "The server cannot be reached. Your question is kept; please send it again." };
+  if (error.status === 0) {
+    return { message: "The server cannot be reached. Your question is kept; please send it again." };
+  }
   if (error.status === 401) return { message: "You have been signed out. Your question is kept.", link: signIn() };
-  if (error.status === 409) return { message: "An answer is still being written here. Wait for it or stop it, then send again." };
+  if (error.status === 409) {
+    return { message: "An answer is still being written here. Wait for it or stop it, then send again." };
+  }
   return { message: error.message || "That did not work. Please send it again.", seconds: error.retryAfter };
 }
 

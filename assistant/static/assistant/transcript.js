@@ -19,7 +19,10 @@ export class Turn {
   /** Ends the following of the job, if it is followed. */
   unfollow = () => {};
 
-  /** @param {string} jobId "" until the server has accepted the question @param {HTMLElement} question @param {AnswerView} answer */
+  /**
+   * @param {string} jobId "" until the server has accepted the question
+   * @param {HTMLElement} question @param {AnswerView} answer
+   */
   constructor(jobId, question, answer) {
     this.jobId = jobId;
     this.question = question;
@@ -86,9 +89,10 @@ export class Transcript {
   }
 
   /** @param {Message} message */
-  #answer({ text, jobId, citations }) {
+  #answer({ text, jobId, status, citations }) {
     const turn = this.#turns.find((asked) => asked.jobId === jobId) ?? this.#turns.at(-1);
-    if (!turn) return;
+    // What a stopped answer left behind does not count while it is being written anew.
+    if (!turn || status === "pending" || status === "running") return;
     if (turn.answer.state === "cancelled") turn.answer.cancel(text);
     else turn.answer.complete(text, citations ?? []);
   }

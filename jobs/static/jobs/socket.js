@@ -30,7 +30,8 @@ export class LiveSocket {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Sends one frame; does nothing while the line is down (onOpen is the time to say it again). @param {object} frame */
+  /** Sends one frame; does nothing while the line is down: onOpen is the time to say it again.
+   * @param {object} frame */
   send(frame) {
     if (this.isOpen) this.#socket?.send(JSON.stringify(frame));
   }

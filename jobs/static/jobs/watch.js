@@ -4,9 +4,11 @@
 /** @typedef {{attempt: number, seq: number}} Place */
 /** @typedef {{code: string, message: string}} JobError */
 /** @typedef {{n: number, lessonId: string, title: string, heading: string}} Citation */
+/** @typedef {"job.completed" | "job.failed" | "job.cancelled"} FinalType */
+/** @typedef {"job.started" | "job.progress" | "job.delta" | "job.retrying" | FinalType} EventType */
 /**
  * @typedef {object} JobEvent
- * @property {"job.started" | "job.progress" | "job.delta" | "job.retrying" | "job.completed" | "job.failed" | "job.cancelled"} type
+ * @property {EventType} type
  * @property {string} jobId
  * @property {string} [kind]
  * @property {number} attempt

@@ -107,7 +107,7 @@ def _defines(text: str, words: set[str]) -> bool:
 
 def _choose(asked: Question, candidates: list[Candidate]) -> list[Candidate]:
     """The opener first, then what adds most, until the answer is long enough."""
-    opener = max(candidates, key=_opener_score)
+    opener = max(candidates, key=lambda candidate: _opener_score(asked, candidate))
     chosen, left = [opener], [candidate for candidate in candidates if candidate != opener]
     while left and len(chosen) < MOST_UNITS and _length(chosen) < SHORTEST:
         best = max(left, key=lambda candidate: _gain(asked, candidate, chosen))
@@ -119,12 +119,12 @@ def _choose(asked: Question, candidates: list[Candidate]) -> list[Candidate]:
     return [opener, *sorted(chosen[1:], key=lambda other: (other.n != opener.n, other.n, other.index))]
 
 
-def _opener_score(candidate: Candidate) -> float:
+def _opener_score(asked: Question, candidate: Candidate) -> float:
     unit = candidate.unit
-    if unit.kind in ("code", "item"):
+    if unit.kind in ("code", "item") or not asked.words & Unit(unit.kind, unit.text).words():
         return 0.3 * candidate.score
     leans = unit.text.split(maxsplit=1)[0].lower().strip(",*_`") in _LEANING
-    return candidate.score * (0.7 if leans else 1.0)
+    return candidate.score * (0.6 if leans else 1.0)
 
 
 def _gain(asked: Question, candidate: Candidate, chosen: list[Candidate]) -> float:

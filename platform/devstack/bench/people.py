@@ -1,0 +1,76 @@
+"""What the benchmark's database holds: the demo courses and a crowd of learners. Runs Django in this process."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import time
+from datetime import datetime
+
+COURSE = "sql-for-analysts"
+EMBEDDING_SECONDS = 60.0
+
+
+def prepare(count: int) -> list[str]:
+    """Migrate, load the demo courses and this many learners; returns the learners' tokens."""
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    from devstack.run import DEMO_COURSES
+
+    call_command("migrate", verbosity=0)
+    call_command("load_demo", str(DEMO_COURSES), stdout=io.StringIO())
+    return _enrol(count)
+
+
+def lesson_path() -> str:
+    """The API path of a lesson of the course."""
+    from courses.models import Lesson
+
+    return f"/api/lessons/{Lesson.objects.filter(course__slug=COURSE).order_by('position')[0].pk}"
+
+
+def wait_until_embedded() -> None:
+    """Return when the worker has embedded all passages; TimeoutError when it does not."""
+    from courses.models import Passage
+
+    deadline = time.monotonic() + EMBEDDING_SECONDS
+    while Passage.objects.filter(embedding__isnull=True).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the worker does not embed the lessons")
+        time.sleep(0.2)
+
+
+def claimed_at(job_ids: list[str]) -> dict[str, float]:
+    """When the worker took each of these jobs, as `time.time()` counts."""
+    from jobs.models import AiJob
+
+    rows: list[tuple[object, datetime | None]] = list(
+        AiJob.objects.filter(pk__in=job_ids).values_list("pk", "started_at")
+    )
+    return {str(pk): started.timestamp() for pk, started in rows if started}
+
+
+def disconnect() -> None:
+    """Give up this process's database connections."""
+    from django.apps import apps
+    from django.db import connection
+
+    if apps.ready:
+        connection.close()
+        connection.close_pool()  # type: ignore[attr-defined]
+
+
+def _enrol(count: int) -> list[str]:
+    from django.contrib.auth.models import User
+    from rest_framework.authtoken.models import Token
+
+    from courses.models import Course, Enrollment
+
+    course = Course.objects.get(slug=COURSE)
+    users = User.objects.bulk_create(User(username=f"bench-{n}", password="!") for n in range(count))
+    Enrollment.objects.bulk_create(Enrollment(user=user, course=course) for user in users)
+    tokens = Token.objects.bulk_create(Token(user=user, key=secrets.token_hex(20)) for user in users)
+    return [token.key for token in tokens]

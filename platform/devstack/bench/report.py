@@ -1,0 +1,87 @@
+"""What a run of the benchmark has to say, as Markdown."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured value. `target` is what it must stay under (`inclusive`: or reach); None: for comparison only."""
+
+    what: str
+    value: float
+    unit: str
+    target: float | None = None
+    inclusive: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """met, missed, or nothing where there is no target."""
+        if self.target is None:
+            return ""
+        met = self.value <= self.target if self.inclusive else self.value < self.target
+        return "met" if met else "**missed**"
+
+    def cells(self) -> list[str]:
+        """The row as the table shows it."""
+        sign = "<=" if self.inclusive else "<"
+        target = "" if self.target is None else f"{sign} {_number(self.target, self.unit)}"
+        return [self.what, _number(self.value, self.unit), target, self.verdict]
+
+
+@dataclass
+class Result:
+    """What a scenario has found: rows for the table, what it was like meanwhile, and who used the processors."""
+
+    title: str
+    rows: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    cpu: dict[str, float] = field(default_factory=dict)  # part -> milliseconds for each answer
+
+    @property
+    def is_met(self) -> bool:
+        """Whether no target was missed."""
+        return not any("missed" in row.verdict for row in self.rows)
+
+
+def render(machine: str, results: Sequence[Result]) -> str:
+    """The whole report."""
+    parts = [f"Machine: {machine}", _table(_HEAD, (row.cells() for result in results for row in result.rows))]
+    parts += [f"{result.title}: {note}" for result in results for note in result.notes]
+    with_cpu = [result for result in results if result.cpu]
+    if with_cpu:
+        parts += ["Processor time for each answer, in milliseconds:", _cpu_table(with_cpu)]
+    return "\n\n".join(parts)
+
+
+def machine(busy: float) -> str:
+    """What this ran on. `busy` is how much of it others were using, in per cent."""
+    memory = psutil.virtual_memory().total / 2**30
+    return (
+        f"{os.cpu_count()} cores, {memory:.0f} GiB memory, Python {platform.python_version()}, "
+        f"{platform.system()}; {busy:.0f} % busy with other things before the run"
+    )
+
+
+_HEAD = ["measured", "result", "target", "verdict"]
+
+
+def _cpu_table(results: Sequence[Result]) -> str:
+    parts = list(results[0].cpu)
+    rows = ([result.title, *(f"{result.cpu[part]:.1f}" for part in parts)] for result in results)
+    return _table(["scenario", *parts], rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{value:.2f}x" if unit == "x" else f"{value:.{0 if value >= 100 else 1}f} {unit}"

@@ -1,0 +1,144 @@
+"""What is measured. Each scenario finds the stack idle, and leaves it idle."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from devstack.bench import people
+from devstack.bench.cpu import Meter
+from devstack.bench.load import Answer, Crowd, at_rate
+from devstack.bench.report import Result, Row
+from devstack.bench.rig import Rig
+from devstack.bench.stats import mean, percentile, ratio
+from devstack.bench.upstream import AT_ONCE, REALISTIC, Control, Latencies, Upstream
+
+IN_FLIGHT = 100
+SECONDS = 15.0  # of measuring under load, after everything is under way
+POSTS_PER_SECOND = 30
+# At 30 questions a second, answers that take 3.3 s from the POST to the end make about 100 in flight.
+FOR_100_AT_30 = Latencies(embedding=0.2, first_token=0.5, stream=2.5)
+IDLE_QUESTIONS = 150
+GETS_PER_SECOND = 20
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What scenarios work with."""
+
+    rig: Rig
+    control: Control
+    crowd: Crowd
+
+
+async def accept(bench: Bench) -> Result:
+    """POST to 202: at idle, and with 100 answers in flight and 30 posts a second."""
+    idle = await _one_by_one(bench, IDLE_QUESTIONS)
+    await bench.control.begin(FOR_100_AT_30)
+    crowd, in_flight = bench.crowd, list[int]()
+
+    async def ask(index: int) -> Answer:
+        in_flight.append(crowd.in_flight)
+        return await crowd.ask(crowd.people[index % len(crowd.people)])
+
+    meter, ramp = Meter(bench.rig.pids), FOR_100_AT_30.total
+    answers = await asyncio.gather(*await at_rate(POSTS_PER_SECOND, ramp + SECONDS, ask))
+    warm = round(POSTS_PER_SECOND * ramp)
+    loaded = [answer.accept_ms for answer in answers[warm:]]
+    under_load = f"POST to 202, {IN_FLIGHT} answers in flight, {POSTS_PER_SECOND} posts/s"
+    return Result(
+        "accept",
+        [
+            *_latency_rows("POST to 202, idle", idle),
+            *_latency_rows(under_load, loaded, 25, 100),
+            Row("the same, p99 against idle", ratio(percentile(loaded, 99), percentile(idle, 99)), "x"),
+        ],
+        [f"{len(loaded)} posts measured, {mean(in_flight[warm:]):.0f} answers in flight on average"],
+        _cpu_per_answer(meter, len(answers)),
+    )
+
+
+async def answers(bench: Bench) -> Result:
+    """100 streamed answers at a time in one worker: how much longer than the upstream took, how soon shown."""
+    await bench.control.begin(REALISTIC)
+    meter, began = Meter(bench.rig.pids), time.time()
+    until = began + REALISTIC.total + SECONDS
+    every = await bench.crowd.keep_asking(IN_FLIGHT, REALISTIC.total, until)
+    cpu = _cpu_per_answer(meter, len(every))
+    # Only those that had 99 others beside them from beginning to end.
+    full = [a for a in every if a.posted_at > began + REALISTIC.total and a.ended_at < until]
+    took = await bench.control.timings()
+    claimed = await asyncio.to_thread(people.claimed_at, [answer.job_id for answer in full])
+    ratios = [ratio(a.ended_at - claimed[a.job_id], took[a.number].seconds) for a in full]
+    shown = [(a.first_delta_at - took[a.number].first_token_at) * 1000 for a in full]
+    return Result(
+        "answers",
+        [
+            Row("answer from claim to end against its calls, worst", max(ratios), "x", 1.15, True),
+            Row("the same, p95", percentile(ratios, 95), "x", 1.15, True),
+            Row("first delta at the viewer after the first token, p50", percentile(shown, 50), "ms"),
+            Row("the same, p95", percentile(shown, 95), "ms", 250),
+        ],
+        [_throughput(full, took, until - began - REALISTIC.total)],
+        cpu,
+    )
+
+
+async def lessons(bench: Bench) -> Result:
+    """GET of a lesson, no AI involved: at idle, and with 100 answers in flight."""
+    await _one_by_one(bench, IN_FLIGHT // 5)
+    idle = await _get_lessons(bench)
+    await bench.control.begin(REALISTIC)
+    ramp = REALISTIC.total
+    meter = Meter(bench.rig.pids)
+    background = asyncio.create_task(bench.crowd.keep_asking(IN_FLIGHT, ramp, time.time() + ramp + SECONDS))
+    await asyncio.sleep(ramp)
+    loaded = await _get_lessons(bench)
+    beside = await background
+    worse = ratio(percentile(loaded, 99), percentile(idle, 99))
+    return Result(
+        "lessons",
+        [
+            *_latency_rows("GET of a lesson, idle", idle),
+            *_latency_rows(f"GET of a lesson, {IN_FLIGHT} answers in flight", loaded),
+            Row("the same, p99 against idle", worse, "x", 2, True),
+        ],
+        [f"{len(loaded)} calls measured, {GETS_PER_SECOND} a second; {len(beside)} answers beside them"],
+        _cpu_per_answer(meter, len(beside)),
+    )
+
+
+SCENARIOS: dict[str, Callable[[Bench], Awaitable[Result]]] = {
+    "accept": accept,
+    "answers": answers,
+    "lessons": lessons,
+}
+
+
+async def _one_by_one(bench: Bench, count: int) -> list[float]:
+    """Milliseconds to 202 with nothing else to do: each question after the last one's answer."""
+    await bench.control.begin(AT_ONCE, deltas=1)
+    return [(await bench.crowd.ask(bench.crowd.people[0])).accept_ms for _ in range(count)]
+
+
+async def _get_lessons(bench: Bench) -> list[float]:
+    person, path = bench.crowd.people[-1], bench.rig.lesson_path
+    return await asyncio.gather(*await at_rate(GETS_PER_SECOND, SECONDS, lambda _: person.get_ms(path)))
+
+
+def _latency_rows(what: str, values: Sequence[float], p50: float | None = None, p99: float | None = None) -> list[Row]:
+    return [
+        Row(f"{what}, p50", percentile(values, 50), "ms", p50),
+        Row("the same, p99", percentile(values, 99), "ms", p99),
+    ]
+
+
+def _throughput(full: Sequence[Answer], took: dict[int, Upstream], seconds: float) -> str:
+    ideal = mean([took[answer.number].seconds for answer in full])
+    return f"{len(full)} answers measured, {len(full) / seconds:.1f} a second, {ideal:.2f} s upstream on average"
+
+
+def _cpu_per_answer(meter: Meter, count: int) -> dict[str, float]:
+    return {part: seconds * 1000 / count for part, seconds in meter.since_start().items()}

@@ -1,0 +1,84 @@
+"""The simulator as the benchmark uses it: its latencies, and what it says each answer took."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+DELTAS = 150
+JOURNAL = 2000  # requests that the simulator remembers
+_NUMBER = re.compile(r"\(no\. (\d+)\)")
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """What an answer takes upstream, in seconds: its embedding, its first token, its stream after that."""
+
+    embedding: float
+    first_token: float
+    stream: float
+
+    @property
+    def total(self) -> float:
+        return self.embedding + self.first_token + self.stream
+
+
+REALISTIC = Latencies(embedding=0.2, first_token=0.5, stream=3.0)
+AT_ONCE = Latencies(0, 0, 0)
+
+
+@dataclass
+class Upstream:
+    """What the upstream took for one answer: seconds of all its calls, and when its first token left."""
+
+    seconds: float = 0.0
+    first_token_at: float = 0.0
+
+
+def numbered(question: str, number: int) -> str:
+    """The question with its number, by which its calls are recognised in the simulator's journal."""
+    return f"{question} (no. {number})"
+
+
+class Control:
+    """The simulator's control API."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
+        self._http = http
+        self._url = f"{url}/control"
+
+    async def begin(self, latencies: Latencies, deltas: int = DELTAS) -> None:
+        """Forget what was seen and answer with these latencies from now on."""
+        settings = {
+            "first_token": latencies.first_token,
+            "token_interval": latencies.stream / max(1, deltas - 1),
+            "embedding_latency": latencies.embedding,
+            "answer_tokens": deltas,
+        }
+        await self._call("POST", "/reset")
+        await self._call("PATCH", "", json={"settings": settings})
+
+    async def timings(self) -> dict[int, Upstream]:
+        """For each question's number, what the upstream took for it since `begin`."""
+        seen: dict[int, Upstream] = {}
+        for request in (await self._call("GET", f"/requests?last={JOURNAL}"))["requests"]:
+            answer = seen.setdefault(_number_of(request), Upstream())
+            answer.seconds += request["finished_at"] - request["received_at"]
+            if request["purpose"] == "answer":
+                answer.first_token_at = request["first_token_at"]
+        return seen
+
+    async def _call(self, method: str, path: str, **options: Any) -> Any:
+        async with self._http.request(method, self._url + path, **options) as response:
+            response.raise_for_status()
+            return await response.json()
+
+
+def _number_of(request: dict[str, Any]) -> int:
+    body = request["body"]
+    text = body["input"][0] if "input" in body else body["messages"][-1]["content"]
+    found = _NUMBER.search(text)
+    return int(found[1]) if found else -1

@@ -1,0 +1,142 @@
+"""Who may open a WebSocket: by ticket, or by cookie from a page of ours."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+import websockets
+from accounts.models import WsTicket, issue_ticket
+from accounts.people import VISITOR_COOKIE
+from django.core.signing import Signer
+
+from tests.conftest import TRUSTED_ORIGIN
+from tests.support import Platform, Socket
+
+
+async def is_let_in(platform: Platform, query="", **headers):
+    try:
+        async with platform.handshake(query, **headers) as connection:
+            await Socket(connection).send({"type": "ping"})
+            return await Socket(connection).next() == {"type": "pong"}
+    except websockets.InvalidStatus as refused:
+        assert refused.response.status_code in (400, 403)  # 400: an Origin that is no URL
+        return False
+
+
+@pytest.fixture
+def ticket(api):
+    return f"?ticket={api.post('/api/ws-ticket').json()['ticket']}"
+
+
+@pytest.fixture
+def session(platform: Platform, learner):
+    with platform.browser_session(learner) as browser:
+        return f"sessionid={browser.cookies['sessionid']}"
+
+
+async def test_ticket_lets_in_once(platform: Platform, ticket):
+    assert await is_let_in(platform, ticket)
+    assert not await is_let_in(platform, ticket)
+
+
+async def test_ticket_used_twice_at_the_same_moment_lets_one_in(platform: Platform, ticket):
+    results = await asyncio.gather(*(is_let_in(platform, ticket) for _ in range(4)))
+    assert sorted(results) == [False, False, False, True]
+
+
+async def test_expired_ticket_is_refused(platform: Platform, ticket):
+    row = WsTicket.objects.latest("expires_at")
+    row.expires_at -= timedelta(seconds=61)
+    row.save()
+    assert not await is_let_in(platform, ticket)
+
+
+def test_new_ticket_clears_expired_ones_away(learner):
+    issue_ticket(learner)
+    WsTicket.objects.update(expires_at="2020-01-01T00:00Z")
+    issue_ticket(learner)
+    assert WsTicket.objects.filter(user=learner).count() == 1
+
+
+def test_ticket_itself_is_not_stored(ticket):
+    assert ticket.removeprefix("?ticket=") not in WsTicket.objects.values_list("hash", flat=True)
+
+
+@pytest.mark.parametrize("query", ["", "?ticket=", "?ticket=unknown", "?ticket=%00", "?ticket=%ff", "?token=x"])
+async def test_without_a_good_ticket_or_cookie_it_is_refused(platform: Platform, query):
+    assert not await is_let_in(platform, query)
+
+
+async def test_ticket_of_a_person_switched_off_is_refused(platform: Platform, ticket, learner):
+    learner.is_active = False
+    learner.save()
+    assert not await is_let_in(platform, ticket)
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_ours"),
+    [
+        ("http://localhost:{port}", True),
+        ("http://LOCALHOST:{port}", True),
+        (TRUSTED_ORIGIN, True),
+        (TRUSTED_ORIGIN.replace("https", "http"), False),
+        (TRUSTED_ORIGIN + ":8443", False),
+        ("https://localhost:{port}", False),
+        ("http://localhost", False),
+        ("http://localhost:1", False),
+        ("http://localhost.evil.example:{port}", False),
+        ("http://evil.example", False),
+        ("http://evil.example:{port}", False),
+        ("null", False),
+        ("", False),
+        ("http://[", False),
+        ("http://localhost:port", False),
+    ],
+)
+async def test_cookie_counts_only_with_an_origin_of_ours(platform: Platform, session, origin, is_ours):
+    origin = origin.format(port=platform.port)
+    assert await is_let_in(platform, Cookie=session, Origin=origin) is is_ours
+
+
+async def test_cookie_without_origin_is_refused(platform: Platform, session):
+    assert not await is_let_in(platform, Cookie=session)
+
+
+async def test_ticket_from_a_foreign_page_is_refused(platform: Platform, ticket):
+    assert not await is_let_in(platform, ticket, Origin="http://evil.example")
+    assert await is_let_in(platform, ticket, Origin=platform.url)
+
+
+async def test_foreign_host_name_is_refused(platform: Platform, session):
+    """A name of the attacker's that leads to us makes their Origin look like ours."""
+    evil = f"evil.example:{platform.port}"
+    headers = {"Cookie": session, "Origin": f"http://{evil}"}
+    with pytest.raises(websockets.InvalidStatus):
+        async with websockets.connect(f"ws://{evil}/ws/jobs/", host="localhost", additional_headers=headers):
+            pass
+
+
+async def test_unknown_session_is_refused(platform: Platform):
+    assert not await is_let_in(platform, Cookie="sessionid=abcdefghijklmnop", Origin=platform.url)
+
+
+async def test_session_of_a_person_switched_off_is_refused(platform: Platform, session, learner):
+    learner.is_active = False
+    learner.save()
+    assert not await is_let_in(platform, Cookie=session, Origin=platform.url)
+
+
+@pytest.mark.parametrize(
+    ("cookie", "is_signed"),
+    [
+        (lambda: Signer(salt=VISITOR_COOKIE).sign("a1b2c3"), True),
+        (lambda: Signer(salt=VISITOR_COOKIE).sign("a1b2c3").replace("a1", "a2", 1), False),
+        (lambda: Signer(salt=VISITOR_COOKIE).sign("a1b2c3") + "x", False),
+        (lambda: Signer(salt="other").sign("a1b2c3"), False),
+        (lambda: "a1b2c3", False),
+        (lambda: "", False),
+    ],
+    ids=["signed", "changed", "longer", "signed for something else", "unsigned", "empty"],
+)
+async def test_visitor_cookie_has_to_be_signed(platform: Platform, cookie, is_signed):
+    assert await is_let_in(platform, Cookie=f"visitor={cookie()}", Origin=platform.url) is is_signed

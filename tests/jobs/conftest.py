@@ -1,0 +1,55 @@
+"""A kind of job whose work each test decides, run in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from accounts import people
+from django.contrib.auth.models import User
+from jobs import kinds, queues, submission
+from jobs.kinds import JobKind, Result
+from jobs.models import AiJob
+from jobs.runner import Run, run_job
+
+KIND = "test.work"
+
+
+class Engine:
+    """Submits jobs of the test's own kind and runs them."""
+
+    def __init__(self, owner: User) -> None:
+        self.person = people.from_user(owner)
+        self.saved: list[Result] = []
+
+    def work(self, run: Callable[[Run], Any], deadline: float = 20.0) -> None:
+        """What a run of the job does from now on."""
+        kinds.register(
+            JobKind(KIND, kinds.INTERACTIVE, run, lambda job, result: self.saved.append(result), deadline)
+        )
+
+    def submit(self, subject: str = "", key: str | None = None, body: dict | None = None, **fields: Any) -> AiJob:
+        wish = submission.Request(self.person, key, "/test", body or {})
+        job = submission.submit_once(wish, lambda: submission.submit(wish, KIND, {}, subject=subject))
+        AiJob.objects.filter(pk=job.pk).update(**fields) if fields else None
+        return AiJob.objects.get(pk=job.pk)
+
+    def run(self, job: AiJob) -> AiJob:
+        """Run the job to the end of one attempt."""
+        asyncio.run(run_job(str(job.pk)))
+        return AiJob.objects.get(pk=job.pk)
+
+
+async def _nothing(run: Run) -> Result:
+    return {"answer": "done", "citations": []}
+
+
+@pytest.fixture
+def engine(learner: User) -> Iterator[Engine]:
+    engine = Engine(learner)
+    engine.work(_nothing)
+    yield engine
+    for name in queues.QUEUES:
+        queues.connection().delete(f"rq:queue:{name}")

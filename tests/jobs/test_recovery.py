@@ -1,0 +1,84 @@
+"""The sweeper: what Redis forgot and what lost workers left comes back, once."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from jobs import queues, recovery, transitions
+from jobs.models import AiJob
+
+LONG_AGO = timezone.now() - timedelta(minutes=5)
+
+
+def entries():
+    return queues._queue("interactive").get_job_ids()
+
+
+@pytest.fixture
+def forgetful(engine):
+    """A pending job that is in no queue of Redis."""
+    job = engine.submit(enqueued_at=LONG_AGO)
+    queues.connection().delete("rq:queue:interactive")
+    return job
+
+
+def test_job_that_redis_forgot_is_enqueued_again_once(forgetful):
+    recovery.enqueue_forgotten()
+    recovery.enqueue_forgotten()
+    assert entries() == [forgetful.rq_id]
+
+
+def test_job_that_redis_lost_altogether_is_enqueued_again(forgetful):
+    queues.connection().delete(f"rq:job:{forgetful.rq_id}")
+    recovery.enqueue_forgotten()
+    assert entries() == [forgetful.rq_id]
+
+
+def test_job_that_still_waits_in_its_queue_is_left_alone(engine):
+    job = engine.submit(enqueued_at=LONG_AGO)
+    recovery.enqueue_forgotten()
+    assert entries() == [job.rq_id]
+    assert AiJob.objects.get(pk=job.pk).enqueued_at == LONG_AGO
+
+
+def test_job_that_was_just_handed_over_is_not_suspected(engine):
+    engine.submit()
+    queues.connection().delete("rq:queue:interactive")
+    recovery.enqueue_forgotten()
+    assert entries() == []
+
+
+def test_deferred_job_is_enqueued_when_its_time_has_come_and_not_before(engine):
+    run = transitions.claim(engine.submit().pk, "w")
+    queues.connection().delete("rq:queue:interactive")
+    transitions.defer(run, transitions.POISONOUS, timezone.now() + timedelta(seconds=60))
+    recovery.enqueue_due()
+    assert entries() == []
+    AiJob.objects.filter(pk=run.pk).update(run_after=timezone.now())
+    recovery.enqueue_due()
+    recovery.enqueue_due()
+    assert entries() == [f"{run.pk}-2"]
+
+
+def test_lost_workers_job_is_handed_to_another_and_its_person_told(engine):
+    run = transitions.claim(engine.submit().pk, "lost")
+    queues.connection().delete("rq:queue:interactive")
+    AiJob.objects.filter(pk=run.pk).update(lease_until=LONG_AGO)
+    [(job, event)] = recovery.take_back_lost()
+    recovery.enqueue_due()
+    assert (job.pk, event.type) == (run.pk, "job.retrying")
+    assert entries() == [f"{run.pk}-2"]
+
+
+def test_job_whose_person_cancelled_while_its_worker_was_lost_ends(engine):
+    run = transitions.claim(engine.submit().pk, "lost")
+    transitions.request_cancel(run)
+    AiJob.objects.filter(pk=run.pk).update(lease_until=LONG_AGO)
+    [(job, event)] = recovery.take_back_lost()
+    assert (job.status, event.type) == ("cancelled", "job.cancelled")
+
+
+def test_job_that_redis_does_not_take_stays_for_the_next_round(forgetful, monkeypatch):
+    monkeypatch.setattr(queues, "enqueue", lambda job: False)
+    recovery.enqueue_forgotten()
+    assert AiJob.objects.get(pk=forgetful.pk).enqueued_at == LONG_AGO

@@ -1,0 +1,155 @@
+"""One run of a job: how its work decides how it ends."""
+
+import asyncio
+
+import pytest
+from jobs import events, transitions
+from jobs.models import AiCall, AiJob
+from jobs.runner import run_job
+from llm.errors import Kind, LlmError
+
+MESSAGES = [{"role": "user", "content": "What is a primary key?"}]
+
+
+async def streamed(run):
+    async for piece in run.llm.stream("answer", MESSAGES):
+        run.show(piece)
+    return {"answer": "".join(run._text), "citations": []}
+
+
+def told(job):
+    """The events that were kept, by type."""
+
+    async def read():
+        return [frame.text for frame in await events.read_after(job.pk, events.START)]
+
+    return [text.split('"', 4)[3] for text in asyncio.run(read())]
+
+
+def test_completed_job_keeps_its_result_and_tells_it(engine):
+    job = engine.run(engine.submit())
+    assert (job.status, job.result["answer"], engine.saved) == ("completed", "done", [job.result])
+    assert told(job) == ["job.started", "job.completed"]
+
+
+def test_second_run_of_a_completed_job_does_nothing(engine):
+    job = engine.run(engine.submit())
+    assert engine.run(job).attempt == 1
+    assert len(engine.saved) == 1
+
+
+@pytest.mark.parametrize("kind", [Kind.QUOTA, Kind.AUTH, Kind.BAD_REQUEST, Kind.REFUSED])
+def test_lasting_failure_ends_the_job_with_a_reason(engine, kind):
+    async def work(run):
+        raise LlmError(kind, "the detail")
+
+    engine.work(work)
+    job = engine.run(engine.submit())
+    assert (job.status, job.error_code, job.error_detail) == ("failed", kind.value.code, "the detail")
+    assert job.error_message == kind.value.message
+    assert not job.retryable
+
+
+@pytest.mark.parametrize("kind", [Kind.TRANSIENT, Kind.RATE_LIMITED])
+def test_passing_failure_puts_the_job_back(engine, kind):
+    async def work(run):
+        raise LlmError(kind, "later", retry_after=30)
+
+    engine.work(work)
+    job = engine.run(engine.submit())
+    assert (job.status, job.failures) == ("pending", 1)
+    assert 28 < (job.run_after - job.started_at).total_seconds() < 35
+    assert told(job) == ["job.started", "job.retrying"]
+
+
+def test_job_is_given_up_after_its_last_failure(engine):
+    async def work(run):
+        raise LlmError(Kind.TRANSIENT, "down")
+
+    engine.work(work)
+    job = engine.run(engine.submit(failures=11, max_attempts=12))
+    assert (job.status, job.retryable) == ("failed", True)
+
+
+def test_bug_is_retried_and_tells_no_internals(engine):
+    async def work(run):
+        raise RuntimeError("secret internals")
+
+    engine.work(work)
+    job = engine.run(engine.submit())
+    assert (job.status, job.error_code) == ("pending", "internal")
+    assert "secret internals" not in job.error_message
+
+
+def test_result_that_cannot_be_saved_fails_the_job_instead_of_its_worker(engine):
+    engine.saved = None  # saving raises
+    job = engine.run(engine.submit(failures=2))
+    assert (job.status, job.error_code, job.result) == ("failed", "internal", None)
+
+
+def test_run_over_its_deadline_is_stopped(engine):
+    stopped = []
+
+    async def work(run):
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            stopped.append(True)
+            raise
+
+    engine.work(work, deadline=0.1)
+    job = engine.run(engine.submit())
+    assert (job.status, job.error_code, stopped) == ("pending", "deadline", [True])
+
+
+async def test_cancelled_run_hangs_up_and_keeps_the_partial_text(engine, simulator):
+    simulator.set(token_interval=0.05)
+    engine.work(streamed)
+    job = engine.submit()
+    running = asyncio.create_task(run_job(str(job.pk)))
+    while simulator.counters["in_flight"] == 0:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)  # some text is on the screen
+    assert await asyncio.to_thread(transitions.request_cancel, job)
+    await asyncio.wait_for(running, 2)
+    job = AiJob.objects.get(pk=job.pk)
+    assert (job.status, engine.saved) == ("cancelled", [job.result])
+    assert job.result["answer"]
+    [call] = AiCall.objects.filter(job=job)
+    assert (call.outcome, call.estimated) == ("cancelled", True)
+    assert call.cost > 0
+    assert simulator.counters["aborted"] == 1
+
+
+async def test_job_cancelled_before_its_run_makes_no_call(engine, simulator):
+    engine.work(streamed)
+    job = engine.submit(cancel_requested=True)
+    await run_job(str(job.pk))
+    assert AiJob.objects.get(pk=job.pk).status == "cancelled"
+    assert simulator.requests() == []
+
+
+async def test_run_that_lost_its_job_stops_and_writes_nothing(engine, simulator):
+    simulator.set(token_interval=0.05)
+    engine.work(streamed)
+    job = engine.submit()
+    running = asyncio.create_task(run_job(str(job.pk)))
+    while simulator.counters["in_flight"] == 0:
+        await asyncio.sleep(0.01)
+    AiJob.objects.filter(pk=job.pk).update(attempt=7)
+    await asyncio.wait_for(running, 3)
+    job = AiJob.objects.get(pk=job.pk)
+    assert (job.status, job.result, engine.saved) == ("running", None, [])
+    assert simulator.counters["aborted"] == 1
+
+
+def test_every_call_is_accounted_for(engine, simulator):
+    simulator.fault("500", times=1)
+    engine.work(streamed)
+    job = engine.run(engine.submit())
+    failed, answered = AiCall.objects.filter(job=job)
+    assert (failed.outcome, failed.error_code, failed.cost) == ("failed", "upstream_unavailable", 0)
+    assert (answered.outcome, answered.purpose, answered.estimated) == ("ok", "answer", False)
+    assert answered.input_tokens > 0 < answered.output_tokens
+    assert answered.first_token_ms <= answered.duration_ms
+    assert answered.upstream_id

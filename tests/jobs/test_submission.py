@@ -1,0 +1,76 @@
+"""Accepting work: one row, one queue entry, or nothing at all."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection, transaction
+from jobs import queues, submission
+from jobs.models import AiJob
+from jobs.submission import KeyReused, SubjectBusy
+
+
+def entries():
+    return [entry for name in queues.QUEUES for entry in queues._queue(name).get_job_ids()]
+
+
+def test_submitted_job_is_in_its_queue_once(engine):
+    job = engine.submit()
+    assert entries() == [f"{job.pk}-1"]
+    assert queues.enqueue(job)
+    assert entries() == [f"{job.pk}-1"]
+
+
+def test_queue_entry_holds_the_id_and_nothing_else(engine):
+    job = engine.submit()
+    entry = queues._queue("interactive").fetch_job(job.rq_id)
+    assert (entry.func_name, entry.args, entry.kwargs) == ("jobs.runner.run_job", (str(job.pk),), {})
+
+
+def test_rolled_back_transaction_leaves_no_job_and_no_entry(engine):
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        submission.submit(submission.Request(engine.person), "test.work", {})
+        raise ZeroDivisionError
+    assert entries() == []
+    assert not AiJob.objects.exists()
+
+
+def test_same_key_and_body_give_the_same_job(engine):
+    first = engine.submit(key="k", body={"q": 1})
+    assert engine.submit(key="k", body={"q": 1}) == first
+    assert AiJob.objects.count() == 1
+
+
+def test_same_key_with_another_body_is_refused(engine):
+    engine.submit(key="k", body={"q": 1})
+    with pytest.raises(KeyReused):
+        engine.submit(key="k", body={"q": 2})
+
+
+def test_same_key_at_the_same_moment_makes_one_job(engine):
+    def submit(_):
+        try:
+            return engine.submit(key="k").pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as threads:
+        jobs = set(threads.map(submit, range(8)))
+    assert len(jobs) == 1
+    assert AiJob.objects.count() == 1
+
+
+def test_busy_subject_is_refused_with_the_active_job(engine):
+    active = engine.submit(subject="s")
+    with pytest.raises(SubjectBusy) as refused:
+        engine.submit(subject="s")
+    assert refused.value.active == active
+    assert AiJob.objects.count() == 1
+
+
+def test_job_is_accepted_while_redis_is_away(engine, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise queues.RedisError("away")
+
+    monkeypatch.setattr(queues.Queue, "enqueue_call", refuse)
+    job = engine.submit()
+    assert AiJob.objects.get(pk=job.pk).status == "pending"
