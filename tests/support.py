@@ -163,7 +163,9 @@ class Platform:
 
     def handshake(self, query: str = "", **headers: str) -> websockets.connect:
         """A WebSocket handshake with these headers. InvalidStatus when it is refused."""
-        return websockets.connect(f"ws://localhost:{self.port}/ws/jobs/{query}", additional_headers=headers)
+        # Without max_queue=None a test that stops reading could not close: the closing handshake waits in line.
+        url = f"ws://localhost:{self.port}/ws/jobs/{query}"
+        return websockets.connect(url, additional_headers=headers, max_queue=None)
 
 
 class Socket:

@@ -64,7 +64,10 @@ class Llm:
         return await self._once(purpose, body, lambda: self._complete(body), _content)
 
     async def parse(self, purpose: str, messages: Messages, schema: type[Schema], max_tokens: int = 800) -> Schema:
-        """An answer as an instance of `schema`. Raises LlmError; an answer that does not fit is a passing failure."""
+        """An answer as an instance of `schema`. Raises LlmError; an answer that does not fit is a passing failure.
+
+        OpenAI's strict mode wants a schema that forbids extra keys and has no optional ones.
+        """
         body = self._chat(self.config.fast_model, messages, max_tokens)
         json_schema = {"name": schema.__name__, "schema": schema.model_json_schema(), "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": json_schema}

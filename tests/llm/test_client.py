@@ -1,0 +1,197 @@
+"""The gateway against the simulator: answers, failures, retries, and the account of every call."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from devstack.stack import SIMULATOR_KEY
+from llm.client import Llm, connect
+from llm.config import LlmConfig
+from llm.errors import Kind, LlmError
+from pydantic import BaseModel, ConfigDict
+
+MESSAGES = [{"role": "user", "content": "What is a primary key?"}]
+CONFIG = LlmConfig(
+    api_key=SIMULATOR_KEY,
+    base_url="",
+    chat_model="gpt-4.1-mini",
+    fast_model="gpt-4.1-nano",
+    embedding_model="text-embedding-3-small",
+    first_token_timeout=0.6,
+    token_gap_timeout=0.3,
+)
+
+
+class Gateway(Llm):
+    """The gateway with its account at hand."""
+
+    def __init__(self, config: LlmConfig) -> None:
+        self.calls = []
+        self.sdk = connect(config)
+        super().__init__(self.sdk, config, self.calls.append)
+
+    async def read(self) -> str:
+        return "".join([piece async for piece in self.stream("answer", MESSAGES)])
+
+    @property
+    def outcomes(self) -> list[tuple[str, str]]:
+        return [(call.outcome, call.error_code) for call in self.calls]
+
+
+@pytest.fixture
+async def llm(simulator) -> AsyncIterator[Gateway]:
+    gateway = Gateway(replace(CONFIG, base_url=f"{simulator.url}/v1"))
+    yield gateway
+    await gateway.sdk.close()
+
+
+async def test_streamed_answer_is_accounted_with_usage_price_and_times(llm):
+    text = await llm.read()
+    [call] = llm.calls
+    assert text
+    assert (call.purpose, call.model, call.outcome, call.estimated) == ("answer", "gpt-4.1-mini", "ok", False)
+    assert call.input_tokens > 0 < call.output_tokens
+    assert call.cost == (call.input_tokens * 4 + call.output_tokens * 16) / type(call.cost)(10_000_000)
+    assert 0 < call.first_token_ms < call.duration_ms
+    assert call.upstream_id
+
+
+async def test_embeddings_come_in_order_over_several_batches(llm, simulator):
+    texts = [f"passage number {n}" for n in range(130)]
+    vectors = await llm.embed("ingestion", texts)
+    assert len(vectors) == 130
+    assert len(vectors[0]) == 1536
+    [alone] = await llm.embed("ingestion", [texts[129]])
+    assert sum(a * b for a, b in zip(alone, vectors[129], strict=True)) > 0.99
+    assert [len(r["body"]["input"]) for r in simulator.requests()] == [128, 2, 1]
+
+
+class Verdict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    label: str
+    score: int
+
+
+async def test_structured_answer_is_an_instance_of_its_schema(llm):
+    assert isinstance(await llm.parse("verdict", MESSAGES, Verdict), Verdict)
+
+
+async def test_structured_answer_that_does_not_fit_is_asked_for_again(llm, simulator):
+    simulator.fault("invalid_json", times=1)
+    assert isinstance(await llm.parse("verdict", MESSAGES, Verdict), Verdict)
+    assert llm.outcomes == [("failed", "upstream_unavailable"), ("ok", "")]
+
+
+@pytest.mark.parametrize("fault", ["500", "503"])
+async def test_short_failure_is_retried_within_the_call(llm, simulator, fault):
+    simulator.fault(fault, times=1)
+    assert await llm.read()
+    assert llm.outcomes == [("failed", "upstream_unavailable"), ("ok", "")]
+
+
+async def test_retry_after_is_honoured(llm, simulator):
+    simulator.fault("429", times=1, retryAfter=1)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await llm.read()
+    assert loop.time() - began >= 1.0
+
+
+async def test_long_retry_after_is_not_waited_for_in_the_call(llm, simulator):
+    simulator.fault("429", retryAfter=30)
+    with pytest.raises(LlmError) as failure:
+        await llm.read()
+    assert (failure.value.kind, failure.value.retry_after) == (Kind.RATE_LIMITED, 30)
+    assert len(llm.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("quota", Kind.QUOTA),
+        ("400", Kind.BAD_REQUEST),
+        ("401", Kind.AUTH),
+        ("refuse", Kind.REFUSED),
+        ("content_filter", Kind.REFUSED),
+    ],
+)
+async def test_lasting_failure_is_not_retried(llm, simulator, fault, kind):
+    simulator.fault(fault)
+    with pytest.raises(LlmError) as failure:
+        await llm.read()
+    assert failure.value.kind is kind
+    assert not failure.value.passing
+    assert llm.outcomes == [("failed", kind.value.code)]
+
+
+async def test_slow_down_counts_as_busy(llm, simulator):
+    simulator.fault("slow_down", retryAfter=20)
+    with pytest.raises(LlmError) as failure:
+        await llm.read()
+    assert failure.value.kind is Kind.RATE_LIMITED
+
+
+@pytest.mark.parametrize("fault", ["disconnect", "stall", "garbage"])
+async def test_stream_that_breaks_in_the_middle_fails_and_is_never_repeated(llm, simulator, fault):
+    simulator.fault(fault, afterTokens=5)
+    shown = []
+    with pytest.raises(LlmError) as failure:
+        async for piece in llm.stream("answer", MESSAGES):
+            shown.append(piece)
+    assert failure.value.kind is Kind.TRANSIENT
+    assert shown
+    [call] = llm.calls
+    assert (call.outcome, call.estimated) == ("failed", True)
+    assert call.output_tokens > 0
+    assert len(simulator.requests()) == 1
+
+
+async def test_upstream_that_never_answers_is_given_up(llm, simulator):
+    simulator.fault("hang")
+    with pytest.raises(LlmError) as failure:
+        await llm.read()
+    assert failure.value.kind is Kind.TRANSIENT
+    assert [outcome for outcome, _ in llm.outcomes] == ["failed"] * 3
+
+
+async def test_upstream_that_is_down_is_a_passing_failure(llm, simulator):
+    simulator.set(down=True)
+    with pytest.raises(LlmError) as failure:
+        await llm.embed("embedding", ["x"])
+    assert failure.value.kind is Kind.TRANSIENT
+
+
+async def test_stream_left_early_is_hung_up_and_billed_by_estimate(llm, simulator):
+    simulator.set(token_interval=0.05)
+    stream = llm.stream("answer", MESSAGES)
+    await anext(stream)
+    await stream.aclose()
+    [call] = llm.calls
+    assert (call.outcome, call.estimated) == ("cancelled", True)
+    assert call.cost > 0
+
+
+async def test_cancelled_call_is_accounted_and_seen_by_the_upstream(llm, simulator):
+    simulator.set(token_interval=0.05)
+    reading = asyncio.create_task(llm.read())
+    while not any(r["first_token_at"] for r in simulator.requests()):
+        await asyncio.sleep(0.01)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert llm.outcomes == [("cancelled", "")]
+    async with asyncio.timeout(1):
+        while not simulator.counters["aborted"]:
+            await asyncio.sleep(0.01)
+
+
+async def test_wrong_key_is_told_without_the_key(simulator):
+    llm = Gateway(replace(CONFIG, base_url=f"{simulator.url}/v1", api_key="sk-wrong-1234567890abcdef"))
+    with pytest.raises(LlmError) as failure:
+        await llm.read()
+    await llm.sdk.close()
+    assert failure.value.kind is Kind.AUTH
+    assert "sk-" not in failure.value.detail
+    assert "cdef" not in failure.value.detail
