@@ -20,7 +20,7 @@ from jobs.viewing import Viewer
 MAX_FRAME_BYTES = 64 * 1024
 FLOOD_MESSAGES = 60  # a page sends a few frames when it connects and a ping now and then
 FLOOD_SECONDS = 10.0
-TOO_BIG, FLOODED = 1009, 1008
+TOO_BIG, FLOODED = 4009, 4008  # close codes; Daphne lets an application use none below 3000 but 1000
 
 
 class BadMessage(Exception):

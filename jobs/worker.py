@@ -32,6 +32,7 @@ from jobs import recovery, watch
 
 BOOKKEEPING_THREADS = 4
 RELEASE_SECONDS = 5.0
+ALIVE_SECONDS = 90
 
 
 class AsyncWorker(BaseWorker):
@@ -50,6 +51,7 @@ class AsyncWorker(BaseWorker):
         self._is_waiting = False
         self._is_finite = False
         self._hurry = threading.Event()
+        self._is_signing_off = False
 
     def work(self, burst: bool = False, **kwargs: Any) -> bool:  # type: ignore[override]
         """RQ's work loop on this thread, the jobs' event loop on another."""
@@ -93,6 +95,20 @@ class AsyncWorker(BaseWorker):
         """Busy as long as anything is in flight, also while waiting for more."""
         super().set_state(WorkerStatus.BUSY if state == WorkerStatus.IDLE and self._in_flight else state, pipeline)
 
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """Stay registered for a short while only: the event loop sends the next one, as long as it turns."""
+        super().heartbeat(timeout or ALIVE_SECONDS, pipeline)
+
+    def ensure_registered(self) -> None:
+        """Register again after Redis was emptied: `rq info` and /readyz must go on to see this worker."""
+        if self._is_signing_off:
+            return
+        if not self.connection.sismember(self.redis_workers_keys, self.key):
+            self.connection.delete(self.key)
+            self.register_birth()
+            self.set_state(WorkerStatus.IDLE)
+        self.heartbeat()
+
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         """A second signal: hand unfinished jobs back now instead of after the grace time."""
         self._hurry.set()
@@ -100,6 +116,7 @@ class AsyncWorker(BaseWorker):
     def teardown(self) -> None:
         """Let the jobs in flight end, hand back what does not end in time, then sign off."""
         self._drain()
+        self._is_signing_off = True
         try:
             super().teardown()
         except RedisError as error:
@@ -162,12 +179,13 @@ class AsyncWorker(BaseWorker):
         try:
             await self._loop.run_in_executor(self._bookkeeping, finalize, *args)
         except RedisError as error:
-            self.log.warning("Worker %s: Redis did not take the end of a job: %s", self.name, error)
+            self.log.warning("Worker %s: Redis could not be told: %s", self.name, error)
 
     async def _keep_alive(self) -> None:
         """RQ takes executions without a heartbeat for abandoned after a minute and a half."""
         while True:
             await asyncio.sleep(self.job_monitoring_interval)
+            await self._keep_books(self.ensure_registered)
             for execution in list(self.executions.values()):
                 await self._keep_books(self._beat, execution)
 

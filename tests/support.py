@@ -28,7 +28,7 @@ from accounts.people import SYSTEM
 from courses.models import Course
 from devstack import processes
 from devstack.stack import Stack
-from jobs import submission
+from jobs import database, submission
 from jobs.models import AiJob
 from jobs.runner import run_job
 
@@ -59,7 +59,7 @@ def wait_for(condition: Callable[[], T], timeout: float = 15.0, what: str = "") 
 
 async def eventually(condition: Callable[[], T], timeout: float = 15.0) -> T:
     """`wait_for` beside other tasks of an event loop."""
-    return await asyncio.to_thread(wait_for, condition, timeout)
+    return await database.call(wait_for, condition, timeout)
 
 
 def run_pending(kind: str, payload: Json) -> AiJob:
@@ -157,7 +157,7 @@ class Platform:
     @contextlib.asynccontextmanager
     async def socket(self, user: User) -> AsyncIterator[Socket]:
         """A WebSocket of this person, by ticket."""
-        ticket = await asyncio.to_thread(issue_ticket, user)
+        ticket = await database.call(issue_ticket, user)
         async with self.handshake(f"?ticket={ticket}") as connection:
             yield Socket(connection)
 

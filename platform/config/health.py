@@ -44,6 +44,8 @@ def database() -> bool:
 
 
 def migrations() -> bool:
+    if connection.connection is None:
+        return False  # `database` has waited for it already
     executor = MigrationExecutor(connection)
     return not executor.migration_plan(executor.loader.graph.leaf_nodes())
 
@@ -53,7 +55,7 @@ def redis() -> bool:
 
 
 def worker() -> bool:
-    return Worker.count(connection=_redis()) > 0
+    return bool(Worker.all(connection=_redis()))  # its count() includes the dead
 
 
 def _passes(check: Callable[[], bool]) -> bool:

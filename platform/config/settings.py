@@ -208,6 +208,8 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
+        # Scanners ask for any host; each would leave a stack trace.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         # Its INFO lines carry URLs and bodies of upstream requests.
         "openai": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},

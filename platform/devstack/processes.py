@@ -18,6 +18,7 @@ import psutil
 
 RESTART_SECONDS = 1.0
 STOP_SECONDS = 15.0
+PIDS = "pids.json"
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -37,10 +38,9 @@ class Supervisor:
 
     def __init__(self, data: Path) -> None:
         self._data = data
-        self._pids = data / "pids.json"
+        self._pids = data / PIDS
         self._programs: list[Program] = []
         (data / "logs").mkdir(parents=True, exist_ok=True)
-        self._end_leftovers()
 
     def start(self, program: Program) -> Program:
         """Start a program and keep it running from now on. Its output goes to logs/<name>.log."""
@@ -84,15 +84,16 @@ class Supervisor:
         pids = [p.process.pid for p in self._programs if p.process]
         self._pids.write_text(json.dumps([[pid, _birth(pid)] for pid in pids]))
 
-    def _end_leftovers(self) -> None:
-        """End what a supervisor that was killed has left behind. A pid that is somebody else's by now is left alone."""
-        with suppress(OSError, ValueError):
-            for pid, birth in json.loads(self._pids.read_text()):
-                if birth is not None and _birth(pid) == birth:
-                    process = psutil.Process(pid)
-                    process.terminate()
-                    if psutil.wait_procs([process], timeout=STOP_SECONDS)[1]:
-                        process.kill()
+
+def end_leftovers(data: Path) -> None:
+    """End what a supervisor that was killed has left behind. A pid that is somebody else's by now is left alone."""
+    with suppress(OSError, ValueError):
+        for pid, birth in json.loads((data / PIDS).read_text()):
+            if birth is not None and _birth(pid) == birth:
+                process = psutil.Process(pid)
+                process.terminate()
+                if psutil.wait_procs([process], timeout=STOP_SECONDS)[1]:
+                    process.kill()
 
 
 def free_port() -> int:

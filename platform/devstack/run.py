@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+import psycopg
+
 from devstack import processes, stack
 from devstack.processes import ROOT
 from devstack.stack import Stack
@@ -31,7 +33,9 @@ class Unusable(Exception):
 def main() -> int:
     """Start everything, print where it is, run until Ctrl-C."""
     port, data = _port(), Path(os.environ.get("DEV_DATA", ROOT / ".dev")).resolve()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also when started in the background
     try:
         with _only_one(data), _running_stack(data) as parts:
             _serve(parts, port, data)
@@ -120,8 +124,9 @@ def _is_ready(url: str) -> bool:
 
 
 def _is_embedded() -> bool:
-    command = [sys.executable, str(ROOT / "manage.py"), "load_demo", "--check"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        row = connection.execute("SELECT count(*) FROM courses_passage WHERE embedding IS NULL").fetchone()
+    return row is not None and row[0] == 0
 
 
 def _answers(url: str) -> bool:
@@ -158,17 +163,13 @@ def _port() -> int:
 
 @contextlib.contextmanager
 def _running_stack(data: Path) -> Iterator[Stack]:
-    port = _port()
-    print(
-        "- Starting Postgres, Redis and the OpenAI simulator, where the environment names no others ... ",
-        end="",
-    )
-    sys.stdout.flush()
+    processes.end_leftovers(data)
+    if not processes.is_free(port := _port()):
+        raise Unusable(f"port {port} is in use; choose another with PORT=8001 ./dev run")
+    print("- Starting Postgres, Redis and the simulator, unless the environment names others ... ", end="", flush=True)
     parts = stack.start(data)
+    print("done", flush=True)
     try:
-        if not processes.is_free(port):
-            raise Unusable(f"port {port} is in use; choose another with PORT=8001 ./dev run")
-        print("done", flush=True)
         yield parts
     finally:
         print("\nStopping ...", flush=True)

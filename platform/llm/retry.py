@@ -19,9 +19,7 @@ LONGEST_WAIT = 4.0  # seconds; a longer wait is not spent in the call, the job g
 async def in_call(attempt: Callable[[], Awaitable[T]]) -> T:
     """Run one upstream attempt, again after short passing failures. Raises the last LlmError."""
 
-    @backoff.on_exception(
-        _waits, LlmError, max_tries=TRIES, giveup=_is_not_worth_waiting, jitter=None, logger=None
-    )
+    @backoff.on_exception(_waits, LlmError, max_tries=TRIES, giveup=_is_not_worth_waiting, jitter=None, logger=None)
     async def insist() -> T:
         return await attempt()
 

@@ -26,9 +26,7 @@ class Engine:
 
     def work(self, run: Callable[[Run], Any], deadline: float = 20.0) -> None:
         """What a run of the job does from now on."""
-        kinds.register(
-            JobKind(KIND, kinds.INTERACTIVE, run, lambda job, result: self.saved.append(result), deadline)
-        )
+        kinds.register(JobKind(KIND, kinds.INTERACTIVE, run, lambda job, result: self.saved.append(result), deadline))
 
     def submit(self, subject: str = "", key: str | None = None, body: dict | None = None, **fields: Any) -> AiJob:
         wish = submission.Request(self.person, key, "/test", body or {})

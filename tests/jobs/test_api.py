@@ -165,7 +165,9 @@ def test_old_question_cannot_be_run_again_while_the_next_is_being_answered(api, 
     assert look(api, AiJob.objects.get(pk=first["jobId"]))["status"] == "cancelled"
 
 
-@pytest.mark.parametrize(("action", "method"), [("", "POST"), ("/events", "POST"), ("/cancel", "GET"), ("/retry", "GET")])
+@pytest.mark.parametrize(
+    ("action", "method"), [("", "POST"), ("/events", "POST"), ("/cancel", "GET"), ("/retry", "GET")]
+)
 def test_other_methods_are_405(api, learner, action, method):
     error_of(api.request(method, f"/api/jobs/{make(learner).pk}{action}"), 405)
 

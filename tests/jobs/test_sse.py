@@ -107,7 +107,9 @@ def test_job_whose_events_have_expired_gives_its_end(api, sql_course, after):
     assert (end["type"], end["answer"], end["citations"]) == ("job.completed", row["answer"], row["citations"])
 
 
-@pytest.mark.parametrize("place", ["x", "1", "1-", "-1", "1-2-3", "1-x", "-1-1", "1.5-2", f"1-{2**63}", "9" * 5000, "\xb2-1"])
+@pytest.mark.parametrize(
+    "place", ["x", "1", "1-", "-1", "1-2-3", "1-x", "-1-1", "1.5-2", f"1-{2**63}", "9" * 5000, "\xb2-1"]
+)
 def test_malformed_last_event_id_is_400(api, sql_course, place):
     url = ask(api, sql_course)["links"]["events"]
     error_of(api.get(url, headers=STREAM | {"Last-Event-ID": place.encode("latin1")}), 400)

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
-from courses.models import Course, Enrollment, Passage
+from courses.models import Course, Enrollment
 
 ROLES = {"learner": Enrollment.Role.LEARNER, "tutor": Enrollment.Role.TUTOR}
 
@@ -16,17 +16,9 @@ class Command(BaseCommand):
     help = "Load the demo courses and the demo people. Exists in the development stack only."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("folder", type=Path, nargs="?", help="Holds one folder for each course.")
-        parser.add_argument("--check", action="store_true", help="Fail while passages wait for their embedding.")
+        parser.add_argument("folder", type=Path, help="Holds one folder for each course.")
 
-    def handle(self, *args: Any, folder: Path | None, check: bool, **options: Any) -> None:
-        if check:
-            if waiting := Passage.objects.filter(embedding__isnull=True).count():
-                raise CommandError(f"{waiting} passages wait for their embedding")
-        elif folder:
-            self._load(folder)
-
-    def _load(self, folder: Path) -> None:
+    def handle(self, *args: Any, folder: Path, **options: Any) -> None:
         for course in sorted(path for path in folder.iterdir() if path.is_dir()):
             call_command("ingest_course", str(course), stdout=self.stdout)
         for name in ("learner", "tutor", "staff"):
