@@ -9,8 +9,9 @@ from pydantic import BaseModel
 
 from assistant.prompts import Passage
 
-_CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)  # array[1] in code is no citation
-_CITATION = re.compile(r"\s?\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?!\()")
+_CODE = r"(?P<fence>`{3,}|~{3,}).*?(?:(?P=fence)|\Z)|(?<!`)(?P<ticks>`{1,2})(?!`)[^\n]+?(?<!`)(?P=ticks)(?!`)"
+_CITATIONS = r"(?P<space>\s?)(?P<numbers>(?:\[\d{1,3}(?:\s*,\s*\d{1,3})*\](?!\())+)"
+_TOKEN = re.compile(f"(?P<code>{_CODE})|{_CITATIONS}", re.DOTALL)  # array[1] in code is no citation
 
 
 class Citation(BaseModel):
@@ -27,14 +28,14 @@ def check(text: str, passages: Sequence[Passage]) -> tuple[str, list[Citation]]:
     cited: set[int] = set()
 
     def keep_valid(match: re.Match[str]) -> str:
-        numbers = [n for n in map(int, re.findall(r"\d+", match[1])) if 1 <= n <= len(passages)]
+        if match["code"]:
+            return match[0]
+        numbers = [n for n in map(int, re.findall(r"\d+", match["numbers"])) if 1 <= n <= len(passages)]
         cited.update(numbers)
-        space = match[0][: len(match[0]) - len(match[0].lstrip())]
-        return space + "".join(f"[{n}]" for n in numbers) if numbers else ""
+        return match["space"] + "".join(f"[{n}]" for n in numbers) if numbers else ""
 
-    parts = _CODE.split(text)
-    parts[::2] = [_CITATION.sub(keep_valid, prose) for prose in parts[::2]]
-    return "".join(parts), [_citation(n, passages[n - 1]) for n in sorted(cited)]
+    checked = _TOKEN.sub(keep_valid, text)
+    return checked, [_citation(n, passages[n - 1]) for n in sorted(cited)]
 
 
 def _citation(n: int, passage: Passage) -> Citation:

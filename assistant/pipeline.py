@@ -88,7 +88,10 @@ async def _understand(question: Question, turns: list[Turn], llm: Llm, viewer: V
         return question.text, vector
     viewer.progress("rewriting")
     messages = prompts.rewrite(question.summary, turns, question.text)
-    async with asyncio.TaskGroup() as group:
-        rewriting = group.create_task(llm.text("rewrite", messages, max_tokens=200))
-        embedding_task = group.create_task(embedding)
+    try:
+        async with asyncio.TaskGroup() as group:
+            rewriting = group.create_task(llm.text("rewrite", messages, max_tokens=200))
+            embedding_task = group.create_task(embedding)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None  # as without history: callers know the kind of failure by its type
     return rewriting.result() or question.text, embedding_task.result()[0]

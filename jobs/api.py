@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -52,7 +52,7 @@ class JobView(_JobView):
 
 @extend_schema(parameters=[JOB_ID])
 class CancelView(_JobView):
-    @extend_schema(request=None, responses={202: JobSerializer, **CONFLICT})
+    @extend_schema(request=None, responses={200: JobSerializer, 202: JobSerializer, **CONFLICT})
     def post(self, request: Request, job_id: str) -> Response:
         """Stop the job. One that runs stops within a second and keeps what it has said so far."""
         job = async_to_sync(actions.cancel)(self.job(request, job_id))
@@ -96,6 +96,7 @@ class EventsView(_JobView):
     def get(self, request: Request, job_id: str) -> StreamingHttpResponse:
         """The job's events as they happen, from the beginning or after `Last-Event-ID`; ends with the job."""
         job = self.job(request, job_id)
+        connection.close()  # a stream may last for minutes; the pool's connections are for everybody
         response = StreamingHttpResponse(sse.stream(job, _last_seen(request)), content_type="text/event-stream")
         response["Cache-Control"] = "no-store"
         response["X-Accel-Buffering"] = "no"  # proxies must not hold events back

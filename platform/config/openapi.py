@@ -31,10 +31,13 @@ ERRORS = {
 class Schema(AutoSchema):
     """DRF's views, with the contract's error shape."""
 
-    def get_response_serializers(self) -> Any:
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         """The view's own answers, and the errors every view shares."""
-        answers: Any = super().get_response_serializers()
-        if not isinstance(answers, dict):
-            answers = {200: answers}
-        errors = {code: OpenApiResponse(ErrorSerializer, text) for code, text in ERRORS.items()}
-        return {**errors, **answers}
+        operation = super().get_operation(*args, **kwargs)
+        if operation:
+            errors = {str(code): self._error(code, text) for code, text in ERRORS.items()}
+            operation["responses"] = dict(sorted((errors | operation["responses"]).items()))
+        return operation
+
+    def _error(self, code: int, text: str) -> Any:
+        return self._get_response_for_code(OpenApiResponse(ErrorSerializer, text), str(code), ["application/json"])

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 import websockets
-from accounts.models import WsTicket, issue_ticket
-from accounts.people import VISITOR_COOKIE
 from django.core.signing import Signer
 
+from accounts.models import WsTicket, issue_ticket
+from accounts.people import VISITOR_COOKIE
 from tests.conftest import TRUSTED_ORIGIN
 from tests.support import Platform, Socket
 

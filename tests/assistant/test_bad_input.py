@@ -1,14 +1,14 @@
-"""What the assistant's API refuses, how it says so, and that a repeated request is one request."""
+"""What the assistant's API refuses, and how it says so."""
 
 import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from assistant.models import Conversation, Message
 from courses.models import Enrollment
 from jobs.models import AiJob
-
 from tests.support import Platform, ask, error_of
 
 URL = "/api/assistant/query"
@@ -16,10 +16,9 @@ JSON = {"Content-Type": "application/json"}
 QUESTION = "What does COALESCE return?"
 
 
-def post(client, body=None, key=None, **headers):
+def post(client, body, **headers):
     """A body as bytes goes as it is; anything else as JSON with escapes, which can say what UTF-8 cannot."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers |= {"Idempotency-Key": key} if key is not None else {}
     return client.post(URL, content=content, headers=JSON | headers)
 
 
@@ -189,61 +188,6 @@ def test_two_questions_to_one_conversation_at_the_same_moment_are_one_202_and_on
         responses = list(threads.map(lambda n: post(api, more | {"question": f"Question {n}?"}), range(2)))
     assert sorted(response.status_code for response in responses) == [202, 409]
     assert Message.objects.count() == AiJob.objects.count() == 2
-
-
-def test_same_key_and_body_give_the_same_job(api, body):
-    responses = [post(api, body, "key-1") for _ in range(3)]
-    assert [response.status_code for response in responses] == [202] * 3
-    assert responses[0].json() == responses[1].json() == responses[2].json()
-    assert AiJob.objects.count() == Message.objects.count() == Conversation.objects.count() == 1
-
-
-def test_same_key_gives_the_same_job_also_when_it_has_ended(api, body):
-    first = post(api, body, "key-1").json()
-    api.post(f"/api/jobs/{first['jobId']}/cancel")
-    assert post(api, body, "key-1").json() == first | {"status": "cancelled"}
-
-
-@pytest.mark.parametrize("is_follow_up", [False, True])
-def test_two_identical_posts_at_the_same_moment_are_one_job(api, sql_course, body, is_follow_up):
-    if is_follow_up:
-        first = ask(api, sql_course)
-        api.post(f"/api/jobs/{first['jobId']}/cancel")
-        body["conversationId"] = first["conversationId"]
-    before = AiJob.objects.count()
-    with ThreadPoolExecutor(4) as threads:
-        responses = list(threads.map(lambda _: post(api, body, "key-1"), range(4)))
-    assert [response.status_code for response in responses] == [202] * 4
-    assert len({response.json()["jobId"] for response in responses}) == 1
-    assert AiJob.objects.count() == Message.objects.count() == before + 1
-
-
-def test_same_key_with_another_body_is_422(api, body):
-    post(api, body, "key-1")
-    assert error_of(post(api, body | {"question": "Another?"}, "key-1"), 422)["code"] == "idempotency_key_reused"
-    assert AiJob.objects.count() == Message.objects.count() == 1
-
-
-def test_keys_of_two_people_do_not_meet(platform: Platform, api, stranger, body):
-    mine = post(api, body, "key-1").json()
-    with platform.client(stranger) as client:
-        theirs = post(client, body, "key-1")
-    assert theirs.status_code == 202 and theirs.json()["jobId"] != mine["jobId"]
-
-
-def test_refused_request_does_not_use_up_its_key(api, body):
-    error_of(post(api, body | {"courseId": "nothing"}, "key-1"), 404)
-    assert post(api, body, "key-1").status_code == 202
-
-
-@pytest.mark.parametrize("key", ["", "k" * 256, "a\tb", b"\xa0".decode("latin1")])
-def test_malformed_key_is_400(api, body, key, nothing_created):
-    response = api.post(URL, json=body, headers={"Idempotency-Key": key.encode("latin1")})
-    assert error_of(response, 400)["code"] == "invalid"
-
-
-def test_key_of_255_characters_is_accepted(api, body):
-    assert post(api, body, "k" * 255).status_code == 202
 
 
 def test_location_of_the_202_leads_to_the_job(api, body):

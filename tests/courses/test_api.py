@@ -1,8 +1,8 @@
 """Courses and lessons over HTTP: who may open what, and the shape of it."""
 
 import pytest
-from courses.models import Course, Enrollment, Lesson
 
+from courses.models import Course, Enrollment, Lesson
 from tests.support import error_of, unique
 
 
@@ -38,7 +38,9 @@ def test_following_next_gives_every_course_once(api, sql_course, more_courses):
     assert pages == [[sql_course.slug, more_courses[0].slug], [more_courses[1].slug, more_courses[2].slug]]
 
 
-@pytest.mark.parametrize("query", ["limit=x", "limit=-1", "limit=0", f"limit={10**30}", "offset=x", "offset=-1", "limit=%00"])
+@pytest.mark.parametrize(
+    "query", ["limit=x", "limit=-1", "limit=0", f"limit={10**30}", "offset=x", "offset=-1", "limit=%00"]
+)
 def test_strange_page_sizes_fall_back(api, sql_course, query):
     page = api.get(f"/api/courses?{query}")
     assert [course["courseId"] for course in page.json()["results"]] == [sql_course.slug]
@@ -77,7 +79,22 @@ def test_lesson_without_enrolment_is_403(api, bees_course):
     assert lesson.title not in response.text
 
 
-WEIRD = ["nothing", "0", "-1", "1.5", "1e3", "9" * 18, "9" * 40, "%00", "a%00b", "%ff", "%C2%B2", "%D9%A1", "%ED%A0%80", "'--"]
+WEIRD = [
+    "nothing",
+    "0",
+    "-1",
+    "1.5",
+    "1e3",
+    "9" * 18,
+    "9" * 40,
+    "%00",
+    "a%00b",
+    "%ff",
+    "%C2%B2",
+    "%D9%A1",
+    "%ED%A0%80",
+    "'--",
+]
 
 
 @pytest.mark.parametrize("course_id", WEIRD)

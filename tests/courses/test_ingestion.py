@@ -3,11 +3,11 @@
 from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
+
 from courses.ingestion import BadFolder, ingest, save_embeddings, unembedded
 from courses.models import Course, Passage
-from django.core.management import CommandError, call_command
 from jobs.models import AiJob
-
 from tests.support import unique
 
 ABOUT = 'title = "Knots"\nsummary = "Tie them."'
@@ -181,7 +181,11 @@ def ingest_course(folder):
 def test_command_says_what_it_did_and_submits_one_job(folder):
     assert ingest_course(folder) == "Knots: 2 lessons, 3 passages, 3 of them to be embedded"
     job = AiJob.objects.get(kind="assistant.embedding")
-    assert (job.queue, job.owner, job.payload) == ("background", None, {"courseId": Course.objects.get(slug=folder.name).pk})
+    assert (job.queue, job.owner, job.payload) == (
+        "background",
+        None,
+        {"courseId": Course.objects.get(slug=folder.name).pk},
+    )
 
 
 def test_command_submits_nothing_when_nothing_waits(folder):

@@ -1,6 +1,7 @@
 """Lessons cut into passages."""
 
 import pytest
+
 from courses.markdown import MAX_CHARS, cut, title_of
 
 LESSON = """\

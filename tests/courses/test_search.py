@@ -2,10 +2,10 @@
 
 import httpx2
 import pytest
+
 from courses.models import Course, Lesson, Passage
 from courses.search import hybrid
 from devstack.stack import SIMULATOR_KEY
-
 from tests.support import unique
 
 NOWHERE = [1.0] + [0.0] * 1535  # a direction that no text has
@@ -106,7 +106,20 @@ def test_limit_holds(sql_course, passage):
 
 @pytest.mark.parametrize(
     "words",
-    ["", "the of and", "'", "it's", "a & b | !c", "chains:*", "\\", "(", "<->", "http://x.y/?a=1&b='2'", "🐝", "\ufffd" * 4000],
+    [
+        "",
+        "the of and",
+        "'",
+        "it's",
+        "a & b | !c",
+        "chains:*",
+        "\\",
+        "(",
+        "<->",
+        "http://x.y/?a=1&b='2'",
+        "🐝",
+        "\ufffd" * 4000,
+    ],
 )
 def test_odd_words_are_only_words(course, words):
     assert isinstance(hybrid(course.pk, words, NOWHERE), list)

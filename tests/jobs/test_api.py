@@ -4,10 +4,10 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from accounts.people import VISITOR_COOKIE
 from django.core.signing import Signer
-from jobs.models import AiJob
 
+from accounts.people import VISITOR_COOKIE
+from jobs.models import AiJob
 from tests.support import Platform, ask, error_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from jobs import events, transitions
+from jobs import database, events, transitions
 from jobs.models import AiCall, AiJob
 from jobs.runner import run_job
 from llm.errors import Kind, LlmError
@@ -110,7 +110,7 @@ async def test_cancelled_run_hangs_up_and_keeps_the_partial_text(engine, simulat
     while simulator.counters["in_flight"] == 0:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.2)  # some text is on the screen
-    assert await asyncio.to_thread(transitions.request_cancel, job)
+    assert await database.call(transitions.request_cancel, job)
     await asyncio.wait_for(running, 2)
     job = AiJob.objects.get(pk=job.pk)
     assert (job.status, engine.saved) == ("cancelled", [job.result])

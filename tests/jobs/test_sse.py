@@ -4,9 +4,9 @@ import asyncio
 import json
 
 import pytest
+
 from jobs import events
 from jobs.models import AiJob
-
 from tests.support import FINAL, Platform, ask, assert_no_holes, error_of, text_of, wait_for
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -129,3 +129,4 @@ def test_errors_come_as_json_also_to_readers_of_streams(platform: Platform, api,
         error_of(client.get(url, headers=STREAM), 404)
     with platform.client() as client:
         error_of(client.get(url, headers=STREAM), 401)
+

@@ -1,6 +1,7 @@
 """The worker as a real process: many answers at once, and nothing lost when it dies."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -193,3 +194,20 @@ def test_rq_info_sees_the_worker(platform):
         ).stdout
     assert "1 workers, " in output
     assert "interactive" in output
+
+
+def test_open_event_streams_hold_no_database_connections(platform, learner, sql_course):
+    job = ask(platform, learner, sql_course)  # no worker: the streams stay open
+    before = connections_in_use()
+    with contextlib.ExitStack() as streams:
+        for _ in range(6):
+            client = streams.enter_context(platform.client(learner))
+            streams.enter_context(client.stream("GET", f"/api/jobs/{job}/events"))
+        assert connections_in_use() <= before + 2
+
+
+def connections_in_use():
+    """What Daphne's pool has opened: it opens one only when none is free."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        return cursor.fetchone()[0]

@@ -43,6 +43,7 @@ export class JobsClient {
     this.timer = setInterval(() => this.#pollSilent(), POLL_EVERY);
     document.addEventListener("visibilitychange", this.#check);
     addEventListener("online", this.#check);
+    addEventListener("offline", this.#check);
     addEventListener("pageshow", this.#check);
     addEventListener("pagehide", this.#rest);
   }
@@ -85,6 +86,7 @@ export class JobsClient {
     clearInterval(this.timer);
     document.removeEventListener("visibilitychange", this.#check);
     removeEventListener("online", this.#check);
+    removeEventListener("offline", this.#check);
     removeEventListener("pageshow", this.#check);
     removeEventListener("pagehide", this.#rest);
     this.socket.close();

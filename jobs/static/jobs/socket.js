@@ -36,7 +36,7 @@ export class LiveSocket {
     if (this.isOpen) this.#socket?.send(JSON.stringify(frame));
   }
 
-  /** The tab is back or the network returned: reconnect now, or prove soon that the line still lives. */
+  /** The tab is back, or the network went or returned: reconnect now, or prove soon that the line still lives. */
   check() {
     if (this.#closed) return;
     if (this.isOpen) this.#ping(ANSWER_SOON);

@@ -1,0 +1,142 @@
+"""The pages in the system's Chromium, driven through Playwright's async API.
+
+One browser serves all tests, each test has a browser context of its own. The async API in one session-wide event loop,
+because the sync API would keep a loop running in this thread and break every asyncio.run() of the other tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from courses.models import Course
+from django.contrib.auth.models import User
+from jobs import database
+from playwright.async_api import Browser, BrowserContext, async_playwright, expect
+
+from tests.browser.pages import Chat, Witness
+from tests.support import Platform
+
+HERE = Path(__file__).parent
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+NAMES = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
+REQUIRED = os.environ.get("REQUIRE_BROWSER") == "1"
+LEFT_OUT = "no Chromium found; install the package chromium, or put chromium or google-chrome on PATH"
+
+OpenContext = Callable[..., Awaitable[BrowserContext]]
+
+expect.set_options(timeout=15_000)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without a browser these tests are left out, unless they are required: then each of them fails."""
+    if CHROMIUM or REQUIRED:
+        return
+    left_out = [item for item in items if HERE in item.path.parents]
+    for item in left_out:
+        item.add_marker(pytest.mark.skip(reason=LEFT_OUT))
+    config.stash[_left_out] = len(left_out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say it loudly when they were left out."""
+    if config.stash.get(_left_out, 0):
+        terminalreporter.write_line(f"BROWSER TESTS LEFT OUT: {LEFT_OUT}", red=True, bold=True)
+
+
+_left_out = pytest.StashKey[int]()
+
+
+class Worker:
+    """An rqworker process that a test may lose."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._running = contextlib.ExitStack()
+        self.start()
+
+    def start(self) -> None:
+        self._process = self._running.enter_context(self._platform.worker())
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        self._running.close()
+
+
+@pytest.fixture(scope="package")
+def worker(platform: Platform) -> Iterator[Worker]:
+    """One worker for all modules here: starting it takes longer than most of the tests."""
+    with contextlib.closing(Worker(platform)) as worker:
+        yield worker
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """The browser."""
+    if CHROMIUM is None:
+        pytest.fail(f"REQUIRE_BROWSER=1 and {LEFT_OUT}", pytrace=False)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def witness(platform: Platform) -> AsyncIterator[Witness]:
+    """Sees what no page of ours may do, in any test: throw, raise a dialog, break its policy, call another origin."""
+    witness = Witness(platform.url)
+    yield witness
+    assert witness.seen == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_context(chromium: Browser, platform: Platform, witness: Witness) -> AsyncIterator[OpenContext]:
+    """Opens a browser context, as a browser of its own: for a person who is signed in, or for nobody."""
+    opened: list[BrowserContext] = []
+
+    async def open_context(user: User | None = None, **options) -> BrowserContext:
+        context = await chromium.new_context(base_url=platform.url, **options)
+        opened.append(context)
+        witness.watch(context)
+        if user:
+            session = await database.call(platform.browser_session, user)
+            await context.add_cookies(
+                [{"name": "sessionid", "value": session.cookies["sessionid"], "url": platform.url}]
+            )
+        return context
+
+    yield open_context
+    for context in opened:
+        await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(open_context: OpenContext, learner: User) -> BrowserContext:
+    """The learner's browser."""
+    return await open_context(learner)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def chat(context: BrowserContext, sql_course: Course) -> Chat:
+    """The learner at the assistant of the SQL course."""
+    chat = Chat(await context.new_page(), sql_course)
+    await chat.open()
+    return chat

@@ -1,0 +1,174 @@
+"""What a person sees and does in the browser, and what must never happen there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qs, urlsplit
+
+from assistant.models import Message
+from courses.models import Course
+from jobs import database
+from jobs.models import AiJob
+from playwright.async_api import BrowserContext, ConsoleMessage, Dialog, Locator, Page, WebError, expect
+
+QUESTION = "What does COALESCE return?"
+FOLLOW_UP = "Can you show me an example of it?"
+LESSON = "NULL and three-valued logic"
+
+
+class Chat:
+    """The assistant's page."""
+
+    def __init__(self, page: Page, course: Course) -> None:
+        self.page = page
+        self.course = course
+        self.input = page.get_by_test_id("question-input")
+        self.send = page.get_by_test_id("send-button")
+        self.stop = page.get_by_test_id("stop-button")
+        self.error = page.get_by_test_id("composer-error")
+        self.connection = page.get_by_test_id("connection-status")
+        self.questions = page.get_by_test_id("message-user").locator("[data-part=text]")
+        self.answers = page.get_by_test_id("message-assistant")
+
+    @property
+    def path(self) -> str:
+        return f"/courses/{self.course.slug}/assistant/"
+
+    @property
+    def conversation_id(self) -> str:
+        """The conversation that the address names, "" before the first question was accepted."""
+        return parse_qs(urlsplit(self.page.url).query).get("conversation", [""])[0]
+
+    @property
+    def rows(self) -> Rows:
+        """What is stored of this conversation."""
+        return Rows(self.conversation_id)
+
+    @property
+    def answer(self) -> Answer:
+        """The newest answer."""
+        return Answer(self.answers.last)
+
+    async def open(self) -> None:
+        """Go to a new conversation."""
+        await self.page.goto(self.path)
+
+    async def ask(self, question: str = QUESTION) -> Answer:
+        """Type a question and send it; returns as soon as the page shows it."""
+        count = await self.answers.count()
+        await self.input.fill(question)
+        await self.input.press("Enter")
+        await expect(self.answers).to_have_count(count + 1)
+        return Answer(self.answers.nth(count))
+
+    async def second_tab(self) -> Chat:
+        """Another tab of the same browser, on the same conversation."""
+        await self.page.wait_for_url("**?conversation=*")
+        other = Chat(await self.page.context.new_page(), self.course)
+        await other.page.goto(self.page.url)
+        return other
+
+
+    async def shows_all_of(self, answer: Answer) -> None:
+        """Wait for the end, then compare with the stored answer: every word of it is there, and none twice."""
+        await answer.becomes("completed")
+        assert await answer.words() == words(await self.rows.answer())
+
+
+class Answer:
+    """One answer on the page."""
+
+    def __init__(self, element: Locator) -> None:
+        self.element = element
+        self.body = element.locator("[data-part=body]")
+        self.thinking = element.get_by_test_id("thinking")
+        self.citations = element.get_by_test_id("citation")
+        self.sources = element.get_by_test_id("sources")
+        self.retry = element.get_by_test_id("retry-button")
+
+    async def becomes(self, state: str) -> None:
+        """Wait until the answer is thinking, streaming, completed, failed or cancelled."""
+        await expect(self.element).to_have_attribute("data-state", state)
+
+    async def is_under_way(self, characters: int = 30) -> None:
+        """Wait until so much of the answer can be read, while it is still being written."""
+        await expect(self.body).to_have_text(re.compile(f"^.{{{characters},}}", re.DOTALL))
+        await self.becomes("streaming")
+
+    async def words(self) -> str:
+        """The text as it is shown, without spaces and marks."""
+        return words(await self.body.inner_text())
+
+    async def watch(self) -> Callable[[], Awaitable[dict]]:
+        """Keep an eye on the answer; the result tells the states it went through and the longest text it had."""
+        handle = await self.element.evaluate_handle(_WATCH)
+        return lambda: handle.evaluate("seen => seen")
+
+
+_WATCH = """element => {
+    const body = element.querySelector("[data-part=body]");
+    const seen = { states: [element.dataset.state], longest: body.textContent };
+    const look = () => {
+        if (seen.states.at(-1) !== element.dataset.state) seen.states.push(element.dataset.state);
+        if (body.textContent.length > seen.longest.length) seen.longest = body.textContent;
+    };
+    new MutationObserver(look).observe(element, { attributes: true, childList: true, subtree: true });
+    return seen;
+}"""
+
+
+def words(text: str) -> str:
+    """What rendered text has in common with its Markdown: letters and digits, nothing lost and nothing doubled."""
+    return re.sub(r"\W+", "", text)
+
+
+class Rows:
+    """What the database knows of a conversation. Asked on database threads, which give their connections back."""
+
+    def __init__(self, conversation_id: str) -> None:
+        self._jobs = AiJob.objects.filter(subject=f"conversation:{conversation_id}")
+        self._messages = Message.objects.filter(conversation=conversation_id)
+
+    async def job(self) -> AiJob:
+        """The newest job."""
+        return await database.call(self._jobs.latest, "created_at")
+
+    async def questions(self) -> int:
+        """How many questions were asked."""
+        return await database.call(self._messages.filter(role="user").count)
+
+    async def answer(self) -> str:
+        """The newest answer."""
+        return (await database.call(self._messages.filter(role="assistant").latest, "pk")).text
+
+
+class Witness:
+    """Everything that a page of ours must never do."""
+
+    def __init__(self, origin: str) -> None:
+        self.seen: list[str] = []
+        self._ours = urlsplit(origin).netloc
+
+    def watch(self, context: BrowserContext) -> None:
+        """Look at all pages of this context from now on."""
+        context.on("request", lambda request: self._look_at(request.url))
+        context.on("page", lambda page: page.on("websocket", lambda socket: self._look_at(socket.url)))
+        context.on("console", self._hear)
+        context.on("weberror", self._caught)
+        context.on("dialog", self._dismiss)
+
+    def _look_at(self, url: str) -> None:
+        if urlsplit(url).scheme in ("http", "https", "ws", "wss") and urlsplit(url).netloc != self._ours:
+            self.seen.append(f"request to {url}")
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            self.seen.append(message.text)
+
+    def _caught(self, error: WebError) -> None:
+        self.seen.append(f"uncaught {error.error}")
+
+    async def _dismiss(self, dialog: Dialog) -> None:
+        self.seen.append(f"{dialog.type} {dialog.message}")
+        await dialog.dismiss()

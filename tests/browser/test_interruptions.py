@@ -1,0 +1,103 @@
+"""Nothing is lost when the reader leaves in mid-answer, the line breaks, or a server or a worker dies."""
+
+import asyncio
+
+import pytest
+from playwright.async_api import Route, WebSocketRoute, expect
+
+from tests.browser.pages import QUESTION, words
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]
+
+SLOW = 0.025  # seconds between two tokens: an answer takes two to three seconds
+
+
+async def test_reload_and_second_tab_in_mid_answer_show_all_of_it(chat, simulator):
+    simulator.set(token_interval=SLOW)
+    await (await chat.ask()).is_under_way()
+    second, _ = await asyncio.gather(chat.second_tab(), chat.page.reload())
+    for tab in (chat, second):
+        await expect(tab.questions).to_have_text(QUESTION)
+        await tab.answer.is_under_way()
+        await expect(tab.stop).to_be_visible()
+    assert (await chat.rows.job()).status == "running"
+    await chat.shows_all_of(chat.answer)
+    await second.shows_all_of(second.answer)
+    assert await second.answer.body.inner_html() == await chat.answer.body.inner_html()
+
+
+async def test_question_asked_in_one_tab_is_answered_in_the_other_too(chat, simulator):
+    await (await chat.ask()).becomes("completed")
+    second = await chat.second_tab()
+    await second.answer.becomes("completed")
+    simulator.set(first_token=0.5)
+    await chat.ask("How does it differ from NULLIF?")
+    await expect(second.questions).to_have_text([QUESTION, "How does it differ from NULLIF?"])
+    await chat.shows_all_of(chat.answer)
+    await second.shows_all_of(second.answer)
+
+
+async def test_socket_cut_in_mid_answer_is_opened_again(chat, simulator):
+    sockets: list[WebSocketRoute] = []
+
+    def connect(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        socket.connect_to_server()
+
+    simulator.set(token_interval=SLOW)
+    await chat.page.route_web_socket("**/ws/jobs/", connect)
+    await chat.open()
+    answer = await chat.ask()
+    await answer.is_under_way()
+    await sockets[0].close()
+    await chat.shows_all_of(answer)
+    assert len(sockets) == 2
+
+
+async def test_answer_comes_by_polling_where_no_socket_can_be_opened(chat):
+    await chat.page.route_web_socket("**/ws/jobs/", lambda socket: socket.close())
+    await chat.open()
+    await chat.shows_all_of(await chat.ask())
+
+
+async def test_web_server_killed_in_mid_answer(chat, simulator, platform):
+    simulator.set(token_interval=SLOW)
+    answer = await chat.ask()
+    await answer.is_under_way()
+    platform.kill_web()
+    await asyncio.gather(
+        expect(chat.connection).to_have_text("Connection lost. Reconnecting; nothing is lost."),
+        asyncio.to_thread(platform.start_web),
+    )
+    await chat.shows_all_of(answer)
+    await expect(chat.connection).to_be_hidden()
+
+
+async def test_acceptance_lost_on_the_way_does_not_ask_twice(chat):
+    lost: list[Route] = []
+
+    async def lose_the_first(route: Route) -> None:
+        if lost:
+            return await route.continue_()
+        lost.append(route)
+        await route.fetch()
+        await route.abort()
+
+    await chat.page.route("**/api/assistant/query", lose_the_first)
+    await chat.shows_all_of(await chat.ask())
+    assert lost
+    assert await chat.rows.questions() == 1
+
+
+async def test_answer_of_a_killed_worker_is_replaced_not_continued(chat, simulator, worker):
+    simulator.set(token_interval=SLOW)
+    answer = await chat.ask()
+    await answer.is_under_way()
+    seen = await answer.watch()
+    worker.kill()
+    simulator.set(token_interval=0.005)
+    await asyncio.to_thread(worker.start)
+    await chat.shows_all_of(answer)
+    assert (await chat.rows.job()).attempt == 2
+    assert (await seen())["states"] == ["streaming", "thinking", "streaming", "completed"]
+    assert words((await seen())["longest"]) == await answer.words()

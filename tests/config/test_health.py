@@ -1,0 +1,76 @@
+"""Alive and ready, as load balancers ask."""
+
+import json
+
+import pytest
+from django.db import OperationalError, connection
+from django.test import RequestFactory
+
+from config import health
+from tests.support import Platform
+
+
+def get(path="/readyz"):
+    return health.CHECKS[path](RequestFactory().get(path))
+
+
+@pytest.fixture
+def empty_redis(settings):
+    """A Redis that knows of no worker."""
+    settings.REDIS_URL = settings.REDIS_URL.rpartition("/")[0] + "/15"
+    yield health._redis()
+    health._redis().flushdb()
+
+
+def failing(response):
+    return {name for name, ok in json.loads(response.content)["checks"].items() if not ok}
+
+
+def test_alive_depends_on_nothing(platform: Platform, anonymous):
+    response = anonymous.get("/healthz", headers={"Host": "10.0.0.7"})
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_ready_with_a_worker_under_any_host_name(platform: Platform, anonymous):
+    """Checks come from inside, by address."""
+    with platform.worker():
+        response = anonymous.get("/readyz", headers={"Host": "10.0.0.7"})
+    checks = {"database": True, "migrations": True, "redis": True, "worker": True}
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "checks": checks})
+
+
+def test_not_ready_without_a_worker(empty_redis):
+    response = get()
+    assert (response.status_code, failing(response)) == (503, {"worker"})
+
+
+def test_worker_that_vanished_does_not_count(empty_redis):
+    empty_redis.sadd("rq:workers", "rq:worker:gone")
+    assert failing(get()) == {"worker"}
+
+
+def test_not_ready_without_redis(settings):
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    assert failing(get()) == {"redis", "worker"}
+    assert get("/healthz").status_code == 200
+
+
+def test_not_ready_without_postgres(monkeypatch, empty_redis):
+    def refuse():
+        raise OperationalError("connection refused, password=secret")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "ensure_connection", refuse)
+        response = get()
+    assert response.status_code == 503 and {"database", "migrations"} <= failing(response)
+    assert b"secret" not in response.content
+
+
+def test_not_ready_while_migrations_are_missing(empty_redis):
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE django_migrations SET name = 'x' WHERE app = 'assistant'")
+    try:
+        assert "migrations" in failing(get())
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE django_migrations SET name = '0001_initial' WHERE app = 'assistant'")

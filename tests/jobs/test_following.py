@@ -1,0 +1,109 @@
+"""Who is told what over the WebSocket: every event of one's own jobs, once and in order, whenever one comes."""
+
+import asyncio
+
+import pytest
+
+from tests.support import Platform, Socket, ask, assert_no_holes, text_of, wait_for
+
+pytestmark = pytest.mark.usefixtures("worker")
+PING, PONG = {"type": "ping"}, {"type": "pong"}
+
+
+@pytest.fixture
+def slow_answer(simulator):
+    """About a second of text."""
+    simulator.set(token_interval=0.03, answer_tokens=40)
+
+
+@pytest.fixture
+def finished(api, sql_course):
+    """The 202 body of a job that has completed."""
+    job = ask(api, sql_course)
+    wait_for(lambda: "finishedAt" in api.get(job["links"]["self"]).json())
+    return job
+
+
+def resume(job, attempt=0, seq=0):
+    return {"type": "resume", "jobId": job["jobId"], "after": {"attempt": attempt, "seq": seq}}
+
+
+async def test_events_reach_every_socket_of_their_person_and_no_other(
+    platform: Platform, api, learner, stranger, staff, sql_course
+):
+    async with platform.socket(learner) as one, platform.socket(learner) as two:
+        async with platform.socket(stranger) as foreign, platform.socket(staff) as watching:
+            ask(api, sql_course)
+            first, second = await asyncio.gather(one.until(), two.until())
+            for socket in (foreign, watching):
+                await socket.send(PING)
+                assert await socket.next() == PONG  # and nothing before it
+    assert first == second
+    assert_no_holes(first)
+
+
+async def test_staff_may_follow_the_job_of_anybody(platform: Platform, staff, finished):
+    async with platform.socket(staff) as socket:
+        await socket.send(resume(finished))
+        assert (await socket.until())[-1]["type"] == "job.completed"
+
+
+async def test_socket_opened_in_mid_answer_gets_everything(platform: Platform, api, learner, sql_course, slow_answer):
+    async with platform.socket(learner) as early:
+        job = ask(api, sql_course)
+        await early.until("job.delta")
+        async with platform.socket(learner) as late, platform.socket(learner) as silent:
+            await late.send(resume(job))
+            everything, followed, seen = await asyncio.gather(late.until(), silent.until(), early.until())
+    assert_no_holes(everything)
+    assert everything[0]["type"] == "job.started" and text_of(everything) == everything[-1]["answer"]
+    assert everything == followed
+    assert everything[-len(seen) :] == seen
+
+
+async def test_resume_from_a_place_gives_exactly_the_rest(platform: Platform, learner, finished):
+    async with platform.socket(learner) as socket:
+        await socket.send(resume(finished))
+        everything = await socket.until()
+        for event in everything[:-1]:
+            await socket.send(resume(finished, event["attempt"], event["seq"]))
+            assert await socket.until() == everything[event["seq"] :]
+
+
+async def test_resume_at_the_end_gives_nothing(platform: Platform, learner, finished):
+    async with platform.socket(learner) as socket:
+        await socket.send(resume(finished))
+        end = (await socket.until())[-1]
+        await socket.send(resume(finished, end["attempt"], end["seq"]))
+        await socket.send(PING)
+        assert await socket.next() == PONG
+
+
+async def test_connection_lost_in_mid_answer_costs_nothing(platform: Platform, api, learner, sql_course, slow_answer):
+    async with platform.socket(learner) as socket:
+        job = ask(api, sql_course)
+        seen = await socket.until("job.delta")
+    async with platform.socket(learner) as socket:
+        await socket.send(resume(job, seen[-1]["attempt"], seen[-1]["seq"]))
+        rest = await socket.until()
+    assert_no_holes(seen + rest)
+    assert text_of(seen + rest) == rest[-1]["answer"]
+
+
+async def test_answers_to_two_questions_at_once_do_not_mix(platform: Platform, api, learner, sql_course):
+    async with platform.socket(learner) as socket:
+        jobs = [ask(api, sql_course, question)["jobId"] for question in ("What is NULL?", "What is a LEFT JOIN?")]
+        events = await socket.until()
+        events += await socket.until()
+    for job_id in jobs:
+        own = [event for event in events if event["jobId"] == job_id]
+        assert_no_holes(own)
+        assert text_of(own) == own[-1]["answer"]
+
+
+async def test_page_with_a_session_cookie_gets_its_events(platform: Platform, learner, sql_course):
+    with platform.browser_session(learner) as browser:
+        cookie = f"sessionid={browser.cookies['sessionid']}"
+        async with platform.handshake(Cookie=cookie, Origin=platform.url) as connection:
+            ask(browser, sql_course)
+            assert (await Socket(connection).until())[-1]["type"] == "job.completed"

@@ -1,0 +1,196 @@
+"""The house keeps its shape: one import mechanism, imports that point one way, single owners of what is dangerous."""
+
+import ast
+import graphlib
+import os
+import platform as stdlib_platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+SURFACES = {"assistant", "tutors", "landing", "personas"}
+PACKAGES = {"accounts", "courses", "llm", "jobs", "devstack", "config"} | SURFACES
+# config is common ground (errors, pagination, schema); these of its modules put the parts together.
+COMPOSITION = {"config/asgi.py", "config/urls.py", "config/settings.py"}
+MOST_LINES = 250
+
+
+def sources():
+    """Our Python files: {path relative to the import root it lives under: its full path}."""
+    folders = [folder for folder in (ROOT, ROOT / "platform") for folder in folder.iterdir() if folder.name in PACKAGES]
+    return {
+        file.relative_to(folder.parent).as_posix(): file
+        for folder in folders
+        for file in folder.rglob("*.py")
+        if "migrations" not in file.parts
+    }
+
+
+SOURCES = sources()
+
+
+def imported(file: Path):
+    """The full names of all modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+def packages_imported(path):
+    return {name.partition(".")[0] for name in imported(SOURCES[path])}
+
+
+def users_of(module):
+    """The files that import this module or something of it."""
+    return {
+        path
+        for path, file in SOURCES.items()
+        if any(name == module or name.startswith(f"{module}.") for name in imported(file))
+    }
+
+
+def of(package):
+    return [path for path in SOURCES if path.startswith(f"{package}/")]
+
+
+def test_platform_is_a_folder_and_no_package():
+    assert not (ROOT / "platform" / "__init__.py").exists()
+    assert Path(stdlib_platform.__file__).parent != ROOT / "platform"
+
+
+@pytest.mark.parametrize("path", ["", "platform", ".:platform"])
+def test_importing_platform_gives_the_standard_library(path):
+    code = "import platform, manage, config, courses; print(platform.python_version(), platform.__file__)"
+    env = os.environ | {"PYTHONPATH": path}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert result.stdout.split() == [stdlib_platform.python_version(), stdlib_platform.__file__], result.stderr
+
+
+def test_nothing_imports_through_platform():
+    modules = {folder.name for folder in (ROOT / "platform").iterdir()}
+    for path, file in {**SOURCES, **{f"tests/{f.name}": f for f in (ROOT / "tests").rglob("*.py")}}.items():
+        assert not {f"platform.{name}" for name in modules} & set(imported(file)), path
+
+
+def test_llm_knows_nobody_and_no_django():
+    for path in of("llm"):
+        assert not packages_imported(path) & (PACKAGES - {"llm"} | {"django", "rest_framework", "channels", "rq"}), path
+
+
+@pytest.mark.parametrize("package", ["accounts", "courses"])
+def test_accounts_and_courses_know_nobody_but_the_common_ground(package):
+    for path in of(package):
+        assert packages_imported(path) & PACKAGES <= {package, "config"}, path
+
+
+def test_engine_knows_no_surface():
+    for path in of("jobs"):
+        assert packages_imported(path) & PACKAGES <= {"jobs", "accounts", "llm", "config"}, path
+
+
+@pytest.mark.parametrize("surface", sorted(SURFACES))
+def test_surfaces_do_not_know_each_other(surface):
+    for path in of(surface):
+        assert packages_imported(path) & PACKAGES <= {surface, "jobs", "llm", "courses", "accounts", "config"}, path
+
+
+def test_common_ground_stands_on_nothing():
+    for path in of("config"):
+        if path not in COMPOSITION:
+            assert packages_imported(path) & PACKAGES <= {"config"}, path
+
+
+def test_product_does_not_know_the_development_stack():
+    assert {path.partition("/")[0] for path in users_of("devstack")} <= {"devstack"}
+
+
+def test_packages_form_no_cycle():
+    graph = {package: set() for package in PACKAGES}
+    for path in set(SOURCES) - COMPOSITION:
+        package = path.partition("/")[0]
+        graph[package] |= packages_imported(path) & PACKAGES - {package}
+    list(graphlib.TopologicalSorter(graph).static_order())
+
+
+def test_pipelines_and_prompts_know_no_database():
+    for path in SOURCES:
+        if Path(path).stem in ("pipeline", "prompts", "citations"):
+            assert not any(name.startswith("django") or ".models" in name for name in imported(SOURCES[path])), path
+
+
+@pytest.mark.parametrize(
+    ("module", "owners"),
+    [
+        ("backoff", {"llm/retry.py"}),
+        ("openai", {"llm/client.py", "llm/streaming.py", "llm/errors.py", "jobs/gateway.py"}),
+        ("channels.layers", {"jobs/events.py", "jobs/sse.py"}),
+    ],
+)
+def test_dangerous_packages_have_their_owners(module, owners):
+    users = {path for path in users_of(module) if not path.startswith("devstack/")}
+    assert users <= owners, users - owners
+
+
+def writes_status(node):
+    """Whether this node changes the status of rows, in any of the ways that Django knows."""
+    if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return any(isinstance(target, ast.Attribute) and target.attr == "status" for target in targets)
+    if not isinstance(node, ast.Call):
+        return False
+    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    if name == "bulk_update":
+        return "status" in ast.unparse(node)
+    writes = ("update", "create", "acreate", "aupdate", "update_or_create", "get_or_create", "AiJob", "setattr")
+    return name in writes and (any(key.arg == "status" for key in node.keywords) or "'status'" in ast.unparse(node))
+
+
+def test_one_module_moves_jobs_from_state_to_state():
+    writers = {
+        path
+        for path, file in SOURCES.items()
+        if any(writes_status(node) for node in ast.walk(ast.parse(file.read_text())))
+    }
+    assert {path for path in writers if not path.startswith("devstack/")} == {"jobs/transitions.py"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "job.status = 'failed'",
+        "setattr(job, 'status', x)",
+        "AiJob(status=x)",
+        "AiJob.objects.create(status=x)",
+        "jobs.update(status='failed')",
+        "jobs.update(**{'status': x})",
+        "jobs.bulk_update(rows, ['status'])",
+    ],
+)
+def test_the_check_above_sees_every_way(code):
+    assert any(writes_status(node) for node in ast.walk(ast.parse(code)))
+
+
+def ours():
+    """The files that people write and read here, except for tests: lists of cases may be long."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py", "*.js", "*.html"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    files = [ROOT / line for line in listed.stdout.splitlines()] or [*SOURCES.values()]
+    return [file for file in files if file.exists() and not {"vendor", "migrations", "tests"} & set(file.parts)]
+
+
+def test_no_file_is_too_long():
+    too_long = {
+        file.relative_to(ROOT).as_posix(): lines
+        for file in ours()
+        if (lines := len(file.read_text().splitlines())) > MOST_LINES
+    }
+    too_long.pop("platform/config/settings.py", None)
+    assert not too_long
