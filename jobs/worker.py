@@ -64,6 +64,11 @@ class AsyncWorker(BaseWorker):
             self._loop.call_soon_threadsafe(self._loop.stop)
             thread.join(timeout=RELEASE_SECONDS)
 
+    @property
+    def dequeue_timeout(self) -> int:
+        """Seconds of one blocking pop: a Redis that hangs is noticed soon after."""
+        return 10
+
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:

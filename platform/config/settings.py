@@ -57,6 +57,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "django.contrib.staticfiles",
     "channels",
+    "jobs",  # before django_rq: its rqworker is ours
     "django_rq",
     "rest_framework",
     "rest_framework.authtoken",
@@ -65,7 +66,6 @@ INSTALLED_APPS = [
     "config",
     "accounts",
     "courses",
-    "jobs",
     "assistant",
 ]
 if DEV_STACK:
@@ -146,7 +146,8 @@ CHANNEL_LAYERS = {
         },
     }
 }
-RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600} for name in ("interactive", "background")}
+# "default" is only where django-rq's own commands (rqsuspend, rqstats) look for Redis; nothing is queued there.
+RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600} for name in ("interactive", "background", "default")}
 RQ = {"WORKER_CLASS": "jobs.worker.AsyncWorker", "DEFAULT_RESULT_TTL": 0}
 RQ_SHOW_ADMIN_LINK = True
 

@@ -62,9 +62,13 @@ class Chat:
         await expect(self.answers).to_have_count(count + 1)
         return Answer(self.answers.nth(count))
 
+    async def is_accepted(self) -> None:
+        """Wait until the first question of a conversation has been accepted: then the conversation has its address."""
+        await self.page.wait_for_url("**?conversation=*")
+
     async def second_tab(self) -> Chat:
         """Another tab of the same browser, on the same conversation."""
-        await self.page.wait_for_url("**?conversation=*")
+        await self.is_accepted()
         other = Chat(await self.page.context.new_page(), self.course)
         await other.page.goto(self.page.url)
         return other

@@ -6,35 +6,33 @@ import re
 import pytest
 from playwright.async_api import Route, expect
 
-from tests.browser.pages import FOLLOW_UP, LESSON, QUESTION
+from tests.browser.pages import FOLLOW_UP, LESSON, QUESTION, Chat
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]
 
 
 async def test_signing_in_and_out(open_context, learner, sql_course):
     page = await (await open_context()).new_page()
-    await page.goto(f"/courses/{sql_course.slug}/assistant/")
+    chat = Chat(page, sql_course)
+    await chat.open()
     await page.get_by_label("Username").fill(learner.username)
-    await page.get_by_label("Password").fill("wrong")
-    await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("alert")).to_contain_text("correct username and password")
     await page.get_by_label("Password").fill("pass")
     await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_test_id("question-input")).to_be_focused()  # where they wanted to go
+    await expect(chat.input).to_be_focused()  # where they wanted to go
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    await page.goto("/courses/")
+    await chat.open()
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
 async def test_answer_is_written_before_the_learners_eyes(chat, simulator):
-    simulator.set(first_token=0.5, token_interval=0.01)
     accepting = asyncio.Event()
 
     async def hold(route: Route) -> None:
         await accepting.wait()
         await route.continue_()
 
+    simulator.set(first_token=0.5, token_interval=0.01)
     await chat.page.route("**/api/assistant/query", hold)
     answer = await chat.ask()
     await expect(chat.questions).to_have_text(QUESTION)  # the server has not even seen it
@@ -50,7 +48,6 @@ async def test_answer_is_written_before_the_learners_eyes(chat, simulator):
 
 async def test_citation_opens_the_lesson_at_the_cited_section(chat):
     answer = await chat.ask()
-    await answer.becomes("completed")
     await expect(answer.sources.get_by_role("link")).to_have_text(f"{LESSON} › COALESCE and NULLIF")
     await answer.citations.first.click()
     await chat.page.wait_for_url("**/lessons/*/#coalesce-and-nullif")
@@ -58,30 +55,24 @@ async def test_citation_opens_the_lesson_at_the_cited_section(chat):
     await expect(heading).to_be_in_viewport()
     await expect(heading).to_be_focused()
     await chat.page.go_back()
-    await expect(chat.answers).to_have_attribute("data-state", "completed")
+    await chat.shows_all_of(chat.answer)
 
 
 async def test_follow_up_is_understood_from_what_was_said_before(chat, simulator):
     alone = await chat.ask(FOLLOW_UP)
-    await alone.becomes("completed")
     await expect(alone.body).to_contain_text("not in the course material")
     await expect(alone.sources).to_be_hidden()
 
     await chat.page.get_by_test_id("new-conversation").click()
-    await expect(chat.answers).to_have_count(0)
     await (await chat.ask()).becomes("completed")
     answer = await chat.ask(FOLLOW_UP)
-    await answer.becomes("completed")
     await expect(answer.sources).to_contain_text(LESSON)
     rewrite = next(request for request in simulator.requests() if request["purpose"] == "rewrite")
     prompt = rewrite["body"]["messages"][-1]["content"]
     assert f"learner: {QUESTION}" in prompt
     assert f"<question>{FOLLOW_UP}</question>" in prompt
 
-
-async def test_earlier_conversations_can_be_opened_again(chat):
-    await (await chat.ask()).becomes("completed")
-    await chat.page.get_by_test_id("new-conversation").click()
-    await chat.page.get_by_role("navigation", name="Your conversations").get_by_role("link", name=QUESTION).click()
-    await expect(chat.questions).to_have_text(QUESTION)
+    earlier = chat.page.get_by_role("navigation", name="Your conversations")
+    await earlier.get_by_role("link", name=FOLLOW_UP).click()
+    await expect(chat.questions).to_have_text(FOLLOW_UP)
     await chat.shows_all_of(chat.answer)

@@ -46,18 +46,12 @@ async def test_socket_cut_in_mid_answer_is_opened_again(chat, simulator):
 
     simulator.set(token_interval=SLOW)
     await chat.page.route_web_socket("**/ws/jobs/", connect)
-    await chat.open()
+    await chat.page.reload()
     answer = await chat.ask()
     await answer.is_under_way()
     await sockets[0].close()
     await chat.shows_all_of(answer)
     assert len(sockets) == 2
-
-
-async def test_answer_comes_by_polling_where_no_socket_can_be_opened(chat):
-    await chat.page.route_web_socket("**/ws/jobs/", lambda socket: socket.close())
-    await chat.open()
-    await chat.shows_all_of(await chat.ask())
 
 
 async def test_web_server_killed_in_mid_answer(chat, simulator, platform):

@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django_rq.management.commands import rqworker
+
+from jobs.queues import QUEUES
+
+
+class Command(rqworker.Command):
+    help = "Run a worker on these queues, in this order; by default on all, interactive ones first."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        super().handle(*(args or QUEUES), **options)
