@@ -12,7 +12,9 @@ from rest_framework.response import Response
 from accounts import people
 from config.errors import Problem
 from config.openapi import ErrorSerializer
-from jobs import submission
+from jobs import limits, submission
+from jobs.kinds import INTERACTIVE
+from jobs.limits import LimitReached
 from jobs.models import AiJob
 from jobs.serializers import AcceptedSerializer, accepted, links
 from jobs.submission import KeyReused, SubjectBusy
@@ -28,23 +30,35 @@ RESPONSES = {
     409: OpenApiResponse(ErrorSerializer, "An answer is being written already; details.jobId says which."),
     413: OpenApiResponse(ErrorSerializer, "The body is too large."),
     422: OpenApiResponse(ErrorSerializer, "The Idempotency-Key was used for another request."),
+    429: OpenApiResponse(ErrorSerializer, "Too many jobs of this person are active, or today's budget is used up."),
+    503: OpenApiResponse(ErrorSerializer, "Too many jobs are waiting; Retry-After says when to come back."),
 }
 MAX_KEY_LENGTH = 255
 
 
-def accept(request: Request, body: dict[str, Any], create: Callable[[submission.Request], AiJob]) -> Response:
+def accept(
+    request: Request, body: dict[str, Any], create: Callable[[submission.Request], AiJob], queue: str = INTERACTIVE
+) -> Response:
     """Create the job and answer 202, or the Problem of the contract. `create` runs in one transaction."""
     person = people.from_request(request)
     assert person is not None, "the view's permissions let nobody through without a person"
     wish = submission.Request(person, _idempotency_key(request), request.path, body)
     try:
-        job = submission.submit_once(wish, lambda: create(wish))
+        job = submission.submit_once(wish, lambda: _admit(wish, queue, create))
+    except LimitReached as limit:
+        status = 503 if limit.is_ours else 429
+        raise Problem(status, limit.code, str(limit), retry_after=limit.retry_after) from None
     except SubjectBusy as busy:
         details = {"jobId": str(busy.active.pk)}
         raise Problem(409, "busy", "The previous answer is still being written.", details) from None
     except KeyReused:
         raise Problem(422, "idempotency_key_reused", "This Idempotency-Key was used for another request.") from None
     return Response(accepted(job), status=202, headers={"Location": links(job)["self"]})
+
+
+def _admit(wish: submission.Request, queue: str, create: Callable[[submission.Request], AiJob]) -> AiJob:
+    limits.check_admission(wish.person, queue)
+    return create(wish)
 
 
 def _idempotency_key(request: Request) -> str | None:

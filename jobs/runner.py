@@ -14,8 +14,10 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from jobs import accounting, database, gateway, kinds, outcome, transitions, watch
+from accounts.people import Person
+from jobs import accounting, database, gateway, kinds, limits, outcome, transitions, watch
 from jobs.event_types import Progress, Retrying, Started
+from jobs.limits import LimitReached
 from jobs.models import AiJob
 from jobs.outbox import Outbox
 from jobs.transitions import Failure, LostRun
@@ -98,7 +100,7 @@ class Run:
         if self.job.cancel_requested:
             self.stop = "cancelled"
             return await self._stopped()
-        self._work = asyncio.create_task(self.kind.run(self))
+        self._work = asyncio.create_task(self._work_within_budget())
         _, unfinished = await asyncio.wait({self._work}, timeout=self.kind.deadline)
         if unfinished:
             self._work.cancel()
@@ -111,6 +113,11 @@ class Run:
             raise
         except Exception as error:  # the result could not be saved
             await self._failed(_reason(error))
+
+    async def _work_within_budget(self) -> kinds.Result:
+        person = Person(user_id=self.job.owner_id, visitor=self.job.visitor)
+        await self.db(limits.check_budgets, person)
+        return await self.kind.run(self)
 
     async def _settle(self, work: asyncio.Task[kinds.Result]) -> None:
         if work.cancelled():
@@ -148,6 +155,8 @@ class Run:
 
 
 def _reason(error: BaseException) -> Failure:
+    if isinstance(error, LimitReached):
+        return Failure(error.code, str(error))
     if isinstance(error, LlmError):
         kind = error.kind.value
         return Failure(kind.code, kind.message, error.detail, kind.passing)

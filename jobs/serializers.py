@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import reverse
+from django.utils import timezone
 from rest_framework import serializers
 
 from jobs import outcome
@@ -71,6 +72,10 @@ def accepted(job: AiJob) -> dict[str, Any]:
     return {"jobId": str(job.pk), "status": job.status, **extra, "links": links(job)}
 
 
+def _is_deferred(job: AiJob) -> bool:
+    return job.status == AiJob.Status.PENDING and job.run_after is not None and job.run_after > timezone.now()
+
+
 def as_wire(job: AiJob) -> dict[str, Any]:
     """The job's row; what is not there yet is left out."""
     fields = {
@@ -81,7 +86,7 @@ def as_wire(job: AiJob) -> dict[str, Any]:
         "createdAt": job.created_at,
         "startedAt": job.started_at,
         "finishedAt": job.finished_at,
-        "retryAt": job.run_after if job.status == AiJob.Status.PENDING else None,
+        "retryAt": job.run_after if _is_deferred(job) else None,
         "error": None if job.status == AiJob.Status.COMPLETED else outcome.wire_error(job),
         "retryable": job.retryable if job.status == AiJob.Status.FAILED else None,
         **outcome.wire_result(job),

@@ -73,6 +73,7 @@ def submit(request: Request, kind: str, payload: dict[str, Any], *, subject: str
         payload=payload,
         subject=subject,
         max_attempts=settings.JOBS_MAX_FAILURES,
+        run_after=timezone.now(),
         enqueued_at=timezone.now(),
         idempotency_key=request.key,
         request_hash=request.hash,

@@ -131,7 +131,7 @@ def retry(job: AiJob) -> AiJob | None:
     Raises IntegrityError when another job of the same subject is active.
     """
     retried = AiJob.objects.filter(pk=job.pk, status__in=[Status.FAILED, Status.CANCELLED]).update(
-        **_WAITING, **_UNENDED, failures=0, crashes=0
+        **_UNENDED, status=Status.PENDING, run_after=timezone.now(), failures=0, crashes=0
     )
     return AiJob.objects.get(pk=job.pk) if retried else None
 
@@ -158,13 +158,8 @@ def _take_back(run: AiJob) -> AiJob:
     return AiJob.objects.get(pk=run.pk)
 
 
-_WAITING: dict[str, Any] = {
-    "status": Status.PENDING,
-    "lease_until": None,
-    "enqueued_at": None,
-    "run_after": None,
-}
 _UNENDED: dict[str, Any] = {
+    "enqueued_at": None,
     "cancel_requested": False,
     "finished_at": None,
     "error_code": "",

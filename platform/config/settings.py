@@ -1,6 +1,7 @@
 """Every setting, read from the environment. docs/operations.md explains each variable."""
 
 import os
+from decimal import Decimal
 from pathlib import Path
 
 import environ
@@ -159,6 +160,13 @@ JOBS_LEASE_SECONDS = env.int("JOBS_LEASE_SECONDS", default=20)  # a lost worker'
 JOBS_SWEEP_SECONDS = env.float("JOBS_SWEEP_SECONDS", default=1.0)
 JOBS_REQUEUE_SECONDS = env.int("JOBS_REQUEUE_SECONDS", default=10)  # when to suspect that Redis forgot an entry
 JOBS_GRACE_SECONDS = env.int("JOBS_GRACE_SECONDS", default=10)  # SIGTERM: how long answers may still finish
+JOBS_PER_PERSON = env.int("JOBS_PER_PERSON", default=5)  # active jobs of one person
+JOBS_MAX_WAIT_SECONDS = env.int("JOBS_MAX_WAIT_SECONDS", default=120)  # a longer queue is closed: 503
+# What may be spent in a day (UTC), in tokens and US dollars; 0: no limit.
+BUDGET_PERSON_TOKENS = env.int("BUDGET_PERSON_TOKENS", default=0)
+BUDGET_PERSON_DOLLARS = Decimal(env.str("BUDGET_PERSON_DOLLARS", default="0"))
+BUDGET_TOTAL_TOKENS = env.int("BUDGET_TOTAL_TOKENS", default=0)
+BUDGET_TOTAL_DOLLARS = Decimal(env.str("BUDGET_TOTAL_DOLLARS", default="0"))
 JOBS_EVENTS_TTL = env.int("JOBS_EVENTS_TTL", default=3600)
 
 # --- OpenAI -----------------------------------------------------------------------------------------------

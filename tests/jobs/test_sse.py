@@ -20,6 +20,7 @@ def read(client, url, after=None, most=None):
     with client.stream("GET", url, headers=headers) as response:
         assert (response.status_code, response.headers["Content-Type"]) == (200, "text/event-stream")
         for line in response.iter_lines():
+            assert not line.startswith(":"), "the end ends the stream, not the silence after it"
             if line.startswith("id: "):
                 place = line[4:]
             elif line.startswith("data: "):
@@ -129,4 +130,3 @@ def test_errors_come_as_json_also_to_readers_of_streams(platform: Platform, api,
         error_of(client.get(url, headers=STREAM), 404)
     with platform.client() as client:
         error_of(client.get(url, headers=STREAM), 401)
-

@@ -23,7 +23,9 @@ export class Composer {
     this.input.addEventListener("keydown", (event) => this.#key(event, form));
     this.input.addEventListener("input", () => this.#changed());
     this.stop.addEventListener("click", () => this.#stopped());
-    this.text = this.#draft;
+    // The page came without its scripts: somebody may have begun to type, and the form must not send itself.
+    this.text ||= this.#draft;
+    this.send.disabled = false;
   }
 
   get text() {

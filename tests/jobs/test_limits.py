@@ -1,0 +1,144 @@
+"""Backpressure: told with a status and a time to come back, and nothing is half-created."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from accounts import people
+from assistant.models import Conversation
+from jobs import limits
+from jobs.limits import LimitReached
+from jobs.models import AiCall, AiJob
+from tests.support import error_of
+
+
+def post(client, course, **headers):
+    body = {"courseId": course.slug, "question": "What is a key?"}
+    return client.post("/api/assistant/query", json=body, headers=headers)
+
+
+def spend(job, *, tokens=0, dollars="0", at=None):
+    AiCall.objects.create(
+        job=job,
+        attempt=1,
+        purpose="answer",
+        model="m",
+        outcome="ok",
+        input_tokens=tokens,
+        cost=Decimal(dollars),
+        duration_ms=1,
+        started_at=at or timezone.now(),
+    )
+
+
+def test_one_job_too_many_is_refused_until_one_has_ended(engine, settings):
+    settings.JOBS_PER_PERSON = 2
+    engine.submit()
+    last = engine.submit()
+    with pytest.raises(LimitReached) as refused:
+        limits.check_admission(engine.person, "interactive")
+    assert (refused.value.code, refused.value.is_ours) == ("too_many_active", False)
+    engine.run(last)
+    limits.check_admission(engine.person, "interactive")
+
+
+def test_other_people_are_not_counted(engine, settings, stranger):
+    settings.JOBS_PER_PERSON = 1
+    engine.submit()
+    limits.check_admission(people.from_user(stranger), "interactive")
+
+
+def test_refusal_is_a_429_with_a_time_and_leaves_nothing(platform, learner, sql_course, engine):
+    for _ in range(50):  # JOBS_PER_PERSON of the tests
+        engine.submit()
+    with platform.client(learner) as client:
+        response = post(client, sql_course)
+    error = error_of(response, 429)
+    assert error["code"] == "too_many_active"
+    assert int(response.headers["Retry-After"]) == error["retryAfter"] > 0
+    assert not Conversation.objects.filter(owner=learner).exists()
+
+
+def test_posts_at_the_same_moment_do_not_slip_past_the_limit(platform, learner, sql_course, engine):
+    for _ in range(48):
+        engine.submit()
+
+    def ask(_):
+        try:
+            with platform.client(learner) as client:
+                return post(client, sql_course).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as threads:
+        answers = sorted(threads.map(ask, range(6)))
+    assert answers == [202, 202, 429, 429, 429, 429]
+
+
+def test_repeated_key_is_answered_even_at_the_limit(platform, learner, sql_course, engine):
+    with platform.client(learner) as client:
+        first = post(client, sql_course, **{"Idempotency-Key": "k"})
+        for _ in range(49):
+            engine.submit()
+        again = post(client, sql_course, **{"Idempotency-Key": "k"})
+    assert (again.status_code, again.json()["jobId"]) == (202, first.json()["jobId"])
+
+
+def test_full_system_is_a_503_with_a_time(platform, learner, stranger, sql_course, engine):
+    job = engine.submit()
+    AiJob.objects.filter(pk=job.pk).update(run_after=timezone.now() - timedelta(seconds=200))
+    with platform.client(stranger) as client:
+        response = post(client, sql_course)
+    assert error_of(response, 503)["code"] == "saturated"
+    assert int(response.headers["Retry-After"]) >= 5
+
+
+def test_jobs_that_wait_for_a_later_time_do_not_count_as_backlog(engine):
+    engine.submit(run_after=timezone.now() + timedelta(hours=1))
+    assert limits.current_wait("interactive") == timedelta()
+
+
+@pytest.mark.parametrize(("name", "spent"), [("TOKENS", {"tokens": 100}), ("DOLLARS", {"dollars": "0.5"})])
+def test_personal_budget_of_the_day_ends_new_jobs(engine, settings, stranger, name, spent):
+    setattr(settings, f"BUDGET_PERSON_{name}", Decimal("0.5") if name == "DOLLARS" else 100)
+    job = engine.run(engine.submit())
+    limits.check_budgets(engine.person)
+    spend(job, **spent)
+    with pytest.raises(LimitReached) as refused:
+        limits.check_budgets(engine.person)
+    assert 0 < refused.value.retry_after <= 24 * 3600
+    limits.check_budgets(people.from_user(stranger))
+
+
+def test_yesterdays_calls_are_not_counted(engine, settings):
+    settings.BUDGET_PERSON_TOKENS = 100
+    spend(engine.submit(), tokens=1000, at=timezone.now() - timedelta(days=1))
+    limits.check_budgets(engine.person)
+
+
+def test_platform_budget_holds_for_everybody(engine, settings, stranger):
+    settings.BUDGET_TOTAL_DOLLARS = Decimal("1")
+    spend(engine.submit(), dollars="1")
+    with pytest.raises(LimitReached) as refused:
+        limits.check_budgets(people.from_user(stranger))
+    assert refused.value.is_ours
+
+
+def test_job_whose_budget_ran_out_while_it_waited_makes_no_call(engine, settings):
+    worked = []
+
+    async def work(run):
+        worked.append(True)
+        return {}
+
+    engine.work(work)
+    settings.BUDGET_PERSON_TOKENS = 100
+    job = engine.submit()
+    spend(job, tokens=100)
+    job = engine.run(job)
+    assert (job.status, job.error_code, worked) == ("failed", "budget", [])
+    assert "midnight" in job.error_message
