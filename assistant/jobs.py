@@ -47,5 +47,7 @@ async def embed(run: Run) -> dict[str, Any]:
 
 
 ANSWER = kinds.register(kinds.JobKind("assistant.answer", kinds.INTERACTIVE, answer, history.save_answer))
-SUMMARY = kinds.register(kinds.JobKind("assistant.summary", kinds.BACKGROUND, summarise, history.save_summary))
-EMBEDDING = kinds.register(kinds.JobKind("assistant.embedding", kinds.BACKGROUND, embed, deadline=1800))
+SUMMARY = kinds.register(
+    kinds.JobKind("assistant.summary", kinds.BACKGROUND, summarise, history.save_summary, priority=2)
+)
+EMBEDDING = kinds.register(kinds.JobKind("assistant.embedding", kinds.BACKGROUND, embed, deadline=1800, priority=2))

@@ -37,7 +37,7 @@ async def append(job: AiJob, frames: Sequence[Frame]) -> int:
     ResponseError when the stream already holds an event at or after one of these places.
     """
     key = _key(job.pk)
-    async with _redis().pipeline(transaction=True) as pipe:
+    async with redis_client().pipeline(transaction=True) as pipe:
         pipe.xtrim(key, minid=f"{frames[0].place.attempt}-0", approximate=False)
         for item in frames:
             pipe.xadd(key, {"frame": item.text}, id=str(item.place))
@@ -50,7 +50,7 @@ async def rewrite(job: AiJob, frames: Sequence[Frame]) -> bool:
     """Replace the stream, which has holes, by these events. False when a newer attempt owns it."""
     if (await last_place(job.pk)).attempt > frames[0].place.attempt:
         return False
-    await _redis().delete(_key(job.pk))
+    await redis_client().delete(_key(job.pk))
     await append(job, frames)
     return True
 
@@ -76,20 +76,20 @@ async def publish_outside_run(job: AiJob, event: Event) -> None:
 async def forget(job: AiJob) -> None:
     """Drop the events of a job that starts over, so that nobody reads its old end as the new one."""
     try:
-        await _redis().delete(_key(job.pk))
+        await redis_client().delete(_key(job.pk))
     except (RedisError, OSError) as error:
         logger.warning("job %s: old events stay until they expire: %s", job.pk, type(error).__name__)
 
 
 async def read_after(job_id: UUID | str, place: Place) -> list[Frame]:
     """The kept events after this place, in order. There may be holes, when Redis has lost some."""
-    entries: Any = await _redis().xrange(_key(job_id), min=f"({place}")
+    entries: Any = await redis_client().xrange(_key(job_id), min=f"({place}")
     return [_read(str(job_id), entry_id, fields["frame"]) for entry_id, fields in entries]
 
 
 async def last_place(job_id: UUID | str) -> Place:
     """Where the kept events end; START when there are none."""
-    newest: Any = await _redis().xrevrange(_key(job_id), count=1)
+    newest: Any = await redis_client().xrevrange(_key(job_id), count=1)
     return Place.parse(newest[0][0]) if newest else START
 
 
@@ -101,7 +101,8 @@ def _key(job_id: UUID | str) -> str:
     return f"aijob:{job_id}:events"
 
 
-def _redis() -> Redis:
+def redis_client() -> Redis:
+    """The Redis client of this event loop: bounded, and quick to give up."""
     loop = asyncio.get_running_loop()
     if loop not in _clients:
         pool = BlockingConnectionPool.from_url(

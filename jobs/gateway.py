@@ -7,20 +7,24 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
+from jobs import events
 from llm.calls import Recorder
 from llm.client import Client, Llm, connect
 from llm.config import LlmConfig
+from llm.governor import Caller, Governor, Limits
 
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Client] = WeakKeyDictionary()
+_upstreams: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Client, Governor]] = WeakKeyDictionary()
 
 
-def llm(record: Recorder) -> Llm:
+def llm(record: Recorder, caller: Caller) -> Llm:
     """The upstream, for one piece of work. Must be called on a running event loop."""
     config = _config()
     loop = asyncio.get_running_loop()
-    if loop not in _clients:
-        _clients[loop] = connect(config)
-    return Llm(_clients[loop], config, record)
+    if loop not in _upstreams:
+        limits = Limits(settings.LLM_REQUESTS_PER_MINUTE, settings.LLM_TOKENS_PER_MINUTE)
+        _upstreams[loop] = (connect(config), Governor(events.redis_client(), limits))
+    client, governor = _upstreams[loop]
+    return Llm(client, config, record, governor, caller)
 
 
 def _config() -> LlmConfig:

@@ -23,7 +23,8 @@ class JobKind:
     `run` is a coroutine without database access of its own: it gets a `Run` and returns the result.
     `save` writes the result into the surface's tables, in the transaction that ends the job: a completed
     job's result, or the partial text of a cancelled one.
-    `deadline` bounds one attempt, in seconds.
+    `deadline` bounds one attempt, in seconds of work: waiting for the upstream's rate does not count.
+    `priority` decides who gets that rate first: 0 before 1 before 2.
     """
 
     name: str
@@ -31,6 +32,7 @@ class JobKind:
     run: Callable[[Run], Coroutine[Any, Any, Result]]
     save: Callable[[AiJob, Result], None] = lambda job, result: None
     deadline: float = 180.0
+    priority: int = 0
 
 
 _kinds: dict[str, JobKind] = {}

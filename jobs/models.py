@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -63,6 +64,10 @@ class AiJob(models.Model):
     error_message = models.TextField(blank=True, help_text="What the person is told.")
     error_detail = models.TextField(blank=True, help_text="What staff need to know. Never carries secrets.")
     retryable = models.BooleanField(default=False, help_text="Whether asking again may help.")
+    history = models.JSONField(default=list, help_text="What became of each attempt (jobs/history.py).")
+    uncounted = models.PositiveSmallIntegerField(
+        default=0, help_text="The newest entries of the history that are not in the totals yet."
+    )
 
     worker = models.CharField(max_length=80, blank=True)
     run_after = models.DateTimeField(null=True, blank=True, help_text="Not to be run before.")
@@ -74,6 +79,7 @@ class AiJob(models.Model):
 
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     request_hash = models.CharField(max_length=64, blank=True)
+    request_id = models.CharField(max_length=64, blank=True, help_text="Of the call that asked for it, as in the logs.")
 
     objects = AiJobQuerySet.as_manager()
 
@@ -101,6 +107,7 @@ class AiJob(models.Model):
             models.Index(fields=["run_after"], condition=Q(status="pending"), name="pending_by_run_after"),
             models.Index(fields=["lease_until"], condition=Q(status="running"), name="running_by_lease"),
             models.Index(fields=["-created_at"], name="newest_jobs"),
+            models.Index(fields=["id"], condition=Q(uncounted__gt=0), name="uncounted_jobs"),
         ]
 
     def __str__(self) -> str:
@@ -109,6 +116,11 @@ class AiJob(models.Model):
     @property
     def is_final(self) -> bool:
         return self.status not in self.ACTIVE
+
+    @property
+    def log_fields(self) -> dict[str, Any]:
+        """What every log line about this job says."""
+        return {"job_id": str(self.pk), "kind": self.kind, "attempt": self.attempt, "request_id": self.request_id}
 
     @property
     def rq_id(self) -> str:
@@ -146,10 +158,26 @@ class AiCall(models.Model):
     first_token_ms = models.PositiveIntegerField(null=True, blank=True)
     duration_ms = models.PositiveIntegerField()
     started_at = models.DateTimeField()
+    is_counted = models.BooleanField(default=False, help_text="It is in the totals.")
 
     class Meta:
         verbose_name = "upstream call"
         ordering = ["started_at"]
+        indexes = [models.Index(fields=["id"], condition=Q(is_counted=False), name="uncounted_calls")]
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.model}"
+
+
+class Total(models.Model):
+    """A running total for /metrics. It only grows, also when the rows that it counted are deleted (jobs/totals.py)."""
+
+    name = models.CharField(max_length=60)
+    labels = ArrayField(models.TextField())
+    value = models.FloatField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name", "labels"], name="one_total_per_name_and_labels")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.labels}"

@@ -37,8 +37,9 @@ def connection() -> Redis:
 def enqueue(job: AiJob) -> bool:
     """Put the job's next run in its queue, once. False when Redis did not take it: the sweeper tries again."""
     try:
+        # No limit of RQ's: each run has its kind's deadline, which leaves out the time it had to wait.
         _queue(job.queue).enqueue_call(
-            RUN_JOB, args=(str(job.pk),), job_id=job.rq_id, unique=True, result_ttl=0, failure_ttl=3600
+            RUN_JOB, args=(str(job.pk),), job_id=job.rq_id, unique=True, timeout=-1, result_ttl=0, failure_ttl=3600
         )
     except DuplicateJobError:
         pass  # It is there already: a repeated command, or another sweeper was first.

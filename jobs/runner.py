@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import socket
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Literal, ParamSpec, TypeVar
@@ -15,7 +16,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from accounts.people import Person
-from jobs import accounting, database, gateway, kinds, limits, outcome, transitions, watch
+from jobs import accounting, actions, database, gateway, kinds, limits, outcome, transitions, watch
 from jobs.event_types import Progress, Retrying, Started
 from jobs.limits import LimitReached
 from jobs.models import AiJob
@@ -23,6 +24,7 @@ from jobs.outbox import Outbox
 from jobs.transitions import Failure, LostRun
 from llm.calls import Call
 from llm.errors import LlmError
+from llm.governor import Caller
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +39,21 @@ LONGEST_DELAY = 60.0  # seconds between two runs
 
 
 async def run_job(job_id: str) -> None:
-    """Do the job, if it is still to be done. What the queue calls; the id is all it knows."""
-    job = await database.call(transitions.claim, UUID(job_id), worker_name())
+    """Do the job, if it is still to be done. What the queue calls; the id is all it knows.
+
+    Cancelling this coroutine, as RQ's stop command does, cancels the job, as its person could.
+    """
+    run = asyncio.create_task(_run(UUID(job_id)))
+    try:
+        await asyncio.shield(run)
+    except asyncio.CancelledError:
+        await actions.cancel(AiJob(pk=UUID(job_id)))
+        await asyncio.wait({run})
+        raise
+
+
+async def _run(job_id: UUID) -> None:
+    job = await database.call(transitions.claim, job_id, worker_name())
     if job is None:
         logger.info("job %s: nothing to do, another worker was first or it has ended", job_id)
         return
@@ -59,7 +74,8 @@ class Run:
     def __init__(self, job: AiJob) -> None:
         self.job = job
         self.kind = kinds.get(job.kind)
-        self.llm = gateway.llm(self._record)
+        self.person = Person(user_id=job.owner_id, visitor=job.visitor)
+        self.llm = gateway.llm(self._record, Caller(self.kind.priority, self.person.group))
         self.stop: Stop | None = None
         self._outbox = Outbox(job)
         self._text: list[str] = []
@@ -101,10 +117,7 @@ class Run:
             self.stop = "cancelled"
             return await self._stopped()
         self._work = asyncio.create_task(self._work_within_budget())
-        _, unfinished = await asyncio.wait({self._work}, timeout=self.kind.deadline)
-        if unfinished:
-            self._work.cancel()
-            await asyncio.wait(unfinished)
+        await self._until_deadline(self._work)
         if self._writes:
             await asyncio.wait(self._writes)
         try:
@@ -114,9 +127,16 @@ class Run:
         except Exception as error:  # the result could not be saved
             await self._failed(_reason(error))
 
+    async def _until_deadline(self, work: asyncio.Task[kinds.Result]) -> None:
+        began = time.monotonic()
+        while not work.done() and (left := self.kind.deadline + self.llm.waited - (time.monotonic() - began)) > 0:
+            await asyncio.wait({work}, timeout=left)
+        if not work.done():
+            work.cancel()
+            await asyncio.wait({work})
+
     async def _work_within_budget(self) -> kinds.Result:
-        person = Person(user_id=self.job.owner_id, visitor=self.job.visitor)
-        await self.db(limits.check_budgets, person)
+        await self.db(limits.check_budgets, self.person)
         return await self.kind.run(self)
 
     async def _settle(self, work: asyncio.Task[kinds.Result]) -> None:

@@ -18,6 +18,8 @@ from django.db import transaction
 from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
+from jobs import history
+from jobs.history import Entry
 from jobs.models import AiJob
 
 Status = AiJob.Status
@@ -89,29 +91,31 @@ def interrupted(runs: Iterable[AiJob]) -> list[AiJob]:
 
 def complete(run: AiJob, result: dict[str, Any], save: Save) -> AiJob:
     """End the job well and save its result, in one transaction. LostRun when it is no longer ours to end."""
-    return _end(run, save, result, status=Status.COMPLETED)
+    return _end(run, history.of_run(run, Status.COMPLETED), save, result, status=Status.COMPLETED)
 
 
 def cancel_run(run: AiJob, partial: dict[str, Any] | None, save: Save) -> AiJob:
     """End a running job that its person cancelled, keeping what was already shown."""
-    return _end(run, save, partial, status=Status.CANCELLED)
+    return _end(run, history.of_run(run, Status.CANCELLED), save, partial, status=Status.CANCELLED)
 
 
 def fail(run: AiJob, failure: Failure) -> AiJob:
     """End the job badly."""
-    return _end(run, None, None, status=Status.FAILED, **_reasons(failure))
+    entry = history.of_run(run, Status.FAILED, failure.code, failure.detail)
+    return _end(run, entry, None, None, status=Status.FAILED, **_reasons(failure))
 
 
 def defer(run: AiJob, failure: Failure, run_after: datetime) -> None:
     """Give the slot back after a passing failure; the job runs again at `run_after`."""
     # A person who cancelled meanwhile need not wait: the next run ends the job before any upstream call.
     due = Case(When(cancel_requested=True, then=Value(timezone.now())), default=Value(run_after))
-    _move(run, status=Status.PENDING, run_after=due, failures=F("failures") + 1, **_reasons(failure))
+    entry = history.of_run(run, "deferred", failure.code, failure.detail)
+    _move(run, entry, status=Status.PENDING, run_after=due, failures=F("failures") + 1, **_reasons(failure))
 
 
 def release(run: AiJob) -> None:
     """Hand an unfinished run back, for another worker to continue at once. Costs the job nothing."""
-    _move(run, status=Status.PENDING, run_after=timezone.now())
+    _move(run, history.of_run(run, "released"), status=Status.PENDING, run_after=timezone.now())
 
 
 def request_cancel(job: AiJob) -> AiJob | None:
@@ -119,7 +123,11 @@ def request_cancel(job: AiJob) -> AiJob | None:
     now = timezone.now()
     jobs = AiJob.objects.filter(pk=job.pk)
     cancelled = jobs.filter(status=Status.PENDING).update(
-        status=Status.CANCELLED, cancel_requested=True, finished_at=now, run_after=None
+        status=Status.CANCELLED,
+        cancel_requested=True,
+        finished_at=now,
+        run_after=None,
+        **history.added(history.of_cancelled(job)),
     )
     asked = cancelled or jobs.filter(status=Status.RUNNING).update(cancel_requested=True)
     return jobs.get() if asked else None
@@ -131,7 +139,12 @@ def retry(job: AiJob) -> AiJob | None:
     Raises IntegrityError when another job of the same subject is active.
     """
     retried = AiJob.objects.filter(pk=job.pk, status__in=[Status.FAILED, Status.CANCELLED]).update(
-        **_UNENDED, status=Status.PENDING, run_after=timezone.now(), failures=0, crashes=0
+        **_UNENDED,
+        **history.added(history.of_retried(job)),
+        status=Status.PENDING,
+        run_after=timezone.now(),
+        failures=0,
+        crashes=0,
     )
     return AiJob.objects.get(pk=job.pk) if retried else None
 
@@ -148,13 +161,15 @@ def take_back_lost() -> list[AiJob]:
 
 
 def _take_back(run: AiJob) -> AiJob:
-    crashes = run.crashes + 1
+    crashes, now = run.crashes + 1, timezone.now()
     if run.cancel_requested:
-        _move(run, crashes=crashes, status=Status.CANCELLED, finished_at=timezone.now())
+        entry = history.of_run(run, Status.CANCELLED)
+        _move(run, entry, crashes=crashes, status=Status.CANCELLED, finished_at=now)
     elif crashes >= MAX_CRASHES:
-        _move(run, crashes=crashes, status=Status.FAILED, finished_at=timezone.now(), **_reasons(POISONOUS))
+        entry = history.of_run(run, Status.FAILED, POISONOUS.code, POISONOUS.detail)
+        _move(run, entry, crashes=crashes, status=Status.FAILED, finished_at=now, **_reasons(POISONOUS))
     else:
-        _move(run, crashes=crashes, status=Status.PENDING, run_after=timezone.now())
+        _move(run, history.of_run(run, "lost"), crashes=crashes, status=Status.PENDING, run_after=now)
     return AiJob.objects.get(pk=run.pk)
 
 
@@ -170,16 +185,16 @@ _UNENDED: dict[str, Any] = {
 }
 
 
-def _move(run: AiJob, **changes: Any) -> None:
+def _move(run: AiJob, entry: Entry, **changes: Any) -> None:
     """Move a running job, fenced by its attempt."""
-    changes = {"lease_until": None, "enqueued_at": None, **changes}
+    changes = {"lease_until": None, "enqueued_at": None, **history.added(entry), **changes}
     if not AiJob.objects.filter(pk=run.pk, attempt=run.attempt, status=Status.RUNNING).update(**changes):
         raise LostRun(f"job {run.pk} attempt {run.attempt}")
 
 
-def _end(run: AiJob, save: Save | None, result: dict[str, Any] | None, **changes: Any) -> AiJob:
+def _end(run: AiJob, entry: Entry, save: Save | None, result: dict[str, Any] | None, **changes: Any) -> AiJob:
     with transaction.atomic():
-        _move(run, result=result, finished_at=timezone.now(), run_after=None, **changes)
+        _move(run, entry, result=result, finished_at=timezone.now(), run_after=None, **changes)
         job = AiJob.objects.get(pk=run.pk)
         if save and result:
             save(job, result)

@@ -10,25 +10,31 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import inspect
+import contextlib
+import math
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from django.conf import settings
 from redis import RedisError
+from rq.callbacks import execute_stopped_callback
+from rq.command import handle_command, parse_payload
 from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.queue import Queue
+from rq.suspension import is_suspended
 from rq.timeouts import TimerDeathPenalty
 from rq.utils import now
 from rq.worker import BaseWorker
 from rq.worker.base import WorkerStatus
 
 from jobs import recovery, watch
+from jobs.performing import Performance
 
 BOOKKEEPING_THREADS = 4
 RELEASE_SECONDS = 5.0
@@ -46,23 +52,27 @@ class AsyncWorker(BaseWorker):
         super().__init__(*args, **kwargs)
         self._slots = threading.Semaphore(settings.JOBS_PER_WORKER)
         self._in_flight: set[concurrent.futures.Future[None]] = set()
+        self._performances: dict[str, Performance] = {}  # by execution id
         self._bookkeeping = concurrent.futures.ThreadPoolExecutor(BOOKKEEPING_THREADS, thread_name_prefix="rq")
         self._loop = asyncio.new_event_loop()
+        self._loop_thread = threading.Thread(target=self._run_loop, name="jobs-loop", daemon=True)
+        self._idle_since = time.monotonic()
         self._is_waiting = False
         self._is_finite = False
+        self._hand_back_at = math.inf
         self._hurry = threading.Event()
+        self._stopping = threading.Lock()
         self._is_signing_off = False
 
     def work(self, burst: bool = False, **kwargs: Any) -> bool:  # type: ignore[override]
         """RQ's work loop on this thread, the jobs' event loop on another."""
         self._is_finite = burst or kwargs.get("max_jobs") is not None
-        thread = threading.Thread(target=self._run_loop, name="jobs-loop", daemon=True)
-        thread.start()
         try:
             return super().work(burst, **kwargs)
         finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            thread.join(timeout=RELEASE_SECONDS)
+            if self._loop_thread.is_alive():
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._loop_thread.join(timeout=RELEASE_SECONDS)
 
     @property
     def dequeue_timeout(self) -> int:
@@ -76,7 +86,8 @@ class AsyncWorker(BaseWorker):
         self._is_waiting = True
         try:
             self._take_slot()
-            result = super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+            self._idle_since = time.monotonic()
+            result = self._next_job(timeout, max_idle_time)
         finally:
             self._is_waiting = False
         if result is None:
@@ -84,21 +95,18 @@ class AsyncWorker(BaseWorker):
         return result
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Hand the job to the event loop and return. A Redis failure here leaves the job to the sweeper."""
-        try:
-            execution = self.prepare_execution(job)
-            self.prepare_job_execution(job, remove_from_intermediate_queue=len(self.queues) == 1)
-        except RedisError:
-            self._slots.release()
-            raise
-        job.started_at = now()
-        future = asyncio.run_coroutine_threadsafe(self._perform(job, queue, execution), self._loop)
+        """Hand the job to the event loop and return. A Redis failure here ends the worker; the job is swept up."""
+        execution = self.prepare_execution(job)
+        performance = Performance(job, job.timeout or self.queue_class.DEFAULT_TIMEOUT)
+        self._performances[execution.id] = performance
+        self._prepare(job)
+        future = asyncio.run_coroutine_threadsafe(self._perform(performance, job, queue, execution), self._loop)
         self._in_flight.add(future)
         future.add_done_callback(self._finished)
 
     def set_state(self, state: str, pipeline: Any = None) -> None:
         """Busy as long as anything is in flight, also while waiting for more."""
-        super().set_state(WorkerStatus.BUSY if state == WorkerStatus.IDLE and self._in_flight else state, pipeline)
+        super().set_state(WorkerStatus.BUSY if state == WorkerStatus.IDLE and self.executions else state, pipeline)
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """Stay registered for a short while only: the event loop sends the next one, as long as it turns."""
@@ -114,6 +122,21 @@ class AsyncWorker(BaseWorker):
             self.set_state(WorkerStatus.IDLE)
         self.heartbeat()
 
+    def handle_payload(self, message: Any) -> None:
+        """RQ's commands. RQ itself would look for a job to stop in the first execution only."""
+        payload = parse_payload(message)
+        if payload["command"] == "stop-job":
+            self._stop_job(payload["job_id"])
+        else:
+            handle_command(self, payload)
+
+    def request_stop_execution(self, execution_id: str) -> None:
+        """Stop one of the jobs in flight. Called from the thread that listens to commands."""
+        if performance := self._performances.get(execution_id):
+            self._loop.call_soon_threadsafe(performance.stop)
+        else:
+            self.log.warning("Worker %s: not running execution %s, command ignored", self.name, execution_id)
+
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         """A second signal: hand unfinished jobs back now instead of after the grace time."""
         self._hurry.set()
@@ -128,8 +151,14 @@ class AsyncWorker(BaseWorker):
             self.log.warning("Worker %s: could not sign off: %s", self.name, error)
         self._bookkeeping.shutdown(wait=False)
 
+    def _install_signal_handlers(self) -> None:
+        super()._install_signal_handlers()
+        # Not before RQ has forked its scheduler, which must not take our threads and connections along.
+        self._loop_thread.start()
+
     def _shutdown(self) -> None:
         self._stop_requested = True
+        self._hand_back_at = time.monotonic() + settings.JOBS_GRACE_SECONDS
         if self._is_waiting:
             raise StopRequested  # out of the blocking pop
 
@@ -137,27 +166,70 @@ class AsyncWorker(BaseWorker):
         while not self._slots.acquire(timeout=self.job_monitoring_interval):
             self.heartbeat()
 
+    def _next_job(self, timeout: int | None, max_idle_time: int | None) -> tuple[Job, Queue] | None:
+        """None when the worker is done: not while jobs are in flight, which may enqueue others."""
+        is_burst = timeout is None
+        while True:
+            result = super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+            if result and not self._put_back_if_suspended(*result, is_burst):
+                return result
+            if not result and self._is_idle_for(0 if is_burst else max_idle_time or 0):
+                return None
+            if is_burst:
+                self._wait_for_jobs(0.2)
+
+    def _is_idle_for(self, seconds: float) -> bool:
+        return not self._in_flight and time.monotonic() - self._idle_since >= seconds
+
+    def _put_back_if_suspended(self, job: Job, queue: Queue, is_burst: bool) -> bool:
+        """RQ looks for a suspension before it waits for a job, not when one has come."""
+        if not is_suspended(self.connection):
+            return False
+        queue.push_job_id(job.id, at_front=True)
+        queue.intermediate_queue.remove(job.id)
+        self.check_for_suspension(is_burst)
+        return True
+
+    def _prepare(self, job: Job) -> None:
+        try:
+            self.prepare_job_execution(job, remove_from_intermediate_queue=len(self.queues) == 1)
+            _ = job.func  # imported here rather than on the event loop
+        except RedisError:
+            raise
+        except Exception as error:  # it comes again when the job is performed, and is recorded then
+            self.log.warning("Worker %s: job %s cannot be read: %s", self.name, job.id, error)
+        job.started_at = now()
+
+    def _stop_job(self, job_id: str) -> None:
+        found = [key for key, performance in list(self._performances.items()) if performance.job_id == job_id]
+        for execution_id in found:
+            self.request_stop_execution(execution_id)
+        if not found:
+            self.log.warning("Worker %s: not working on job %s, command ignored", self.name, job_id)
+
     def _drain(self) -> None:
-        grace = None if self._is_finite and not self._stop_requested else settings.JOBS_GRACE_SECONDS
-        waiter = threading.Thread(target=self._wait_for_jobs, args=(grace,), daemon=True)
-        waiter.start()
-        while waiter.is_alive() and not self._hurry.is_set():
-            waiter.join(timeout=0.1)
+        if not self._is_finite:
+            self._hand_back_at = min(self._hand_back_at, time.monotonic() + settings.JOBS_GRACE_SECONDS)
+        while self._in_flight and not self._hurry.is_set() and time.monotonic() < self._hand_back_at:
+            self._wait_for_jobs(0.1)
         if self._in_flight:
             self.log.info("Worker %s: handing back %d unfinished jobs", self.name, len(self._in_flight))
             self._loop.call_soon_threadsafe(self._release_runs)
             self._wait_for_jobs(RELEASE_SECONDS)
 
-    def _wait_for_jobs(self, timeout: float | None) -> None:
-        concurrent.futures.wait(set(self._in_flight), timeout=timeout)
+    def _wait_for_jobs(self, timeout: float) -> None:
+        concurrent.futures.wait(set(self._in_flight), timeout)
 
     def _release_runs(self) -> None:
         for run in watch.active_runs(self._loop):
             run.interrupt("released")
 
     def _finished(self, future: concurrent.futures.Future[None]) -> None:
+        self._idle_since = time.monotonic()
         self._in_flight.discard(future)
         self._slots.release()
+        if error := future.exception():
+            self.log.error("Worker %s: a job's end could not be recorded", self.name, exc_info=error)
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -167,22 +239,36 @@ class AsyncWorker(BaseWorker):
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 
-    async def _perform(self, job: Job, queue: Queue, execution: Execution) -> None:
+    async def _perform(self, performance: Performance, job: Job, queue: Queue, execution: Execution) -> None:
         try:
-            value = await asyncio.wait_for(self._call(job), job.timeout or self.queue_class.DEFAULT_TIMEOUT)
-        except Exception:
-            await self._keep_books(self._finalize_failure, job, queue, execution, sys.exc_info())
-        else:
+            value = await performance.run()
             await self._keep_books(self._finalize_success, job, queue, execution, value)
+        except Exception:
+            finalize = self._finalize_stopped if performance.is_stopped else self._finalize_failure
+            await self._keep_books(finalize, job, queue, execution, sys.exc_info())
+        finally:
+            del self._performances[execution.id]
+            self.executions.pop(execution.id, None)
+            if not self.executions:
+                await self._keep_books(self._rest)
 
-    async def _call(self, job: Job) -> Any:
-        if inspect.iscoroutinefunction(job.func):
-            return await job.func(*job.args, **job.kwargs)
-        return await asyncio.to_thread(job.perform)
+    def _finalize_stopped(self, job: Job, queue: Queue, execution: Execution, exc_info: Any) -> None:
+        """As RQ's Worker does it when it has killed a job's process."""
+        self.log.warning("Worker %s: job %s stopped by user", self.name, job.id)
+        self.handle_execution_ended(job, queue, job.stopped_callback_timeout)
+        with contextlib.suppress(Exception):  # RQ has logged it
+            execute_stopped_callback(job, self.death_penalty_class)
+        with self._stopping:  # RQ has room for one stopped job at a time
+            self._stopped_job_id = job.id
+            self.handle_job_failure(job, queue, exc_string="Job stopped by user.", execution=execution)
 
-    async def _keep_books(self, finalize: Callable[..., None], *args: Any) -> None:
+    def _rest(self) -> None:
+        if self.get_state() == WorkerStatus.BUSY:
+            self.set_state(WorkerStatus.IDLE)
+
+    async def _keep_books(self, entry: Callable[..., None], *args: Any) -> None:
         try:
-            await self._loop.run_in_executor(self._bookkeeping, finalize, *args)
+            await self._loop.run_in_executor(self._bookkeeping, entry, *args)
         except RedisError as error:
             self.log.warning("Worker %s: Redis could not be told: %s", self.name, error)
 

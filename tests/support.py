@@ -123,7 +123,7 @@ class Platform:
     def start_web(self) -> None:
         """Start Daphne and wait until it answers."""
         self._daphne = manage("daphne", "--port", str(self.port))
-        wait_for(lambda: _answers(f"{self.url}/healthz"), timeout=60, what="for Daphne")
+        wait_for(_while_running(self._daphne, lambda: _answers(f"{self.url}/healthz")), timeout=60, what="for Daphne")
 
     def kill_web(self) -> None:
         assert self._daphne
@@ -136,7 +136,7 @@ class Platform:
         name = unique("worker")
         process = manage("rqworker", "--name", name, *(queues or ("interactive", "background")), **env)
         try:
-            wait_for(lambda: is_registered(name), timeout=60, what="for the worker")
+            wait_for(_while_running(process, lambda: is_registered(name)), timeout=60, what="for the worker")
             yield process
         finally:
             end(process)
@@ -261,6 +261,14 @@ def assert_no_holes(events: list[Json]) -> None:
         attempt, seq = event["attempt"], event["seq"]
         assert (attempt == place[0] and seq == place[1] + 1) or (attempt > place[0] and seq == 1), (place, event)
         place = (attempt, seq)
+
+
+def _while_running(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> Callable[[], bool]:
+    def check() -> bool:
+        assert process.poll() is None, f"{process.args} has ended, see {os.environ['DEV_DATA']}/logs"
+        return condition()
+
+    return check
 
 
 def _answers(url: str) -> bool:

@@ -149,7 +149,7 @@ CHANNEL_LAYERS = {
 }
 # "default" is only where django-rq's own commands (rqsuspend, rqstats) look for Redis; nothing is queued there.
 RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600} for name in ("interactive", "background", "default")}
-RQ = {"WORKER_CLASS": "jobs.worker.AsyncWorker", "DEFAULT_RESULT_TTL": 0}
+RQ = {"WORKER_CLASS": "jobs.worker.AsyncWorker"}
 RQ_SHOW_ADMIN_LINK = True
 
 # --- Jobs -------------------------------------------------------------------------------------------------
@@ -175,6 +175,9 @@ OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", default="https://api.openai.com/v1"
 LLM_CHAT_MODEL = env.str("LLM_CHAT_MODEL", default="gpt-4.1-mini")
 LLM_FAST_MODEL = env.str("LLM_FAST_MODEL", default="gpt-4.1-nano")  # rewrites and summaries
 LLM_EMBEDDING_MODEL = env.str("LLM_EMBEDDING_MODEL", default="text-embedding-3-small")
+# The upstream's limits a minute and model, until the headers of its answers tell better.
+LLM_REQUESTS_PER_MINUTE = env.int("LLM_REQUESTS_PER_MINUTE", default=500)
+LLM_TOKENS_PER_MINUTE = env.int("LLM_TOKENS_PER_MINUTE", default=200_000)
 LLM_CONNECT_TIMEOUT = env.float("LLM_CONNECT_TIMEOUT", default=5.0)
 LLM_FIRST_TOKEN_TIMEOUT = env.float("LLM_FIRST_TOKEN_TIMEOUT", default=45.0)
 LLM_TOKEN_GAP_TIMEOUT = env.float("LLM_TOKEN_GAP_TIMEOUT", default=15.0)

@@ -23,6 +23,8 @@ class Call:
     model: str
     input_text: str = field(repr=False)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    expected_tokens: int = 0
+    governor_ms: int = 0  # waited for the rate governor, before the call
     outcome: str = "ok"  # ok, failed or cancelled
     error_code: str = ""
     error_detail: str = ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import httpx2
@@ -15,9 +16,12 @@ from llm import retry, streaming
 from llm.calls import Account, Call, Recorder
 from llm.config import LlmConfig
 from llm.errors import Kind, LlmError
+from llm.governor import Caller, Governor
+from llm.tokens import estimate
 
 Client = AsyncOpenAI
 Messages = list[dict[str, str]]
+SYSTEM = Caller(priority=2)
 Schema = TypeVar("Schema", bound=BaseModel)
 T = TypeVar("T")
 
@@ -40,10 +44,26 @@ def connect(config: LlmConfig) -> Client:
 class Llm:
     """Upstream calls on behalf of one piece of work. `record` is told of every call, however it ended."""
 
-    def __init__(self, client: Client, config: LlmConfig, record: Recorder) -> None:
+    def __init__(
+        self,
+        client: Client,
+        config: LlmConfig,
+        record: Recorder,
+        governor: Governor | None = None,
+        caller: Caller = SYSTEM,
+    ) -> None:
         self._client = client
         self.config = config
         self._account = Account(record)
+        self._governor = governor
+        self._caller = caller
+        self._waiting_since: float | None = None
+        self._waited = 0.0
+
+    @property
+    def waited(self) -> float:
+        """Seconds spent waiting for a permit so far; time in which nothing could be done."""
+        return self._waited + (time.monotonic() - self._waiting_since if self._waiting_since else 0.0)
 
     async def stream(self, purpose: str, messages: Messages, max_tokens: int = 1200) -> AsyncIterator[str]:
         """Yield the pieces of an answer as they come. Raises LlmError, also in mid-stream.
@@ -57,6 +77,7 @@ class Llm:
                 yield text
         finally:
             await stream.aclose()
+            self._settle(stream.call)
 
     async def text(self, purpose: str, messages: Messages, max_tokens: int = 400) -> str:
         """A short answer in one piece, from the fast model. Raises LlmError."""
@@ -84,7 +105,7 @@ class Llm:
             "input": texts,
             "dimensions": self.config.embedding_dimensions,
         }
-        create = self._client.embeddings.create
+        create = self._client.embeddings.with_raw_response.create
         return await self._once(
             purpose, body, lambda: create(**body), lambda answer: [d.embedding for d in answer.data]
         )
@@ -93,7 +114,7 @@ class Llm:
         return {"model": model, "messages": messages, "max_completion_tokens": max_tokens}
 
     async def _complete(self, body: dict[str, Any]) -> Any:
-        return await self._client.chat.completions.create(**body)
+        return await self._client.chat.completions.with_raw_response.create(**body)
 
     async def _once(
         self, purpose: str, body: dict[str, Any], ask: Callable[[], Awaitable[Any]], read: Callable[[Any], T]
@@ -101,29 +122,65 @@ class Llm:
         """A call whose answer comes in one piece, with retries; each try is a call of its own in the account."""
 
         async def attempt() -> T:
-            call = self._begin(purpose, body)
+            call = await self._begin(purpose, body)
             try:
                 async with asyncio.timeout(self.config.first_token_timeout):
-                    answer = await ask()
+                    raw = await ask()
                 call.got_first_token()
-                call.model = answer.model or call.model
+                answer = raw.parse()
+                call.upstream_id = raw.headers.get("x-request-id", "")
                 call.got_usage(answer.usage.model_dump() if answer.usage else {})
                 value = read(answer)
             except BaseException as error:
-                raise self._account.fail(call, error) from error
+                raise await self._failed(call, error) from error
             self._account.end(call, "ok")
+            self._settle(call)
+            await self._learn(call, raw.headers)
             return value
 
         return await retry.in_call(attempt)
 
     async def _open(self, purpose: str, body: dict[str, Any]) -> streaming.Stream:
-        call = self._begin(purpose, body)
+        call = await self._begin(purpose, body)
         stream = streaming.Stream(self._client, body, call, self.config, self._account)
-        await stream.open()
+        try:
+            await stream.open()
+        except BaseException as error:
+            raise await self._refused(call, error) from error
+        await self._learn(call, stream.headers)
         return stream
 
-    def _begin(self, purpose: str, body: dict[str, Any]) -> Call:
-        return Call(purpose, body["model"], input_text=json.dumps(body.get("messages") or body["input"]))
+    async def _begin(self, purpose: str, body: dict[str, Any]) -> Call:
+        text = json.dumps(body.get("messages") or body["input"])
+        expected = estimate(text) + body.get("max_completion_tokens", 0) // 4
+        waited = await self._permit(body["model"], expected)
+        return Call(purpose, body["model"], input_text=text, expected_tokens=expected, governor_ms=round(waited * 1000))
+
+    async def _permit(self, model: str, tokens: int) -> float:
+        if self._governor is None:
+            return 0.0
+        self._waiting_since = time.monotonic()
+        try:
+            return await self._governor.permit(model, self._caller, tokens)
+        finally:
+            self._waited, self._waiting_since = self.waited, None
+
+    async def _failed(self, call: Call, error: BaseException) -> BaseException:
+        return await self._refused(call, self._account.fail(call, error))
+
+    async def _refused(self, call: Call, error: BaseException) -> BaseException:
+        """Let the governor know of an upstream that says: too many."""
+        if self._governor and isinstance(error, LlmError) and error.kind is Kind.RATE_LIMITED:
+            await self._governor.close_for(call.model, error.retry_after or 1.0, gently=error.gently)
+        return error
+
+    async def _learn(self, call: Call, headers: Mapping[str, str]) -> None:
+        if self._governor:
+            await self._governor.learn(call.model, headers)
+
+    def _settle(self, call: Call) -> None:
+        if self._governor and call.input_tokens:
+            self._governor.correct(call.model, call.expected_tokens, call.input_tokens + call.output_tokens)
 
 
 def _content(answer: Any) -> str:

@@ -29,13 +29,17 @@ class Kind(Enum):
 
 
 class LlmError(Exception):
-    """A failed upstream call. `detail` is for staff and carries no secret; `retry_after` is in seconds."""
+    """A failed upstream call. `detail` is for staff and carries no secret; `retry_after` is in seconds.
 
-    def __init__(self, kind: Kind, detail: str, retry_after: float | None = None) -> None:
+    `gently`: the upstream asks for a slower start, not only for a pause.
+    """
+
+    def __init__(self, kind: Kind, detail: str, retry_after: float | None = None, *, gently: bool = False) -> None:
         super().__init__(f"{kind.value.code}: {detail}")
         self.kind = kind
         self.detail = detail
         self.retry_after = retry_after
+        self.gently = gently
 
     @property
     def passing(self) -> bool:
@@ -77,7 +81,7 @@ def _from_status(error: openai.APIStatusError) -> LlmError:
     detail = f"HTTP {error.status_code} {error.code or ''} (request {error.request_id})"
     if kind is not Kind.AUTH:  # its message echoes part of the key
         detail += f": {scrub(error.message)}"
-    return LlmError(kind, detail, _retry_after(error))
+    return LlmError(kind, detail, _retry_after(error), gently=error.code == "slow_down")
 
 
 _KIND_OF_STATUS = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -27,7 +27,8 @@ class Stream:
     ) -> None:
         self._client = client
         self._body = {**body, "stream": True, "stream_options": {"include_usage": True}}
-        self._call = call
+        self.call = call
+        self.headers: Mapping[str, str] = {}
         self._config = config
         self._account = account
         self._connection = AsyncExitStack()
@@ -42,8 +43,9 @@ class Stream:
             async with asyncio.timeout(self._config.first_token_timeout):
                 create = self._client.chat.completions.with_streaming_response.create
                 response = await self._connection.enter_async_context(create(**self._body))
-                self._call.upstream_id = response.request_id or ""
-                self._pieces = _pieces(response.iter_lines(), self._call)
+                self.headers = response.headers
+                self.call.upstream_id = response.request_id or ""
+                self._pieces = _pieces(response.iter_lines(), self.call)
                 self._first = await anext(self._pieces, "")
         except BaseException as error:
             raise await self._fail(error) from error
@@ -68,12 +70,12 @@ class Stream:
     def _close(self, outcome: str) -> None:
         if not self._is_closed:
             self._is_closed = True
-            self._account.end(self._call, outcome, "".join(self._shown))
+            self._account.end(self.call, outcome, "".join(self._shown))
 
     async def _fail(self, error: BaseException) -> BaseException:
         if not self._is_closed:
             self._is_closed = True
-            error = self._account.fail(self._call, error, "".join(self._shown))
+            error = self._account.fail(self.call, error, "".join(self._shown))
         await self._connection.aclose()
         return error
 

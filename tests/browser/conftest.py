@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from courses.models import Course
 from django.contrib.auth.models import User
-from jobs import database
 from playwright.async_api import Browser, BrowserContext, async_playwright, expect
 
+from courses.models import Course
+from jobs import database
 from tests.browser.pages import Chat, Witness
 from tests.support import Platform
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs, urlsplit
+
+from playwright.async_api import BrowserContext, ConsoleMessage, Dialog, Locator, Page, Route, WebError, expect
 
 from assistant.models import Message
 from courses.models import Course
 from jobs import database
 from jobs.models import AiJob
-from playwright.async_api import BrowserContext, ConsoleMessage, Dialog, Locator, Page, WebError, expect
 
 QUESTION = "What does COALESCE return?"
 FOLLOW_UP = "Can you show me an example of it?"
@@ -56,6 +58,7 @@ class Chat:
 
     async def ask(self, question: str = QUESTION) -> Answer:
         """Type a question and send it; returns as soon as the page shows it."""
+        await expect(self.send).to_be_enabled()  # the scripts are there
         count = await self.answers.count()
         await self.input.fill(question)
         await self.input.press("Enter")
@@ -72,7 +75,6 @@ class Chat:
         other = Chat(await self.page.context.new_page(), self.course)
         await other.page.goto(self.page.url)
         return other
-
 
     async def shows_all_of(self, answer: Answer) -> None:
         """Wait for the end, then compare with the stored answer: every word of it is there, and none twice."""
@@ -145,6 +147,18 @@ class Rows:
     async def answer(self) -> str:
         """The newest answer."""
         return (await database.call(self._messages.filter(role="assistant").latest, "pk")).text
+
+
+async def hold(page: Page, path: str) -> asyncio.Event:
+    """Hold back requests to this path until the event is set."""
+    let_go = asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        await let_go.wait()
+        await route.continue_()
+
+    await page.route(f"**{path}", wait)
+    return let_go
 
 
 class Witness:

@@ -78,7 +78,7 @@ async def test_screen_readers_are_told_what_happens(chat, simulator):
     await expect(answer.element).to_have_attribute("aria-busy", "false")
     await expect(spoken).to_contain_text("returns the first argument that is not NULL")
     await expect(answer.citations.first).to_have_accessible_name(
-        "Source 1: NULL and three-valued logic › COALESCE and NULLIF"
+        "Source 1: NULL and three-valued logic \u203a COALESCE and NULLIF"
     )
     await assert_usable(chat.page)
 

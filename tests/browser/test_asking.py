@@ -1,12 +1,11 @@
 """A learner signs in, asks, reads, follows a source and asks on."""
 
-import asyncio
 import re
 
 import pytest
-from playwright.async_api import Route, expect
+from playwright.async_api import expect
 
-from tests.browser.pages import FOLLOW_UP, LESSON, QUESTION, Chat
+from tests.browser.pages import FOLLOW_UP, LESSON, QUESTION, Chat, hold
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]
 
@@ -26,19 +25,13 @@ async def test_signing_in_and_out(open_context, learner, sql_course):
 
 
 async def test_answer_is_written_before_the_learners_eyes(chat, simulator):
-    accepting = asyncio.Event()
-
-    async def hold(route: Route) -> None:
-        await accepting.wait()
-        await route.continue_()
-
     simulator.set(first_token=0.5, token_interval=0.01)
-    await chat.page.route("**/api/assistant/query", hold)
+    sent = await hold(chat.page, "/api/assistant/query")
     answer = await chat.ask()
     await expect(chat.questions).to_have_text(QUESTION)  # the server has not even seen it
     await expect(answer.thinking).to_contain_text("Thinking…")
     await expect(chat.stop).to_be_visible()
-    accepting.set()
+    sent.set()
     await expect(answer.thinking).to_contain_text(re.compile("Searching the course|Writing the answer"))
     await answer.becomes("streaming")
     await chat.shows_all_of(answer)
@@ -48,7 +41,7 @@ async def test_answer_is_written_before_the_learners_eyes(chat, simulator):
 
 async def test_citation_opens_the_lesson_at_the_cited_section(chat):
     answer = await chat.ask()
-    await expect(answer.sources.get_by_role("link")).to_have_text(f"{LESSON} › COALESCE and NULLIF")
+    await expect(answer.sources.get_by_role("link")).to_have_text(f"{LESSON} \u203a COALESCE and NULLIF")
     await answer.citations.first.click()
     await chat.page.wait_for_url("**/lessons/*/#coalesce-and-nullif")
     heading = chat.page.get_by_role("heading", name="COALESCE and NULLIF")

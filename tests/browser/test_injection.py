@@ -6,9 +6,9 @@ The witness of every test (conftest.py) notices dialogs, errors, refused scripts
 from collections.abc import Iterator
 
 import pytest
-from courses.models import Course, Enrollment
 from playwright.async_api import Page, expect
 
+from courses.models import Course, Enrollment
 from tests.browser.pages import Chat
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]

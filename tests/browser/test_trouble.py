@@ -4,11 +4,11 @@ import re
 
 import pytest
 from django.contrib.sessions.models import Session
-from jobs import database
-from jobs.models import AiJob
 from playwright.async_api import expect
 
-from tests.browser.pages import QUESTION, Chat, words
+from jobs import database
+from jobs.models import AiJob
+from tests.browser.pages import QUESTION, Chat, hold, words
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]
 
@@ -110,3 +110,13 @@ async def test_typed_question_survives_a_reload_and_a_lost_session(chat, learner
     await chat.shows_all_of(chat.answer)
     await chat.page.reload()
     await expect(chat.input).to_have_value("")
+
+
+async def test_question_typed_before_the_scripts_have_come_is_kept(chat):
+    loaded = await hold(chat.page, "/assistant/chat.js")
+    await chat.page.reload(wait_until="commit")
+    await chat.input.fill(QUESTION)
+    await expect(chat.send).to_be_disabled()
+    loaded.set()
+    await expect(chat.send).to_be_enabled()
+    await expect(chat.input).to_have_value(QUESTION)

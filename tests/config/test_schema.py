@@ -54,7 +54,7 @@ def test_every_call_of_the_contract_is_there(schema):
 @pytest.mark.parametrize("path", CREATES_A_JOB)
 def test_calls_that_create_jobs_tell_of_202_and_their_errors(schema, path):
     answers = responses(schema, path, "post")
-    assert set(answers) >= {"202", "400", "401", "403", "404", "409", "413", "422"}
+    assert set(answers) >= {"202", "400", "401", "403", "404", "409", "413", "422", "429", "503"}
     assert "200" not in answers
     accepted = schema["components"]["schemas"][body_of(answers["202"])]
     assert set(accepted["properties"]) == {"jobId", "status", "conversationId", "messageId", "links"}

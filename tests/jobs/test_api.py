@@ -12,6 +12,7 @@ from tests.support import Platform, ask, error_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 AT = "2026-01-02T03:04:05Z"
+LATER = NOW.replace(year=2100)
 ALWAYS = {"jobId", "kind", "status", "attempt", "createdAt"}
 CITATION = {"n": 1, "lessonId": "7", "title": "Joins", "heading": "LEFT JOIN"}
 ANSWER = {"answer": "So [1].", "citations": [CITATION]}
@@ -40,8 +41,12 @@ def look(client, job):
 STATES = {
     "pending": ({"status": "pending"}, {}),
     "waiting to be tried again": (
-        {"status": "pending", "attempt": 2, "started_at": NOW, "run_after": NOW, **REASONS},
-        {"startedAt": AT, "retryAt": AT, "error": {"code": "upstream_busy", "message": "Busy."}},
+        {"status": "pending", "attempt": 2, "started_at": NOW, "run_after": LATER, **REASONS},
+        {
+            "startedAt": AT,
+            "retryAt": AT.replace("2026", "2100"),
+            "error": {"code": "upstream_busy", "message": "Busy."},
+        },
     ),
     "running": ({"status": "running", "attempt": 1, "started_at": NOW}, {"startedAt": AT}),
     "completed": (

@@ -64,7 +64,7 @@ async def test_redis_that_came_back_empty_is_filled_again(job):
     outbox.add(Progress(step="searching"))
     while not await kept(job):
         await asyncio.sleep(0.01)
-    await events._redis().delete(events._key(job.pk))
+    await events.redis_client().delete(events._key(job.pk))
     outbox.add(Progress(step="answering"))
     await outbox.close()
     assert [e["seq"] for e in await kept(job)] == [1, 2, 3]

@@ -24,7 +24,7 @@ export class Composer {
     this.input.addEventListener("input", () => this.#changed());
     this.stop.addEventListener("click", () => this.#stopped());
     // The page came without its scripts: somebody may have begun to type, and the form must not send itself.
-    this.text ||= this.#draft;
+    this.text = this.text || this.#draft;
     this.send.disabled = false;
   }
 

@@ -18,6 +18,7 @@ from devstack.bench.people import COURSE
 
 T = TypeVar("T")
 
+SILENCE = 15.0  # seconds after which a viewer asks what became of its question, as the pages do
 ANSWER_TIMEOUT = 60.0
 QUESTIONS = (
     "What does COALESCE return when all of its arguments are NULL?",
@@ -40,11 +41,12 @@ class Watched:
 
     ended: asyncio.Future[float] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     first_delta_at: float = 0.0
+    place: dict[str, int] = field(default_factory=lambda: {"attempt": 0, "seq": 0})
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One question from the POST to the end of its answer."""
+    """One question from the POST to the end of its answer. `missed`: the end was never pushed, only found."""
 
     number: int
     job_id: str
@@ -52,10 +54,13 @@ class Answer:
     accept_ms: float
     first_delta_at: float
     ended_at: float
+    missed: bool
 
 
 class Person:
     """A learner who asks over HTTP and watches over a WebSocket."""
+
+    _socket: aiohttp.ClientWebSocketResponse
 
     def __init__(self, http: aiohttp.ClientSession, token: str, numbers: itertools.count[int]) -> None:
         self._http = http
@@ -69,6 +74,7 @@ class Person:
         async with self._http.post("/api/ws-ticket", headers=self._headers) as response:
             ticket = (await response.json())["ticket"]
         async with self._http.ws_connect(f"/ws/jobs/?ticket={ticket}") as socket:
+            self._socket = socket
             reader = asyncio.create_task(self._read(socket))
             yield self
             reader.cancel()
@@ -84,13 +90,15 @@ class Person:
             accept_ms = (time.perf_counter() - began) * 1000
         if response.status != 202:
             raise Unexpected(f"a question was answered with {response.status}: {accepted}")
-        watched = self._watched(accepted["jobId"])
-        try:
-            ended_at = await asyncio.wait_for(watched.ended, ANSWER_TIMEOUT)
-        except TimeoutError:
-            raise Unexpected(f"job {accepted['jobId']} has not ended after {ANSWER_TIMEOUT:.0f} s") from None
-        del self._jobs[accepted["jobId"]]
-        return Answer(number, accepted["jobId"], posted_at, accept_ms, watched.first_delta_at, ended_at)
+        job_id = accepted["jobId"]
+        watched = self._watched(job_id)
+        missed = not await self._ends(watched, SILENCE)
+        if missed:
+            await self._socket.send_json({"type": "resume", "jobId": job_id, "after": watched.place})
+            if not await self._ends(watched, ANSWER_TIMEOUT):
+                raise Unexpected(f"job {job_id} has not ended after {SILENCE + ANSWER_TIMEOUT:.0f} s")
+        del self._jobs[job_id]
+        return Answer(number, job_id, posted_at, accept_ms, watched.first_delta_at, watched.ended.result(), missed)
 
     async def get_ms(self, path: str) -> float:
         """Milliseconds that a GET took, body included."""
@@ -107,6 +115,10 @@ class Person:
             self._jobs[job_id] = Watched()
         return self._jobs[job_id]
 
+    async def _ends(self, watched: Watched, seconds: float) -> bool:
+        done, _ = await asyncio.wait({watched.ended}, timeout=seconds)
+        return bool(done)
+
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
             self._note(json.loads(message.data), time.time())
@@ -115,9 +127,10 @@ class Person:
 
     def _note(self, event: dict[str, Any], now: float) -> None:
         watched = self._watched(event["jobId"])
+        watched.place = {"attempt": event["attempt"], "seq": event["seq"]}
         if event["type"] == "job.delta":
             watched.first_delta_at = watched.first_delta_at or now
-        elif event["type"] == "job.completed":
+        elif event["type"] == "job.completed" and not watched.ended.done():
             watched.ended.set_result(now)
         elif event["type"] in _FINAL:
             self._fail(event["jobId"], f"it ended with {event}")

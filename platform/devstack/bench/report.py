@@ -42,7 +42,7 @@ class Result:
     title: str
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    cpu: dict[str, float] = field(default_factory=dict)  # part -> milliseconds for each answer
+    cpu: dict[str, float] = field(default_factory=dict)  # milliseconds of each part for each answer
 
     @property
     def is_met(self) -> bool:
@@ -53,11 +53,11 @@ class Result:
 def render(machine: str, results: Sequence[Result]) -> str:
     """The whole report."""
     parts = [f"Machine: {machine}", _table(_HEAD, (row.cells() for result in results for row in result.rows))]
-    parts += [f"{result.title}: {note}" for result in results for note in result.notes]
+    parts.append("\n".join(f"- {result.title}: {'; '.join(result.notes)}" for result in results if result.notes))
     with_cpu = [result for result in results if result.cpu]
     if with_cpu:
         parts += ["Processor time for each answer, in milliseconds:", _cpu_table(with_cpu)]
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
 
 
 def machine(busy: float) -> str:

@@ -65,7 +65,7 @@ class Control:
         """For each question's number, what the upstream took for it since `begin`."""
         seen: dict[int, Upstream] = {}
         for request in (await self._call("GET", f"/requests?last={JOURNAL}"))["requests"]:
-            answer = seen.setdefault(_number_of(request), Upstream())
+            answer = seen.setdefault(number_of(request), Upstream())
             answer.seconds += request["finished_at"] - request["received_at"]
             if request["purpose"] == "answer":
                 answer.first_token_at = request["first_token_at"]
@@ -77,7 +77,8 @@ class Control:
             return await response.json()
 
 
-def _number_of(request: dict[str, Any]) -> int:
+def number_of(request: dict[str, Any]) -> int:
+    """The number of the question that a request of the journal was made for; -1 for one of no question."""
     body = request["body"]
     text = body["input"][0] if "input" in body else body["messages"][-1]["content"]
     found = _NUMBER.search(text)

@@ -1,0 +1,111 @@
+-- Hands the upstream's rate out: who may call now. One run of it is one atomic step for one model.
+--
+-- KEYS[1]  prefix of the model's keys
+-- ARGV     process, its time to live (ms), requests per minute, tokens per minute (both: until learned),
+--          requests and tokens to give back, the upstream's last remaining requests and tokens ("" unknown),
+--          then for each new ticket: id, class, flow, tokens
+--
+-- A class (0 first) is served before the next. Within it, flows (people) take turns by start-time fair queueing:
+-- a ticket's place is where its flow's previous one ends, in tokens. Lower classes leave a part of the bucket
+-- alone, so that a question finds room at once; every TURN-th grant is theirs all the same while they wait.
+local prefix, process = KEYS[1], ARGV[1]
+local BURST = 6          -- seconds of the rate that may go out at once
+local RESERVE = {0, 0.1, 0.25}
+local TURN = 20
+local KEEP = 3600
+
+local clock = redis.call('TIME')
+local now = clock[1] + clock[2] / 1e6
+local bucket = prefix .. ':bucket'
+
+local function number(field, default)
+  return tonumber(redis.call('HGET', bucket, field) or '') or default
+end
+
+local factor = math.min(1, number('factor', 1) + math.max(0, now - number('at', now)) / 120)
+local rate_r = number('limit_requests', tonumber(ARGV[3])) * factor / 60
+local rate_t = number('limit_tokens', tonumber(ARGV[4])) * factor / 60
+local cap_r, cap_t = math.max(1, rate_r * BURST), math.max(1, rate_t * BURST)
+local passed = math.max(0, now - number('at', now))
+local room_r = math.min(cap_r, number('requests', cap_r) + passed * rate_r + tonumber(ARGV[5]))
+local room_t = math.min(cap_t, number('tokens', cap_t) + passed * rate_t + tonumber(ARGV[6]))
+if ARGV[7] ~= '' then room_r = math.min(room_r, tonumber(ARGV[7])) end
+if ARGV[8] ~= '' then room_t = math.min(room_t, tonumber(ARGV[8])) end
+local closed_until = number('closed_until', 0)
+local turn = number('turn', 0)
+
+redis.call('SET', prefix .. ':alive:' .. process, 1, 'PX', ARGV[2])
+
+local function queue(class) return prefix .. ':queue:' .. class end
+
+for i = 9, #ARGV, 4 do
+  local id, class, flow, tokens = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
+  local flows = prefix .. ':flows:' .. class
+  local start = math.max(number('served:' .. class, 0), tonumber(redis.call('HGET', flows, flow) or '0'))
+  redis.call('HSET', flows, flow, start + tokens)
+  redis.call('ZADD', queue(class), start, process .. ' ' .. id .. ' ' .. tokens)
+end
+
+local function head(class)
+  while true do
+    local first = redis.call('ZRANGE', queue(class), 0, 0, 'WITHSCORES')
+    if #first == 0 then
+      redis.call('DEL', prefix .. ':flows:' .. class)
+      redis.call('HDEL', bucket, 'served:' .. class)
+      return nil
+    end
+    local owner, id, tokens = string.match(first[1], '^(%S+) (%S+) (%S+)$')
+    if owner == process or redis.call('EXISTS', prefix .. ':alive:' .. owner) == 1 then
+      return {member = first[1], owner = owner, id = id, tokens = math.min(tonumber(tokens), cap_t), at = first[2]}
+    end
+    redis.call('ZREM', queue(class), first[1])  -- its process is gone
+  end
+end
+
+local function next_in_line()
+  local first, last
+  for class = 0, 2 do
+    local ticket = head(class)
+    if ticket then
+      ticket.class = class
+      first = first or ticket
+      last = ticket
+    end
+  end
+  if first and last.class == first.class then turn = 0 end  -- nobody waits behind a higher class
+  if first and last.class > first.class and turn >= TURN then
+    turn = 0
+    return last, 0
+  end
+  return first, first and RESERVE[first.class + 1] or 0
+end
+
+local granted, wait = {}, 0
+while true do
+  local ticket, reserve = next_in_line()
+  if not ticket then break end
+  local short_r = 1 + reserve * (cap_r - 1) - room_r
+  local short_t = ticket.tokens + reserve * (cap_t - ticket.tokens) - room_t
+  if now < closed_until or short_r > 1e-9 or short_t > 1e-9 then
+    wait = math.max(closed_until - now, short_r / rate_r, short_t / rate_t)
+    break
+  end
+  room_r, room_t = room_r - 1, room_t - ticket.tokens
+  redis.call('ZREM', queue(ticket.class), ticket.member)
+  redis.call('HSET', bucket, 'served:' .. ticket.class, ticket.at)
+  turn = turn + 1
+  if ticket.owner == process then
+    table.insert(granted, ticket.id)
+  else
+    redis.call('RPUSH', prefix .. ':grants:' .. ticket.owner, ticket.id)
+    redis.call('EXPIRE', prefix .. ':grants:' .. ticket.owner, 60)
+  end
+end
+
+local given = prefix .. ':grants:' .. process
+for _, id in ipairs(redis.call('LRANGE', given, 0, -1)) do table.insert(granted, id) end
+redis.call('DEL', given)
+
+redis.call('HSET', bucket, 'requests', room_r, 'tokens', room_t, 'at', now, 'factor', factor, 'turn', turn)
+redis.call('EXPIRE', bucket, KEEP)
+return {tostring(wait), granted}
