@@ -74,7 +74,7 @@ local function next_in_line()
   end
   if first and last.class == first.class then turn = 0 end  -- nobody waits behind a higher class
   if first and last.class > first.class and turn >= TURN then
-    turn = 0
+    last.by_turn = true
     return last, 0
   end
   return first, first and RESERVE[first.class + 1] or 0
@@ -93,7 +93,7 @@ while true do
   room_r, room_t = room_r - 1, room_t - ticket.tokens
   redis.call('ZREM', queue(ticket.class), ticket.member)
   redis.call('HSET', bucket, 'served:' .. ticket.class, ticket.at)
-  turn = turn + 1
+  turn = ticket.by_turn and 0 or turn + 1
   if ticket.owner == process then
     table.insert(granted, ticket.id)
   else

@@ -40,7 +40,8 @@ LEFT_OUT = "no Chromium found; install the package chromium, or put chromium or 
 
 OpenContext = Callable[..., Awaitable[BrowserContext]]
 
-expect.set_options(timeout=15_000)
+TIMEOUT = 15_000  # ms
+expect.set_options(timeout=TIMEOUT)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -115,6 +116,7 @@ async def open_context(chromium: Browser, platform: Platform, witness: Witness) 
     async def open_context(user: User | None = None, **options) -> BrowserContext:
         context = await chromium.new_context(base_url=platform.url, **options)
         opened.append(context)
+        context.set_default_timeout(TIMEOUT)
         witness.watch(context)
         if user:
             session = await database.call(platform.browser_session, user)

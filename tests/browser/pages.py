@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs, urlsplit
 
-from playwright.async_api import BrowserContext, ConsoleMessage, Dialog, Locator, Page, Route, WebError, expect
+from playwright.async_api import BrowserContext, ConsoleMessage, Dialog, Page, Route, TimeoutError, WebError, expect
 
 from assistant.models import Message
 from courses.models import Course
@@ -50,7 +50,7 @@ class Chat:
     @property
     def answer(self) -> Answer:
         """The newest answer."""
-        return Answer(self.answers.last)
+        return Answer(self.page, -1)
 
     async def open(self) -> None:
         """Go to a new conversation."""
@@ -63,7 +63,7 @@ class Chat:
         await self.input.fill(question)
         await self.input.press("Enter")
         await expect(self.answers).to_have_count(count + 1)
-        return Answer(self.answers.nth(count))
+        return Answer(self.page, count)
 
     async def is_accepted(self) -> None:
         """Wait until the first question of a conversation has been accepted: then the conversation has its address."""
@@ -83,24 +83,29 @@ class Chat:
 
 
 class Answer:
-    """One answer on the page."""
+    """One answer on the page; index -1 is the newest one."""
 
-    def __init__(self, element: Locator) -> None:
-        self.element = element
-        self.body = element.locator("[data-part=body]")
-        self.thinking = element.get_by_test_id("thinking")
-        self.citations = element.get_by_test_id("citation")
-        self.sources = element.get_by_test_id("sources")
-        self.retry = element.get_by_test_id("retry-button")
+    def __init__(self, page: Page, index: int) -> None:
+        self._page = page
+        self._index = index
+        self.element = page.get_by_test_id("message-assistant").nth(index)
+        self.body = self.element.locator("[data-part=body]")
+        self.thinking = self.element.get_by_test_id("thinking")
+        self.citations = self.element.get_by_test_id("citation")
+        self.sources = self.element.get_by_test_id("sources")
+        self.retry = self.element.get_by_test_id("retry-button")
 
-    async def becomes(self, state: str) -> None:
-        """Wait until the answer is thinking, streaming, completed, failed or cancelled."""
-        await expect(self.element).to_have_attribute("data-state", state)
+    async def becomes(self, state: str, characters: int = 0) -> None:
+        """Wait until the answer is thinking, streaming, completed, failed or cancelled; with a text of this length."""
+        try:
+            # At the next frame; an expect() would look once a second.
+            await self._page.wait_for_function(_IS, arg=[self._index, state, characters])
+        except TimeoutError:
+            raise AssertionError(f"not {state}: {await self.element.evaluate('node => node.outerHTML')}") from None
 
     async def is_under_way(self, characters: int = 30) -> None:
         """Wait until so much of the answer can be read, while it is still being written."""
-        await expect(self.body).to_have_text(re.compile(f"^.{{{characters},}}", re.DOTALL))
-        await self.becomes("streaming")
+        await self.becomes("streaming", characters)
 
     async def words(self) -> str:
         """The text as it is shown, without spaces and marks."""
@@ -112,6 +117,11 @@ class Answer:
         return lambda: handle.evaluate("seen => seen")
 
 
+_IS = """([index, state, characters]) => {
+    const answer = [...document.querySelectorAll("[data-testid=message-assistant]")].at(index);
+    return answer?.dataset.state === state
+        && answer.querySelector("[data-part=body]").textContent.length >= characters;
+}"""
 _WATCH = """element => {
     const body = element.querySelector("[data-part=body]");
     const seen = { states: [element.dataset.state], longest: body.textContent };

@@ -24,8 +24,8 @@ async def test_signing_in_and_out(open_context, learner, sql_course):
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-async def test_answer_is_written_before_the_learners_eyes(chat, simulator):
-    simulator.set(first_token=0.5, token_interval=0.01)
+async def test_answer_is_written_before_the_learners_eyes_and_names_its_sources(chat, simulator):
+    simulator.set(first_token=0.3, token_interval=0.01)
     sent = await hold(chat.page, "/api/assistant/query")
     answer = await chat.ask()
     await expect(chat.questions).to_have_text(QUESTION)  # the server has not even seen it
@@ -38,9 +38,6 @@ async def test_answer_is_written_before_the_learners_eyes(chat, simulator):
     await expect(answer.body.locator("code").first).to_have_text("COALESCE(a, b, c)")
     await expect(chat.send).to_be_visible()
 
-
-async def test_citation_opens_the_lesson_at_the_cited_section(chat):
-    answer = await chat.ask()
     await expect(answer.sources.get_by_role("link")).to_have_text(f"{LESSON} \u203a COALESCE and NULLIF")
     await answer.citations.first.click()
     await chat.page.wait_for_url("**/lessons/*/#coalesce-and-nullif")

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from accounts import people
 from django.contrib.auth.models import User
+
+from accounts import people
 from jobs import kinds, queues, submission
 from jobs.kinds import JobKind, Result
 from jobs.models import AiJob

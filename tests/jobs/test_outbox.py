@@ -4,12 +4,13 @@ import asyncio
 import json
 
 import pytest
-from jobs import events
-from jobs.event_types import START, Completed, Place, Progress, Started, Usage
-from jobs.outbox import Outbox
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+
+from jobs import events
+from jobs.event_types import START, Completed, Place, Progress, Started, Usage
+from jobs.outbox import Outbox
 
 DONE = Completed(answer="x", citations=[], usage=Usage(inputTokens=1, outputTokens=1))
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+
 from jobs import queues, recovery, transitions
 from jobs.models import AiJob
 

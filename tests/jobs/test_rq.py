@@ -9,8 +9,6 @@ from pathlib import Path
 import django_rq
 import pytest
 from django.core.management import call_command
-from jobs import queues
-from jobs.models import AiCall, AiJob
 from rq import Callback, Retry, Worker
 from rq.command import send_shutdown_command, send_stop_execution_command, send_stop_job_command
 from rq.exceptions import NoSuchJobError
@@ -18,6 +16,8 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
 from rq.results import Result
 
+from jobs import queues
+from jobs.models import AiCall, AiJob
 from tests.jobs import foreign
 from tests.support import ask, wait_for
 

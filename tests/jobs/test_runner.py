@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from jobs import database, events, transitions
 from jobs.models import AiCall, AiJob
 from jobs.runner import run_job

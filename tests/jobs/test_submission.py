@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection, transaction
+
 from jobs import queues, submission
 from jobs.models import AiJob
 from jobs.submission import KeyReused, SubjectBusy

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError, connection
 from django.utils import timezone
+
 from jobs import transitions
 from jobs.models import AiJob
 from jobs.transitions import Failure, LostRun

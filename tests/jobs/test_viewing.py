@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from jobs import events, transitions
 from jobs.event_types import START, Delta, Place, Started, frame
 from jobs.models import AiJob

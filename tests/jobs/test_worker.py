@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from devstack.processes import Program
 from django.contrib.auth.models import User
 from django.db import connection
+
+from devstack.processes import Program
 from jobs import queues
 from jobs.models import AiCall, AiJob
-
 from tests.support import Platform, assert_no_holes, end, eventually, manage, text_of, wait_for
 
 QUESTION = "What does COALESCE return?"

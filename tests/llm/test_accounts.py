@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+
 from llm.errors import scrub
 from llm.prices import cost_of
 from llm.tokens import estimate

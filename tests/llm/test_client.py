@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from pydantic import BaseModel, ConfigDict
+
 from devstack.stack import SIMULATOR_KEY
 from llm.client import Llm, connect
 from llm.config import LlmConfig
 from llm.errors import Kind, LlmError
-from pydantic import BaseModel, ConfigDict
 
 MESSAGES = [{"role": "user", "content": "What is a primary key?"}]
 CONFIG = LlmConfig(

@@ -7,10 +7,11 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
-from llm.governor import Caller, Governor, Limits
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+
+from llm.governor import Caller, Governor, Limits
 
 PLENTY = 10**9
 
