@@ -17,6 +17,7 @@ _FIELDS = (
     "output_tokens",
     "estimated",
     "cost",
+    "governor_ms",
     "first_token_ms",
     "duration_ms",
     "started_at",

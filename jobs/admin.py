@@ -35,6 +35,7 @@ class AiCallInline(ReadOnly, admin.TabularInline):
     extra = 0
     fields = (
         "started_at", "attempt", "purpose", "model", "outcome", "error_code", "error_detail",
+        "governor_ms",
         "first_token_ms", "duration_ms", "input_tokens", "output_tokens", "cost", "upstream_id",
     )  # fmt: skip
 

@@ -155,6 +155,7 @@ class AiCall(models.Model):
         blank=True,
         help_text="US dollars; empty where no price is known.",
     )
+    governor_ms = models.PositiveIntegerField(default=0, help_text="Waited for the upstream's rate before the call.")
     first_token_ms = models.PositiveIntegerField(null=True, blank=True)
     duration_ms = models.PositiveIntegerField()
     started_at = models.DateTimeField()

@@ -145,14 +145,15 @@ class Rows:
     def __init__(self, conversation_id: str) -> None:
         self._jobs = AiJob.objects.filter(subject=f"conversation:{conversation_id}")
         self._messages = Message.objects.filter(conversation=conversation_id)
+        self._asked = Message.objects.filter(role="user", conversation__owner__conversations=conversation_id)
 
     async def job(self) -> AiJob:
         """The newest job."""
         return await database.call(self._jobs.latest, "created_at")
 
     async def questions(self) -> int:
-        """How many questions were asked."""
-        return await database.call(self._messages.filter(role="user").count)
+        """How many questions their owner has asked, in all conversations."""
+        return await database.call(self._asked.count)
 
     async def answer(self) -> str:
         """The newest answer."""
