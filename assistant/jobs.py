@@ -10,6 +10,7 @@ from assistant.prompts import Passage
 from courses import ingestion, search
 from jobs import kinds
 from jobs.runner import Run
+from llm.errors import Kind, LlmError
 
 EMBEDDING_BATCH = 64
 
@@ -18,13 +19,18 @@ async def answer(run: Run) -> dict[str, Any]:
     """Answer the question that the payload names."""
     course_id, question = await run.db(history.question_of, run.job)
 
-    async def find(words: str, vector: list[float]) -> list[Passage]:
+    async def find(words: str, vector: list[float] | None) -> list[Passage]:
         hits = await run.db(search.hybrid, course_id, words, vector)
         return [
             Passage(lesson_id=h.lesson_id, lesson_title=h.lesson_title, heading=h.heading, text=h.text) for h in hits
         ]
 
-    return (await pipeline.answer(question, run.llm, find, run)).model_dump()
+    try:
+        return (await pipeline.answer(question, run.llm, find, run)).model_dump()
+    except LlmError as error:
+        if error.kind is Kind.PAUSED:  # the next attempt's text takes the place of this
+            run.show(pipeline.in_the_meantime(await find(question.text, None)))
+        raise
 
 
 async def summarise(run: Run) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, Protocol
 
 from pydantic import BaseModel
@@ -64,6 +65,15 @@ async def answer(question: Question, llm: Llm, search: Search, viewer: Viewer) -
     return Answer(answer=text, citations=citations)
 
 
+def in_the_meantime(passages: Sequence[Passage]) -> str:
+    """What to show while the upstream is away: where in the course the answer may stand, found by its words alone."""
+    text = "**The AI service is not answering right now.** Your question is kept and will be answered here."
+    if not passages:
+        return text
+    places = [f"- [{_plain(p.lesson_title)}: {_plain(p.heading)}](/lessons/{p.lesson_id}/)" for p in passages]
+    return "\n".join([f"{text} Until then, these parts of the course may help:\n", *dict.fromkeys(places)])
+
+
 async def summarise(course: str, summary: str, turns: list[Turn], llm: Llm) -> str:
     """A summary of these messages that continues the earlier one. Raises LlmError."""
     return await llm.text("summary", prompts.summarise(course, summary, turns), max_tokens=SUMMARY_TOKENS)
@@ -78,6 +88,10 @@ def within_budget(turns: list[Turn], tokens: int = HISTORY_TOKENS) -> list[Turn]
             break
         kept.insert(0, turn)
     return kept
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\[\]()<>`*_]", "", text)
 
 
 async def _understand(question: Question, turns: list[Turn], llm: Llm, viewer: Viewer) -> tuple[str, list[float]]:

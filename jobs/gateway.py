@@ -8,12 +8,13 @@ from weakref import WeakKeyDictionary
 from django.conf import settings
 
 from jobs import events
+from llm.breaker import Breakers
 from llm.calls import Recorder
-from llm.client import Client, Llm, connect
+from llm.client import Client, Llm, Traffic, connect
 from llm.config import LlmConfig
 from llm.governor import Caller, Governor, Limits
 
-_upstreams: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Client, Governor]] = WeakKeyDictionary()
+_upstreams: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Client, Traffic]] = WeakKeyDictionary()
 
 
 def llm(record: Recorder, caller: Caller) -> Llm:
@@ -22,9 +23,10 @@ def llm(record: Recorder, caller: Caller) -> Llm:
     loop = asyncio.get_running_loop()
     if loop not in _upstreams:
         limits = Limits(settings.LLM_REQUESTS_PER_MINUTE, settings.LLM_TOKENS_PER_MINUTE)
-        _upstreams[loop] = (connect(config), Governor(events.redis_client(), limits))
-    client, governor = _upstreams[loop]
-    return Llm(client, config, record, governor, caller)
+        redis = events.redis_client()
+        _upstreams[loop] = (connect(config), Traffic(Governor(redis, limits), Breakers(redis)))
+    client, traffic = _upstreams[loop]
+    return Llm(client, config, record, traffic, caller)
 
 
 def _config() -> LlmConfig:

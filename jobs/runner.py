@@ -23,7 +23,7 @@ from jobs.models import AiJob
 from jobs.outbox import Outbox
 from jobs.transitions import Failure, LostRun
 from llm.calls import Call
-from llm.errors import LlmError
+from llm.errors import Kind, LlmError
 from llm.governor import Caller
 
 logger = logging.getLogger(__name__)
@@ -156,7 +156,8 @@ class Run:
                 await database.insist(transitions.release, self.job)
 
     async def _failed(self, failure: Failure, retry_after: float | None = None) -> None:
-        if not failure.retryable or self.job.failures + 1 >= min(failure.tries, self.job.max_attempts):
+        is_last = self.job.failures + 1 >= min(failure.tries, self.job.max_attempts) and not failure.is_free
+        if not failure.retryable or is_last:
             return await self._end(transitions.fail, failure)
         run_after = timezone.now() + timedelta(seconds=_delay(self.job.failures, retry_after))
         await database.insist(transitions.defer, self.job, failure, run_after)
@@ -179,7 +180,7 @@ def _reason(error: BaseException) -> Failure:
         return Failure(error.code, str(error))
     if isinstance(error, LlmError):
         kind = error.kind.value
-        return Failure(kind.code, kind.message, error.detail, kind.passing)
+        return Failure(kind.code, kind.message, error.detail, kind.passing, is_free=error.kind is Kind.PAUSED)
     logger.error("a run failed", exc_info=error)
     return Failure("internal", INTERNAL, f"{type(error).__name__}: {error}"[:300], retryable=True, tries=3)
 

@@ -37,6 +37,7 @@ class Failure:
     """Why a run or a job ended badly: a code, a text for the person, a detail for staff.
 
     `retryable`: trying again may help, up to `tries` times in all (less if the job allows fewer).
+    `is_free`: it was only a pause, and costs the job none of its tries.
     """
 
     code: str
@@ -44,6 +45,7 @@ class Failure:
     detail: str = ""
     retryable: bool = False
     tries: int = 1000
+    is_free: bool = False
 
 
 POISONOUS = Failure(
@@ -110,7 +112,14 @@ def defer(run: AiJob, failure: Failure, run_after: datetime) -> None:
     # A person who cancelled meanwhile need not wait: the next run ends the job before any upstream call.
     due = Case(When(cancel_requested=True, then=Value(timezone.now())), default=Value(run_after))
     entry = history.of_run(run, "deferred", failure.code, failure.detail)
-    _move(run, entry, status=Status.PENDING, run_after=due, failures=F("failures") + 1, **_reasons(failure))
+    _move(
+        run,
+        entry,
+        status=Status.PENDING,
+        run_after=due,
+        failures=F("failures") + int(not failure.is_free),
+        **_reasons(failure),
+    )
 
 
 def release(run: AiJob) -> None:
@@ -120,17 +129,13 @@ def release(run: AiJob) -> None:
 
 def request_cancel(job: AiJob) -> AiJob | None:
     """Cancel a pending job at once, or ask the worker of a running one to stop. None if it has ended already."""
-    now = timezone.now()
-    jobs = AiJob.objects.filter(pk=job.pk)
-    cancelled = jobs.filter(status=Status.PENDING).update(
-        status=Status.CANCELLED,
-        cancel_requested=True,
-        finished_at=now,
-        run_after=None,
-        **history.added(history.of_cancelled(job)),
-    )
-    asked = cancelled or jobs.filter(status=Status.RUNNING).update(cancel_requested=True)
-    return jobs.get() if asked else None
+    with transaction.atomic():
+        active = AiJob.objects.select_for_update(no_key=True).filter(pk=job.pk, status__in=AiJob.ACTIVE).first()
+        if active is None:
+            return None
+        changes = {} if active.status == Status.RUNNING else _cancelled_in_waiting(active)
+        AiJob.objects.filter(pk=job.pk).update(cancel_requested=True, **changes)
+        return AiJob.objects.get(pk=job.pk)
 
 
 def retry(job: AiJob) -> AiJob | None:
@@ -171,6 +176,15 @@ def _take_back(run: AiJob) -> AiJob:
     else:
         _move(run, history.of_run(run, "lost"), crashes=crashes, status=Status.PENDING, run_after=now)
     return AiJob.objects.get(pk=run.pk)
+
+
+def _cancelled_in_waiting(job: AiJob) -> dict[str, Any]:
+    return {
+        "status": Status.CANCELLED,
+        "finished_at": timezone.now(),
+        "run_after": None,
+        **history.added(history.of_cancelled(job)),
+    }
 
 
 _UNENDED: dict[str, Any] = {

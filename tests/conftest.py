@@ -59,12 +59,14 @@ django.setup()
 
 from django.contrib.auth.models import User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
+from django.db import IntegrityError  # noqa: E402
 
 from courses.ingestion import ingest  # noqa: E402
 from courses.models import Course, Enrollment  # noqa: E402
 from devstack.run import DEMO_COURSES  # noqa: E402
+from jobs import queues  # noqa: E402
 from jobs.models import AiJob  # noqa: E402
-from tests.support import Platform, Simulator, password_hash, run_pending, unique  # noqa: E402
+from tests.support import Platform, Simulator, password_hash, run_pending, unique, wait_for  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -78,8 +80,12 @@ def _database(django_db_blocker) -> Iterator[None]:
 def clean_slate(_database, simulator: Simulator) -> Iterator[None]:
     """The simulator as it starts; afterwards no jobs and no conversations."""
     simulator.reset()
+    redis = queues.connection()
+    shared = [*redis.scan_iter("breaker:*"), *redis.scan_iter("governor:*")]
+    if shared:
+        redis.delete(*shared)
     yield
-    AiJob.objects.all().delete()
+    wait_for(_no_jobs, what="for the jobs to go")
     User.objects.filter(username__startswith="test-").delete()
 
 
@@ -149,6 +155,14 @@ def anonymous(platform: Platform) -> Iterator[httpx2.Client]:
 def staff(_database) -> User:
     name = unique("test-staff")
     return User.objects.create(username=name, password=password_hash(), is_staff=True, is_superuser=True)
+
+
+def _no_jobs() -> bool:
+    try:
+        AiJob.objects.all().delete()
+    except IntegrityError:  # a run that is still at work has entered another call meanwhile
+        return False
+    return True
 
 
 def _ingest(name: str) -> Course:

@@ -6,6 +6,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from config import pages
+from jobs.upstream import upstream
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -26,6 +27,7 @@ urlpatterns = [
         name="docs",
     ),
     path("admin/django-rq/", include("django_rq.urls")),
+    path("admin/upstream/", admin.site.admin_view(upstream), name="upstream"),
     path("admin/", admin.site.urls),
 ]
 handler400 = "config.errors.bad_request"

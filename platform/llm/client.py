@@ -6,6 +6,8 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx2
@@ -13,6 +15,7 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from pydantic import BaseModel, ValidationError
 
 from llm import retry, streaming
+from llm.breaker import Breakers
 from llm.calls import Account, Call, Recorder
 from llm.config import LlmConfig
 from llm.errors import Kind, LlmError
@@ -22,6 +25,16 @@ from llm.tokens import estimate
 Client = AsyncOpenAI
 Messages = list[dict[str, str]]
 SYSTEM = Caller(priority=2)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What all workers share on their way to the upstream."""
+
+    governor: Governor
+    breakers: Breakers
+
+
 Schema = TypeVar("Schema", bound=BaseModel)
 T = TypeVar("T")
 
@@ -49,13 +62,14 @@ class Llm:
         client: Client,
         config: LlmConfig,
         record: Recorder,
-        governor: Governor | None = None,
+        traffic: Traffic | None = None,
         caller: Caller = SYSTEM,
     ) -> None:
         self._client = client
         self.config = config
         self._account = Account(record)
-        self._governor = governor
+        self._governor = traffic.governor if traffic else None
+        self._breakers = traffic.breakers if traffic else None
         self._caller = caller
         self._waiting_since: float | None = None
         self._waited = 0.0
@@ -71,7 +85,7 @@ class Llm:
         Retried only before the first piece: nothing that was shown is ever shown again.
         """
         body = self._chat(self.config.chat_model, messages, max_tokens)
-        stream = await retry.in_call(lambda: self._open(purpose, body))
+        stream = await retry.in_call(lambda: self._open_guarded(purpose, body))
         try:
             async for text in stream:
                 yield text
@@ -122,6 +136,10 @@ class Llm:
         """A call whose answer comes in one piece, with retries; each try is a call of its own in the account."""
 
         async def attempt() -> T:
+            async with self._guard(body["model"]):
+                return await once()
+
+        async def once() -> T:
             call = await self._begin(purpose, body)
             try:
                 async with asyncio.timeout(self.config.first_token_timeout):
@@ -139,6 +157,13 @@ class Llm:
             return value
 
         return await retry.in_call(attempt)
+
+    async def _open_guarded(self, purpose: str, body: dict[str, Any]) -> streaming.Stream:
+        async with self._guard(body["model"]):
+            return await self._open(purpose, body)
+
+    def _guard(self, model: str) -> AbstractAsyncContextManager[None]:
+        return self._breakers.guard(model) if self._breakers else nullcontext()
 
     async def _open(self, purpose: str, body: dict[str, Any]) -> streaming.Stream:
         call = await self._begin(purpose, body)

@@ -22,6 +22,7 @@ class Kind(Enum):
 
     TRANSIENT = _Kind("upstream_unavailable", True, "The AI service is not answering. Your question is kept.")
     RATE_LIMITED = _Kind("upstream_busy", True, "The AI service is very busy right now. Your question is kept.")
+    PAUSED = _Kind("upstream_paused", True, "The AI service has trouble right now. Your question is kept.")
     QUOTA = _Kind("upstream_quota", False, "The AI service is not available at the moment. Staff have been told why.")
     AUTH = _Kind("upstream_auth", False, "The AI service is not set up correctly. Staff have been told why.")
     BAD_REQUEST = _Kind("upstream_rejected", False, "The AI service could not work with this request.")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import backoff
 
-from llm.errors import LlmError
+from llm.errors import Kind, LlmError
 
 T = TypeVar("T")
 
@@ -46,4 +46,6 @@ def _waits() -> Generator[float, Any, None]:
 
 
 def _is_not_worth_waiting(error: Exception) -> bool:
-    return isinstance(error, LlmError) and (not error.passing or (error.retry_after or 0) > LONGEST_WAIT)
+    if not isinstance(error, LlmError):
+        return False
+    return not error.passing or error.kind is Kind.PAUSED or (error.retry_after or 0) > LONGEST_WAIT

@@ -1,0 +1,60 @@
+"""The staff page of the upstream: the circuit breakers of its models, and holding them open or closed."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.auth.decorators import permission_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+from redis import RedisError
+
+from jobs import events
+from llm import breaker
+
+HOLDS: dict[str, breaker.Hold | None] = {"open": "open", "closed": "closed", "auto": None}
+
+
+@permission_required("jobs.change_aijob", raise_exception=True)
+@require_http_methods(["GET", "POST"])
+def upstream(request: HttpRequest) -> HttpResponse:
+    """Every model with the state of its breaker; a POST holds one or lets it go."""
+    if request.method == "POST":
+        _hold(request, request.POST.get("model", ""), request.POST.get("hold", ""))
+        return redirect("upstream")
+    context = {**admin.site.each_context(request), "title": "Upstream", "breakers": _states(request)}
+    return render(request, "admin/jobs/upstream.html", context)
+
+
+def _states(request: HttpRequest) -> list[tuple[str, str]]:
+    try:
+        used = async_to_sync(_read)()
+    except (RedisError, OSError):
+        messages.error(request, "Redis is away: the breakers let every call through until it is back.")
+        return []
+    return [(model, used.get(model, "closed")) for model in sorted(_models() | set(used))]
+
+
+def _hold(request: HttpRequest, model: str, hold: str) -> None:
+    if model not in _models() or hold not in HOLDS:
+        return messages.error(request, "There is no such model or state.")
+    async_to_sync(_set)(model, HOLDS[hold])
+    what = "works by itself again" if hold == "auto" else f"is held {hold}"
+    messages.success(request, f"The breaker of {model} {what}.")
+
+
+def _models() -> set[str]:
+    names = (settings.LLM_CHAT_MODEL, settings.LLM_FAST_MODEL, settings.LLM_EMBEDDING_MODEL)
+    return {cast(str, name) for name in names}
+
+
+async def _read() -> dict[str, str]:
+    return await breaker.states(events.redis_client())
+
+
+async def _set(model: str, hold: breaker.Hold | None) -> None:
+    await breaker.Breakers(events.redis_client()).hold(model, hold)

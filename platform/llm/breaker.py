@@ -1,0 +1,122 @@
+"""Circuit breakers, one for each model, shared by all workers through Redis.
+
+The states and their transitions are purgatory's: closed; opened after THRESHOLD failures in a row; half-opened when
+OPEN_SECONDS have passed. Two things are added here: while a breaker is not closed only one probe at a time is let
+through, and staff can hold a breaker open or closed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal, cast
+
+from purgatory import AsyncAbstractUnitOfWork, AsyncCircuitBreakerFactory
+from purgatory.domain.messages import Event
+from purgatory.domain.model import CLOSED, OpenedState
+from purgatory.service._async.circuitbreaker import AsyncCircuitBreaker
+from purgatory.service._async.repository import AsyncRedisRepository
+from redis import RedisError
+from redis.asyncio import Redis
+
+from llm.errors import Kind, LlmError
+
+logger = logging.getLogger(__name__)
+
+THRESHOLD = 8
+OPEN_SECONDS = 10.0
+PROBE_SECONDS = 30  # a probe that has not answered by then makes room for another
+PREFIX = "breaker:"
+
+Hold = Literal["open", "closed"]
+
+
+class _Storage(AsyncAbstractUnitOfWork):
+    """purgatory's Redis storage, on a client of ours: bounded and quick to give up."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.contexts = AsyncRedisRepository("redis://")
+        self.contexts.redis = redis
+        self.contexts.prefix = PREFIX
+
+    async def commit(self) -> None: ...
+
+    async def rollback(self) -> None: ...
+
+
+class Breakers:
+    """The breakers as one process sees them."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._factory = AsyncCircuitBreakerFactory(THRESHOLD, OPEN_SECONDS, uow=_Storage(redis))
+        self._factory.add_listener(_log)
+
+    @asynccontextmanager
+    async def guard(self, model: str) -> AsyncIterator[None]:
+        """Around one call. LlmError PAUSED when it may not be made; a passing failure in it counts against the model."""
+        breaker = await self._enter(model)
+        try:
+            yield
+        except LlmError as error:
+            await self._leave(breaker, error if error.kind is Kind.TRANSIENT else None)
+            raise
+        await self._leave(breaker, None)
+
+    async def hold(self, model: str, state: Hold | None) -> None:
+        """Keep the model's breaker open or closed whatever happens; None lets it work by itself again."""
+        key = f"{PREFIX}{model}:hold"
+        await (self._redis.set(key, state) if state else self._redis.delete(key))
+        logger.warning("breaker of %s: %s", model, f"held {state} by staff" if state else "works by itself again")
+
+    async def _enter(self, model: str) -> AsyncCircuitBreaker | None:
+        """The breaker that lets this call through; None if none is asked. LlmError PAUSED if it does not."""
+        try:
+            held = await self._redis.get(f"{PREFIX}{model}:hold")
+            if held == "open":
+                raise _paused(model, OPEN_SECONDS)
+            if held == "closed":
+                return None
+            breaker = await self._factory.get_breaker(model)
+            breaker.context.handle_new_request()
+            if breaker.context.state != CLOSED and not await self._may_probe(model):
+                raise _paused(model, OPEN_SECONDS / 2)
+            return breaker
+        except OpenedState as opened:
+            raise _paused(model, OPEN_SECONDS) from opened
+        except (RedisError, OSError) as error:
+            logger.warning("no circuit breaker, Redis is away: %s", type(error).__name__)
+            return None
+
+    async def _leave(self, breaker: AsyncCircuitBreaker | None, error: LlmError | None) -> None:
+        if breaker is None:
+            return
+        try:
+            await breaker.__aexit__(type(error) if error else None, error, None)
+            await self._redis.delete(f"{PREFIX}{breaker.context.name}:probe")
+        except (RedisError, OSError) as trouble:
+            logger.warning("the circuit breaker was not told: %s", type(trouble).__name__)
+
+    async def _may_probe(self, model: str) -> bool:
+        return bool(await self._redis.set(f"{PREFIX}{model}:probe", "1", nx=True, ex=PROBE_SECONDS))
+
+
+async def states(redis: Redis) -> dict[str, str]:
+    """The state of every model's breaker that has been used: closed, opened or half-opened, and if it is held."""
+    found = {}
+    async for key in redis.scan_iter(f"{PREFIX}*"):
+        name = cast(str, key).removeprefix(PREFIX)
+        if ":" not in name and (context := await _Storage(redis).contexts.get(name)):
+            held = cast("str | None", await redis.get(f"{PREFIX}{name}:hold"))
+            found[name] = f"held {held}" if held else context.state
+    return found
+
+
+def _paused(model: str, seconds: float) -> LlmError:
+    return LlmError(Kind.PAUSED, f"the circuit breaker of {model} is open", seconds)
+
+
+def _log(name: str, event: str, message: Event) -> None:
+    if event == "state_changed":
+        logger.warning("breaker of %s: %s", name, getattr(message, "state", event))

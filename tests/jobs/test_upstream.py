@@ -1,0 +1,29 @@
+"""The staff page of the circuit breakers."""
+
+import re
+
+
+def page(client):
+    return re.sub(r"\s+", " ", client.get("/admin/upstream/").text)
+
+
+def test_staff_see_every_model_and_hold_a_breaker(platform, staff):
+    with platform.browser_session(staff) as client:
+        assert "gpt-4.1-mini</th> <td>closed</td>" in page(client)
+        form = {"model": "gpt-4.1-mini", "hold": "open", "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        assert client.post("/admin/upstream/", data=form).status_code == 302
+        assert "gpt-4.1-mini</th> <td>held open</td>" in page(client)
+        client.post("/admin/upstream/", data=form | {"hold": "auto"})
+        assert "held open</td>" not in page(client)
+
+
+def test_unknown_model_is_not_held(platform, staff):
+    with platform.browser_session(staff) as client:
+        form = {"model": "nonsense", "hold": "open", "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        client.post("/admin/upstream/", data=form)
+        assert "There is no such model or state." in page(client)
+
+
+def test_learners_are_kept_out(platform, learner):
+    with platform.browser_session(learner) as client:
+        assert client.get("/admin/upstream/").status_code in {302, 403}
