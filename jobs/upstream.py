@@ -32,11 +32,10 @@ def upstream(request: HttpRequest) -> HttpResponse:
 
 def _states(request: HttpRequest) -> list[tuple[str, str]]:
     try:
-        used = async_to_sync(_read)()
+        return async_to_sync(_read)()
     except (RedisError, OSError):
         messages.error(request, "Redis is away: the breakers let every call through until it is back.")
         return []
-    return [(model, used.get(model, "closed")) for model in sorted(_models() | set(used))]
 
 
 def _hold(request: HttpRequest, model: str, hold: str) -> None:
@@ -52,8 +51,8 @@ def _models() -> set[str]:
     return {cast(str, name) for name in names}
 
 
-async def _read() -> dict[str, str]:
-    return await breaker.states(events.redis_client())
+async def _read() -> list[tuple[str, str]]:
+    return [(model, await breaker.state_of(events.redis_client(), model)) for model in sorted(_models())]
 
 
 async def _set(model: str, hold: breaker.Hold | None) -> None:

@@ -102,15 +102,11 @@ class Breakers:
         return bool(await self._redis.set(f"{PREFIX}{model}:probe", "1", nx=True, ex=PROBE_SECONDS))
 
 
-async def states(redis: Redis) -> dict[str, str]:
-    """The state of every model's breaker that has been used: closed, opened or half-opened, and if it is held."""
-    found = {}
-    async for key in redis.scan_iter(f"{PREFIX}*"):
-        name = cast(str, key).removeprefix(PREFIX)
-        if ":" not in name and (context := await _Storage(redis).contexts.get(name)):
-            held = cast("str | None", await redis.get(f"{PREFIX}{name}:hold"))
-            found[name] = f"held {held}" if held else context.state
-    return found
+async def state_of(redis: Redis, model: str) -> str:
+    """The state of a model's breaker: closed, opened or half-opened, or that it is held."""
+    held = cast("str | None", await redis.get(f"{PREFIX}{model}:hold"))
+    context = await _Storage(redis).contexts.get(model)
+    return f"held {held}" if held else str(context.state if context else CLOSED)
 
 
 def _paused(model: str, seconds: float) -> LlmError:

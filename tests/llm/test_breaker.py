@@ -5,12 +5,13 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
-from llm import breaker
-from llm.breaker import THRESHOLD, Breakers
-from llm.errors import Kind, LlmError
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+
+from llm import breaker
+from llm.breaker import THRESHOLD, Breakers
+from llm.errors import Kind, LlmError
 
 DOWN = LlmError(Kind.TRANSIENT, "down")
 
@@ -86,7 +87,7 @@ async def test_only_one_probe_goes_through_and_its_success_closes(redis, model, 
         assert not await call(breakers, model)
         assert not await call(Breakers(redis), model)
     assert await call(breakers, model)
-    assert (await breaker.states(redis))[model] == "closed"
+    assert await breaker.state_of(redis, model) == "closed"
 
 
 async def test_failed_probe_keeps_it_open(redis, model, monkeypatch):
@@ -94,19 +95,19 @@ async def test_failed_probe_keeps_it_open(redis, model, monkeypatch):
     breakers = Breakers(redis)
     await fail(breakers, model)
     assert await call(breakers, model, DOWN)  # the probe
-    assert (await breaker.states(redis))[model] == "opened"
+    assert await breaker.state_of(redis, model) == "opened"
 
 
 async def test_staff_can_hold_it_open_and_closed(redis, breakers, model):
     await call(breakers, model)
     await breakers.hold(model, "open")
     assert not await call(breakers, model)
-    assert (await breaker.states(redis))[model] == "held open"
+    assert await breaker.state_of(redis, model) == "held open"
     await breakers.hold(model, "closed")
     await fail(breakers, model, THRESHOLD * 2)
     assert await call(breakers, model)
     await breakers.hold(model, None)
-    assert (await breaker.states(redis))[model] == "closed"
+    assert await breaker.state_of(redis, model) == "closed"
 
 
 async def test_without_redis_calls_go_through(model):
