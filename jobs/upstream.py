@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib import admin, messages
@@ -48,7 +46,7 @@ def _hold(request: HttpRequest, model: str, hold: str) -> None:
 
 def _models() -> set[str]:
     names = (settings.LLM_CHAT_MODEL, settings.LLM_FAST_MODEL, settings.LLM_EMBEDDING_MODEL)
-    return {cast(str, name) for name in names}
+    return set(names)
 
 
 async def _read() -> list[tuple[str, str]]:

@@ -55,7 +55,7 @@ class Breakers:
 
     @asynccontextmanager
     async def guard(self, model: str) -> AsyncIterator[None]:
-        """Around one call. LlmError PAUSED when it may not be made; a passing failure in it counts against the model."""
+        """Around one call. LlmError PAUSED when it may not be made; a passing failure counts against the model."""
         breaker = await self._enter(model)
         try:
             yield
