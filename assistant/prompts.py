@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from textwrap import indent
 
 from pydantic import BaseModel
 
@@ -87,7 +88,8 @@ def _passages(passages: Sequence[Passage]) -> str:
 
 def _transcript(summary: str, turns: Sequence[Turn]) -> str:
     names = {"user": "learner", "assistant": "assistant"}
-    lines = [f"{names[turn.role]}: {escape(turn.text, quote=False)}" for turn in turns]
+    # Indented, so that a line of somebody's text cannot pass for another speaker.
+    lines = [f"{names[turn.role]}: {indent(escape(turn.text, quote=False), '  ').lstrip()}" for turn in turns]
     earlier = [f"summary: {escape(summary, quote=False)}"] if summary else []
     return "\n".join(["<conversation>", *earlier, *lines, "</conversation>"])
 

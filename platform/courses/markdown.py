@@ -10,6 +10,7 @@ from itertools import pairwise
 from markdown_it import MarkdownIt
 
 MAX_CHARS = 1600  # about 400 tokens: six passages leave room for the conversation in a prompt
+LONGEST_BLOCK = 8000
 _parser = MarkdownIt("commonmark").enable("table")
 
 
@@ -27,7 +28,7 @@ def title_of(markdown: str, default: str) -> str:
 
 
 def cut(markdown: str) -> list[Piece]:
-    """The passages of a lesson, in order. Code blocks, lists and tables stay whole."""
+    """The passages of a lesson, in order. Code blocks, lists and tables stay whole, up to LONGEST_BLOCK characters."""
     lines = _lines(markdown)
     headings = _headings(markdown)
     pieces = list(_cut_section("", lines[: headings[0][2][0]] if headings else lines))
@@ -75,5 +76,5 @@ def _blocks(markdown: str) -> Iterator[str]:
     for token in _parser.parse(markdown):
         if token.level == 0 and token.map and token.nesting >= 0:
             block = "\n".join(lines[token.map[0] : token.map[1]]).strip()
-            if block:
-                yield block
+            # An embedding call takes about 8,000 tokens; a block that long is data, and may be cut anywhere.
+            yield from (block[start : start + LONGEST_BLOCK] for start in range(0, len(block), LONGEST_BLOCK))

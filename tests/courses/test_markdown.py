@@ -92,3 +92,9 @@ def test_unusual_line_separators_lose_no_text(odd):
 
 def test_lesson_of_nothing_has_no_passages():
     assert cut("") == cut(" \n\n ") == []
+
+
+def test_block_that_no_embedding_call_could_take_is_cut():
+    pieces = cut("# T\n\n## S\n\n" + "word " * 20_000)
+    assert max(len(piece.text) for piece in pieces) <= 8000
+    assert "".join(piece.text for piece in pieces).count("word") >= 19_900

@@ -167,6 +167,7 @@ async def test_job_that_has_ended_cannot_be_cancelled(platform: Platform, learne
 
 async def test_handshake_on_another_path_is_refused(platform: Platform, learner):
     url = f"ws://localhost:{platform.port}/ws/other/?ticket={issue_ticket(learner)}"
-    with pytest.raises(websockets.InvalidHandshake):
+    with pytest.raises(websockets.InvalidStatus) as refused:
         async with websockets.connect(url):
             pass
+    assert refused.value.response.status_code == 403
