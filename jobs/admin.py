@@ -11,10 +11,14 @@ from django.contrib import admin, messages
 from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 
-from jobs import actions
+from jobs import actions, history, outcome
+from jobs.history import Entry
 from jobs.models import AiCall, AiJob
+from llm import prices
+
+HEADINGS = ("At (UTC)", "Attempt", "Waited", "Ran", "Outcome", "Code", "Detail")
 
 
 class ReadOnly:
@@ -50,18 +54,18 @@ class AiJobAdmin(ReadOnly, admin.ModelAdmin):
         "attempt",
         "created_at",
         "waited",
-        "took",
+        "ran",
         "error",
     )
     list_filter = ("status", "kind", "queue", "error_code", "created_at")
-    search_fields = ("id", "owner__username", "visitor", "subject")
+    search_fields = ("id", "request_id", "owner__username", "visitor", "subject")
     list_select_related = ("owner",)
     date_hierarchy = "created_at"
     show_full_result_count = False
     actions = ("retry_jobs", "cancel_jobs")
     inlines = (AiCallInline,)
-    exclude = ("payload", "result", "request_hash")
-    readonly_fields = ("person", "waited", "took", "cost", "what")
+    exclude = ("payload", "result", "request_hash", "history", "uncounted")
+    readonly_fields = ("person", "waited", "ran", "attempts", "tokens", "cost", "what")
 
     @admin.display(description="Job", ordering="id")
     def short_id(self, job: AiJob) -> str:
@@ -71,23 +75,33 @@ class AiJobAdmin(ReadOnly, admin.ModelAdmin):
     def person(self, job: AiJob) -> str:
         return job.owner.get_username() if job.owner else f"visitor {job.visitor[:8]}"
 
-    @admin.display(description="Waited")
+    @admin.display(description="Waited in the queue")
     def waited(self, job: AiJob) -> str:
-        return _seconds(job.created_at, job.started_at)
+        return f"{history.waited(job):.1f} s"
 
-    @admin.display(description="Took")
-    def took(self, job: AiJob) -> str:
-        return _seconds(job.started_at, job.finished_at)
+    @admin.display(description="Ran")
+    def ran(self, job: AiJob) -> str:
+        return f"{history.ran(job):.1f} s"
+
+    @admin.display(description="What became of each attempt")
+    def attempts(self, job: AiJob) -> str:
+        rows = format_html_join("", _row("td"), map(_cells, job.history))
+        return format_html("<table>{}{}</table>", format_html(_row("th"), *HEADINGS), rows)
 
     @admin.display(description="Error")
     def error(self, job: AiJob) -> str:
         return job.error_code
 
+    @admin.display(description="Tokens")
+    def tokens(self, job: AiJob) -> str:
+        usage = outcome.usage(job)
+        return f"{usage.inputTokens} in, {usage.outputTokens} out"
+
     @admin.display(description="Cost (US dollars)")
     def cost(self, job: AiJob) -> str:
         costs = [call.cost for call in job.calls.all()]
         unknown = f" and {costs.count(None)} calls without a known price" if None in costs else ""
-        return f"{sum(cost for cost in costs if cost is not None):.6f}{unknown}"
+        return f"{sum(cost for cost in costs if cost is not None):.6f}{unknown}, by the prices of {prices.AS_OF}"
 
     @admin.display(description="What it works on")
     def what(self, job: AiJob) -> str:
@@ -121,5 +135,11 @@ def _act_on(job: AiJob, action: Callable[..., Any]) -> bool:
         return False
 
 
-def _seconds(start: Any, end: Any) -> str:
-    return f"{(end - start).total_seconds():.1f} s" if start and end else "-"
+def _row(cell: str) -> str:
+    return f"<tr>{f'<{cell}>{{}}</{cell}>' * len(HEADINGS)}</tr>"
+
+
+def _cells(entry: Entry) -> tuple[Any, ...]:
+    waited, ran = (f"{entry[key]:.1f} s" if key in entry else "" for key in ("waited", "ran"))
+    at = entry["at"][:19].replace("T", " ")
+    return at, entry["attempt"], waited, ran, entry["outcome"], entry.get("code", ""), entry.get("detail", "")

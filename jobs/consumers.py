@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from accounts import sockets
 from accounts.people import Person
-from jobs import actions, database
+from jobs import actions, database, metrics
 from jobs.event_types import Frame, Place
 from jobs.models import AiJob
 from jobs.viewing import Viewer
@@ -33,8 +33,20 @@ class BadMessage(Exception):
             self.body["jobId"] = job_id
 
 
+class NothingHere(AsyncWebsocketConsumer):
+    """Any other path: the handshake is refused."""
+
+    async def connect(self) -> None:
+        await self.close()
+
+
 class JobsConsumer(AsyncWebsocketConsumer):
     person: Person
+
+    async def __call__(self, *args: Any) -> None:
+        """Serve one socket, from the handshake to its end."""
+        with metrics.VIEWERS.labels("socket").track_inprogress():
+            await super().__call__(*args)
 
     async def connect(self) -> None:
         person = await database.call(sockets.person_of, self.scope)
@@ -63,7 +75,7 @@ class JobsConsumer(AsyncWebsocketConsumer):
 
     async def job_events(self, message: dict[str, Any]) -> None:
         """Events that were pushed to the person's group."""
-        await self._show(await self.viewer.live(Frame.unpack(item) for item in message["frames"]))
+        await self._show(await self.viewer.live(Frame.unpack(item) for item in message["frames"]), live=True)
 
     async def _act(self, message: dict[str, Any]) -> None:
         match message.get("type"):
@@ -78,9 +90,10 @@ class JobsConsumer(AsyncWebsocketConsumer):
             case _:
                 raise BadMessage("unknown_type", "Known types are resume, cancel and ping.")
 
-    async def _show(self, frames: Iterable[Frame]) -> None:
+    async def _show(self, frames: Sequence[Frame], *, live: bool = False) -> None:
         for item in frames:
             await self.send(item.text)
+        metrics.sent("socket", frames, live=live)
 
     async def _job(self, message: dict[str, Any]) -> AiJob:
         try:

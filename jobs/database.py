@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from llm import retry
 P = ParamSpec("P")
 T = TypeVar("T")
 
+AWAY = (OperationalError, InterfaceError)  # what is raised while Postgres is not there
 OUTAGE_SECONDS = 120.0
 
 
@@ -27,13 +29,14 @@ def _threads() -> ThreadPoolExecutor:
 
 async def call(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run `fn` on a database thread."""
-    work = functools.partial(_with_connection, functools.partial(fn, *args, **kwargs))
+    context = contextvars.copy_context()  # what its log lines are about
+    work = functools.partial(context.run, _with_connection, functools.partial(fn, *args, **kwargs))
     return await asyncio.get_running_loop().run_in_executor(_threads(), work)
 
 
 async def insist(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Like `call`, but ride out a Postgres that is away for a while: an answer that is paid for is not dropped."""
-    return await retry.until((OperationalError, InterfaceError), OUTAGE_SECONDS, lambda: call(fn, *args, **kwargs))
+    return await retry.until(AWAY, OUTAGE_SECONDS, lambda: call(fn, *args, **kwargs))
 
 
 def _with_connection(work: Callable[[], T]) -> T:

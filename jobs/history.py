@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from jobs.models import AiJob
 
-LENGTH = 20  # the newest entries; a job that nobody retries by hand has fewer
+LENGTH = 20  # the newest entries are kept; few jobs have so many
 DETAIL_LENGTH = 300
 
 
@@ -63,7 +63,7 @@ def added(entry: Entry) -> dict[str, Any]:
 
 
 def waited(job: AiJob) -> float:
-    """Seconds for which the job was ready and no worker ran it, up to now and in all its attempts."""
+    """Seconds for which the job was ready and no worker ran it, up to now and in all attempts that are still kept."""
     before = sum(entry.get("waited", 0.0) for entry in job.history)
     match job.status:
         case AiJob.Status.PENDING:
@@ -74,7 +74,7 @@ def waited(job: AiJob) -> float:
 
 
 def ran(job: AiJob) -> float:
-    """Seconds for which workers ran the job, up to now and in all its attempts."""
+    """Seconds for which workers ran the job, up to now and in all attempts that are still kept."""
     now = _seconds(job.started_at, timezone.now()) if job.status == AiJob.Status.RUNNING else 0.0
     return now + sum(entry.get("ran", 0.0) for entry in job.history)
 

@@ -47,3 +47,8 @@ def register(kind: JobKind) -> JobKind:
 def get(name: str) -> JobKind:
     """The registered kind; KeyError when no surface has registered that name."""
     return _kinds[name]
+
+
+def names() -> list[str]:
+    """The names of all registered kinds."""
+    return list(_kinds)

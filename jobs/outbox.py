@@ -64,6 +64,8 @@ class Outbox:
         if not done:
             self._sender.cancel()
             logger.warning("job %s: the last events did not reach Redis", self._job.pk)
+        else:
+            logger.info("job %s: %d events pushed to its viewers", self._job.pk, self._sent)
 
     def _flush_text(self) -> None:
         if self._timer:

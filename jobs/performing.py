@@ -45,7 +45,7 @@ class Performance:
         if unfinished:
             self._task.cancel()
             await asyncio.wait(unfinished)
-            raise JobTimeoutException(f"Task exceeded maximum timeout value ({self._timeout} seconds)")
+            raise _time_is_up(self._timeout)
         if self._task.cancelled():
             raise Stopped
         return self._task.result()
@@ -70,6 +70,13 @@ class Performance:
             return await _on_thread(self._job.perform)
         except (SystemExit, KeyboardInterrupt) as error:
             raise Exited(repr(error)) from error
+
+
+def _time_is_up(timeout: float | None) -> JobTimeoutException:
+    error = JobTimeoutException()
+    # Set afterwards: RQ's TimerDeathPenalty puts its own last limit into every exception of this class.
+    error.args = (f"Task exceeded maximum timeout value ({timeout} seconds)",)
+    return error
 
 
 async def _on_thread(function: Callable[[], Any]) -> Any:

@@ -1,9 +1,13 @@
-"""The sweeper: brings back what Redis forgot and what lost workers left behind. Every worker runs it."""
+"""The sweeper: brings back what Redis forgot and what lost workers left behind, and counts what has ended.
+
+Every worker runs it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from datetime import timedelta
 
@@ -13,7 +17,8 @@ from django.db.models import Q
 from django.utils import timezone
 from redis import RedisError
 
-from jobs import database, events, outcome, queues, transitions
+from config import logs
+from jobs import database, events, outcome, queues, retention, totals, transitions
 from jobs.event_types import Event, Retrying
 from jobs.models import AiJob
 
@@ -26,25 +31,52 @@ _LOCK = 0x41694A6F62  # any number of our own: one sweeper at a time, in all pro
 
 async def sweep_forever() -> None:
     """Sweep until cancelled. Trouble with Postgres or Redis is logged and the next round tries again."""
-    looked_for_forgotten = 0.0
+    looked_for_forgotten = looked_for_old = counted = -math.inf
+    patient_until = _patience()
     while True:
         try:
-            for job, event in await database.call(take_back_lost):
-                await events.publish_outside_run(job, event)
+            if await _seconds_to_reach_postgres() > settings.JOBS_LEASE_SECONDS / 4:
+                patient_until = _patience()
+            if time.monotonic() > patient_until:
+                for job, event in await database.call(take_back_lost):
+                    await events.publish_outside_run(job, event)
             await database.call(enqueue_due)
             if time.monotonic() - looked_for_forgotten > settings.JOBS_REQUEUE_SECONDS / 2:
                 await database.call(enqueue_forgotten)
                 looked_for_forgotten = time.monotonic()
+            if time.monotonic() - counted > totals.COUNT_SECONDS and not await database.call(totals.count):
+                counted = time.monotonic()
+            if time.monotonic() - looked_for_old > retention.LOOK_SECONDS:
+                await database.call(submit_pruning)
+                looked_for_old = time.monotonic()
         except (Error, RedisError, OSError) as error:
             logger.warning("this sweep is left out: %s", type(error).__name__)
+            if isinstance(error, Error):
+                patient_until = _patience()
         await asyncio.sleep(settings.JOBS_SWEEP_SECONDS)
+
+
+async def _seconds_to_reach_postgres() -> float:
+    """How long this process had to wait for a connection: while Postgres was away, for one thing."""
+    began = time.monotonic()
+    await database.call(lambda: connection.ensure_connection())  # the thread's own, not this thread's
+    return time.monotonic() - began
+
+
+def _patience() -> float:
+    """Until when nobody's jobs are taken back, for Postgres may just have come back.
+
+    Leases run out while it is away. Workers that live renew them as soon as they can.
+    """
+    return time.monotonic() + settings.JOBS_LEASE_SECONDS / 2
 
 
 def take_back_lost() -> list[tuple[AiJob, Event]]:
     """Take jobs back from lost workers; returns what their people have to be told."""
     news = []
     for job in transitions.take_back_lost():
-        logger.warning("job %s lost its worker %s, it is %s now", job.pk, job.worker, job.status)
+        with logs.about(**job.log_fields):
+            logger.warning("job %s lost its worker %s, it is %s now", job.pk, job.worker, job.status)
         retrying = Retrying(reason=LOST, retryAt=timezone.now().isoformat(timespec="milliseconds"))
         news.append((job, outcome.final_event(job) if job.is_final else retrying))
     return news
@@ -71,9 +103,17 @@ def enqueue_forgotten() -> None:
     with transaction.atomic():
         if _may_sweep():
             for job in queues.forgotten(waiting):
-                logger.warning("job %s was in no queue, it is enqueued again", job.pk)
+                with logs.about(**job.log_fields):
+                    logger.warning("job %s was in no queue, it is enqueued again", job.pk)
                 queues.forget(job)
                 _enqueue(job)
+
+
+def submit_pruning() -> None:
+    """Have old jobs deleted, once a day in all."""
+    with transaction.atomic():
+        if _may_sweep():
+            retention.submit_if_due()
 
 
 def _enqueue(job: AiJob) -> None:

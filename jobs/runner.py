@@ -16,6 +16,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from accounts.people import Person
+from config import logs
 from jobs import accounting, actions, database, gateway, kinds, limits, outcome, transitions, watch
 from jobs.event_types import Progress, Retrying, Started
 from jobs.limits import LimitReached
@@ -35,6 +36,7 @@ Stop = Literal["cancelled", "lost", "released"]
 
 DEADLINE = Failure("deadline", "This took too long and was stopped. Please try again.", retryable=True, tries=3)
 INTERNAL = "Something went wrong on our side. Please try again."
+DATABASE_AWAY = "Something went wrong on our side. Your question is kept."
 LONGEST_DELAY = 60.0  # seconds between two runs
 
 
@@ -57,7 +59,8 @@ async def _run(job_id: UUID) -> None:
     if job is None:
         logger.info("job %s: nothing to do, another worker was first or it has ended", job_id)
         return
-    await Run(job).execute()
+    with logs.about(**job.log_fields):
+        await Run(job).execute()
 
 
 def worker_name() -> str:
@@ -181,6 +184,8 @@ def _reason(error: BaseException) -> Failure:
     if isinstance(error, LlmError):
         kind = error.kind.value
         return Failure(kind.code, kind.message, error.detail, kind.passing, is_free=error.kind is Kind.PAUSED)
+    if isinstance(error, database.AWAY):  # not the job's fault, and it passes: no reason to give up soon
+        return Failure("database_away", DATABASE_AWAY, f"{type(error).__name__}: {error}"[:300], retryable=True)
     logger.error("a run failed", exc_info=error)
     return Failure("internal", INTERNAL, f"{type(error).__name__}: {error}"[:300], retryable=True, tries=3)
 

@@ -11,7 +11,7 @@ from channels.layers import get_channel_layer
 from redis import RedisError
 
 from accounts.people import Person
-from jobs import database
+from jobs import database, metrics
 from jobs.event_types import Frame, Place
 from jobs.models import AiJob
 from jobs.viewing import Viewer
@@ -24,20 +24,23 @@ KEEP_ALIVE = ": still here\n\n"
 
 async def stream(job: AiJob, after: Place) -> AsyncIterator[str]:
     """The events after this place, live ones as they come, until the job has ended."""
-    viewer = Viewer()
+    viewer, live = Viewer(), False
     async with _pushed_to(job) as pushed:
         frames = await viewer.resume(job, after)
         while True:
             for item in frames:
                 yield _format(item)
+            metrics.sent("stream", frames, live=live)
             if job.is_final or any(item.is_final for item in frames):
                 return
             try:
                 frames = await viewer.live(await asyncio.wait_for(pushed.get(), SILENCE_SECONDS))
+                live = True
             except TimeoutError:
                 yield KEEP_ALIVE
                 await database.call(job.refresh_from_db)
                 frames = await viewer.resume(job, viewer.place(str(job.pk)))
+                live = False
 
 
 @asynccontextmanager
@@ -49,7 +52,8 @@ async def _pushed_to(job: AiJob) -> AsyncIterator[asyncio.Queue[list[Frame]]]:
     try:
         # Without Redis there is nothing to wait for: the row tells the end.
         await asyncio.wait({asyncio.create_task(is_listening.wait()), listener}, return_when=asyncio.FIRST_COMPLETED)
-        yield queue
+        with metrics.VIEWERS.labels("stream").track_inprogress():
+            yield queue
     finally:
         listener.cancel()
 

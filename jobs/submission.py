@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.people import Person
+from config import logs
 from jobs import kinds, queues
 from jobs.models import AiJob
 
@@ -31,12 +32,16 @@ class KeyReused(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """Who wants a job; for an HTTP call also its path, validated body and Idempotency-Key, if one was sent."""
+    """Who wants a job; for an HTTP call also its path, validated body and Idempotency-Key, if one was sent.
+
+    `request_id` follows the job through the logs. A job that a run submits has the one of that run's job.
+    """
 
     person: Person
     key: str | None = None
     path: str = ""
     body: dict[str, Any] = field(default_factory=dict)
+    request_id: str = field(default_factory=logs.request_id)
 
     @property
     def hash(self) -> str:
@@ -77,6 +82,7 @@ def submit(request: Request, kind: str, payload: dict[str, Any], *, subject: str
         enqueued_at=timezone.now(),
         idempotency_key=request.key,
         request_hash=request.hash,
+        request_id=request.request_id,
     )
     _insert(job)
     transaction.on_commit(lambda: queues.enqueue(job))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.db import connection, transaction
@@ -16,8 +17,10 @@ from django.db import connection, transaction
 from jobs.history import Entry
 from jobs.models import AiCall, AiJob
 
+Row = dict[str, Any]
+
 COUNT_SECONDS = 5.0
-BATCH = 1000
+BATCH = 2000  # of jobs and of calls, in one transaction
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300)
 _LOCK = 0x546F74616C  # any number of our own: one process counts at a time
 
@@ -30,6 +33,11 @@ class Figure:
     help: str
     labels: tuple[str, ...]
     buckets: tuple[float, ...] = ()
+
+    @cached_property
+    def bounds(self) -> list[str]:
+        """The upper bounds of the buckets, as labels."""
+        return [*(f"{bound:g}" for bound in self.buckets), "+Inf"]
 
     @property
     def sum_name(self) -> str:
@@ -46,46 +54,43 @@ ERRORS = Figure("call_errors", "Upstream calls that failed.", ("model", "code"))
 TOKENS = Figure("tokens", "Tokens of upstream calls.", ("model", "type"))
 COST = Figure("cost_dollars", "What upstream calls cost, in US dollars.", ("model",))
 UNPRICED = Figure("unpriced_calls", "Upstream calls to models without a known price.", ("model",))
-FIRST_TOKEN = Figure(
-    "first_token_seconds", "From an upstream call to its first token.", ("model", "purpose"), SECONDS
-)
+RATE_WAIT = Figure("rate_wait_seconds", "What upstream calls waited for the rate.", ("model", "purpose"), SECONDS)
+FIRST_TOKEN = Figure("first_token_seconds", "From an upstream call to its first token.", ("model", "purpose"), SECONDS)
 CALL = Figure("call_seconds", "How long upstream calls took.", ("model", "purpose"), SECONDS)
-FIGURES = (JOBS, RETRIES, WAIT, RUN, CALLS, ERRORS, TOKENS, COST, UNPRICED, FIRST_TOKEN, CALL)
+FIGURES = (JOBS, RETRIES, WAIT, RUN, CALLS, ERRORS, TOKENS, COST, UNPRICED, RATE_WAIT, FIRST_TOKEN, CALL)
 
 _ENDS = {*AiJob.Status.values} - {*AiJob.ACTIVE}
 _JOB_FIELDS = ("pk", "kind", "history", "uncounted")
 _CALL_FIELDS = (
     "pk", "model", "purpose", "outcome", "error_code", "input_tokens", "cached_tokens", "output_tokens",
-    "cost", "first_token_ms", "duration_ms",
+    "cost", "governor_ms", "first_token_ms", "duration_ms",
 )  # fmt: skip
 
 
-def count() -> None:
-    """Add everything that is not counted yet to the totals, unless another process is at it."""
-    while _count_batch() == BATCH:
-        pass
-
-
-def _count_batch() -> int:
-    """The number of rows, of the kind that there was more of."""
+def count() -> bool:
+    """Add rows that are not counted yet to the totals, unless another process is at it. Whether more are left."""
     with transaction.atomic():
         if not _is_alone():
-            return 0
-        sums = Sums()
+            return False
         jobs = _lock(AiJob.objects.filter(uncounted__gt=0), _JOB_FIELDS)
         calls = _lock(AiCall.objects.filter(is_counted=False), _CALL_FIELDS)
-        for job in jobs:
-            for entry in job["history"][-job["uncounted"] :]:
-                sums.add_entry(job["kind"], entry)
-        for call in calls:
-            sums.add_call(call)
+        _sums(jobs, calls).save()
         AiJob.objects.filter(pk__in=[job["pk"] for job in jobs]).update(uncounted=0)
         AiCall.objects.filter(pk__in=[call["pk"] for call in calls]).update(is_counted=True)
-        sums.save()
-    return max(len(jobs), len(calls))
+    return BATCH in (len(jobs), len(calls))
 
 
-def _lock(rows: Any, fields: tuple[str, ...]) -> list[dict[str, Any]]:
+def _sums(jobs: list[Row], calls: list[Row]) -> Sums:
+    sums = Sums()
+    for job in jobs:
+        for entry in job["history"][-job["uncounted"] :]:
+            sums.add_entry(job["kind"], entry)
+    for call in calls:
+        sums.add_call(call)
+    return sums
+
+
+def _lock(rows: Any, fields: tuple[str, ...]) -> list[Row]:
     # Rows that are being written at this moment are left for the next time.
     return list(rows.select_for_update(skip_locked=True, no_key=True).order_by("pk").values(*fields)[:BATCH])
 
@@ -107,10 +112,11 @@ class Sums:
             self._observe(WAIT, entry["waited"], kind)
             self._observe(RUN, entry["ran"], kind)
 
-    def add_call(self, call: dict[str, Any]) -> None:
+    def add_call(self, call: Row) -> None:
         """Count one upstream call."""
         model, purpose = call["model"], call["purpose"]
         self._add(CALLS, model, purpose, call["outcome"])
+        self._observe(RATE_WAIT, call["governor_ms"] / 1000, model, purpose)
         self._observe(CALL, call["duration_ms"] / 1000, model, purpose)
         if call["first_token_ms"] is not None:
             self._observe(FIRST_TOKEN, call["first_token_ms"] / 1000, model, purpose)
@@ -138,8 +144,8 @@ class Sums:
         self._values[figure.name, labels] += by
 
     def _observe(self, figure: Figure, value: float, *labels: str) -> None:
-        bounds = [*map(str, figure.buckets), "+Inf"]
-        self._values[figure.name, (*labels, bounds[bisect_left(figure.buckets, value)])] += 1
+        bound = figure.bounds[bisect_left(figure.buckets, value)]
+        self._values[figure.name, (*labels, bound)] += 1
         self._values[figure.sum_name, labels] += value
 
 

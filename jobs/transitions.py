@@ -143,15 +143,15 @@ def retry(job: AiJob) -> AiJob | None:
 
     Raises IntegrityError when another job of the same subject is active.
     """
-    retried = AiJob.objects.filter(pk=job.pk, status__in=[Status.FAILED, Status.CANCELLED]).update(
-        **_UNENDED,
-        **history.added(history.of_retried(job)),
-        status=Status.PENDING,
-        run_after=timezone.now(),
-        failures=0,
-        crashes=0,
-    )
-    return AiJob.objects.get(pk=job.pk) if retried else None
+    with transaction.atomic():
+        ended = AiJob.objects.select_for_update(no_key=True).filter(pk=job.pk, status__in=_ENDED_BADLY).first()
+        if ended is None:
+            return None
+        begun = _UNENDED | history.added(history.of_retried(ended))
+        AiJob.objects.filter(pk=job.pk).update(
+            **begun, status=Status.PENDING, run_after=timezone.now(), failures=0, crashes=0
+        )
+        return AiJob.objects.get(pk=job.pk)
 
 
 def take_back_lost() -> list[AiJob]:
@@ -187,6 +187,7 @@ def _cancelled_in_waiting(job: AiJob) -> dict[str, Any]:
     }
 
 
+_ENDED_BADLY = (Status.FAILED, Status.CANCELLED)
 _UNENDED: dict[str, Any] = {
     "enqueued_at": None,
     "cancel_requested": False,

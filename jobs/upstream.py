@@ -30,7 +30,7 @@ def upstream(request: HttpRequest) -> HttpResponse:
 
 def _states(request: HttpRequest) -> list[tuple[str, str]]:
     try:
-        return async_to_sync(_read)()
+        return async_to_sync(breaker_states)()
     except (RedisError, OSError):
         messages.error(request, "Redis is away: the breakers let every call through until it is back.")
         return []
@@ -49,7 +49,8 @@ def _models() -> set[str]:
     return set(names)
 
 
-async def _read() -> list[tuple[str, str]]:
+async def breaker_states() -> list[tuple[str, str]]:
+    """Each model that is used, with the state of its breaker."""
     return [(model, await breaker.state_of(events.redis_client(), model)) for model in sorted(_models())]
 
 

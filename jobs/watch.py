@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import time
 from collections.abc import Iterator
@@ -52,7 +53,8 @@ class _Watch:
     def add(self, run: Run) -> None:
         self.runs.add(run)
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._watch())
+            # In a context of its own: its log lines are not about the run that happens to be the first.
+            self._task = asyncio.create_task(self._watch(), context=contextvars.Context())
 
     async def _watch(self) -> None:
         while self.runs:

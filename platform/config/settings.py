@@ -74,6 +74,7 @@ if DEV_STACK:
 
 MIDDLEWARE = [
     "config.health.health_checks",
+    "jobs.metrics.metrics_page",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -127,6 +128,10 @@ DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
     "min_size": 1,
     "max_size": env.int("DB_POOL_SIZE", default=12),
     "timeout": 10,
+    # By default the intervals between its attempts to connect double for five minutes: it would stay away for long
+    # after Postgres has come back. It gives up soon instead, and begins again.
+    "reconnect_timeout": 3,
+    "reconnect_failed": lambda pool: pool.check(),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -168,6 +173,7 @@ BUDGET_PERSON_DOLLARS = Decimal(env.str("BUDGET_PERSON_DOLLARS", default="0"))
 BUDGET_TOTAL_TOKENS = env.int("BUDGET_TOTAL_TOKENS", default=0)
 BUDGET_TOTAL_DOLLARS = Decimal(env.str("BUDGET_TOTAL_DOLLARS", default="0"))
 JOBS_EVENTS_TTL = env.int("JOBS_EVENTS_TTL", default=3600)
+JOBS_KEEP_DAYS = env.int("JOBS_KEEP_DAYS", default=90)  # older jobs that have ended are deleted
 
 # --- OpenAI -----------------------------------------------------------------------------------------------
 OPENAI_API_KEY = env.str("OPENAI_API_KEY")
@@ -213,12 +219,18 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {"JobStatus": "jobs.models.AiJob.Status"},
 }
 
-# --- Logs -------------------------------------------------------------------------------------------------
+# --- Metrics and logs --------------------------------------------------------------------------------------
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {"json": {"()": "config.logs.as_json"}, "plain": {"()": "config.logs.as_text"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": env.str("LOG_FORMAT", default="plain" if DEV_STACK else "json"),
+        }
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         # Scanners ask for any host; each would leave a stack trace.

@@ -14,7 +14,7 @@ from typing import Literal, cast
 
 from purgatory import AsyncAbstractUnitOfWork, AsyncCircuitBreakerFactory
 from purgatory.domain.messages import Event
-from purgatory.domain.model import CLOSED, OpenedState
+from purgatory.domain.model import CLOSED, HALF_OPENED, OPENED, OpenedState
 from purgatory.service._async.circuitbreaker import AsyncCircuitBreaker
 from purgatory.service._async.repository import AsyncRedisRepository
 from redis import RedisError
@@ -30,6 +30,7 @@ PROBE_SECONDS = 30  # a probe that has not answered by then makes room for anoth
 PREFIX = "breaker:"
 
 Hold = Literal["open", "closed"]
+STATES = (CLOSED, OPENED, HALF_OPENED, "held open", "held closed")
 
 
 class _Storage(AsyncAbstractUnitOfWork):
@@ -103,7 +104,7 @@ class Breakers:
 
 
 async def state_of(redis: Redis, model: str) -> str:
-    """The state of a model's breaker: closed, opened or half-opened, or that it is held."""
+    """The state of a model's breaker, one of STATES."""
     held = cast("str | None", await redis.get(f"{PREFIX}{model}:hold"))
     context = await _Storage(redis).contexts.get(model)
     return f"held {held}" if held else str(context.state if context else CLOSED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -57,6 +58,8 @@ def from_sdk(error: BaseException) -> LlmError:
             return _from_status(error)
         case openai.APIConnectionError() | TimeoutError() | asyncio.TimeoutError() | OSError() | EOFError():
             return LlmError(Kind.TRANSIENT, f"{type(error).__name__}: {scrub(str(error.__cause__ or error))}")
+        case json.JSONDecodeError():  # a proxy's page, or an answer that was cut off
+            return LlmError(Kind.TRANSIENT, f"the answer is no JSON: {error.msg}")
         case openai.APIError():
             return from_body({"code": error.code, "type": error.type, "message": error.message})
     if type(error).__module__.startswith(("httpx", "aiohttp")):

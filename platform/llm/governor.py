@@ -8,6 +8,7 @@ once, so that hundreds of them cost one script call every few milliseconds, and 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import os
 import time
@@ -109,7 +110,8 @@ class _Model:
         self._new.append(ticket)
         self._wake.set()
         if self._agent is None or self._agent.done():
-            self._agent = asyncio.create_task(self._ask_while_waiting())
+            # In a context of its own: its log lines are not about the call that happens to be the first.
+            self._agent = asyncio.create_task(self._ask_while_waiting(), context=contextvars.Context())
         await ticket.granted  # cancelled meanwhile: the grant is given back when it comes
 
     def give_back(self, requests: int, tokens: int) -> None:

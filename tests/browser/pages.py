@@ -151,6 +151,12 @@ class Rows:
         """The newest job."""
         return await database.call(self._jobs.latest, "created_at")
 
+    async def ended(self) -> None:
+        """Wait until the newest job has ended."""
+        async with asyncio.timeout(15):
+            while not (await self.job()).is_final:
+                await asyncio.sleep(0.05)
+
     async def questions(self) -> int:
         """How many questions their owner has asked, in all conversations."""
         return await database.call(self._asked.count)

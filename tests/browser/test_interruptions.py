@@ -54,11 +54,14 @@ async def test_socket_cut_in_mid_answer_is_opened_again(chat, simulator):
     assert len(sockets) == 2
 
 
-async def test_web_server_killed_in_mid_answer(chat, simulator, platform):
-    simulator.set(token_interval=SLOW)
+async def test_web_server_killed_in_mid_answer_and_back_after_its_end(chat, simulator, platform):
+    await chat.page.route("**/api/jobs/*", lambda route: route.abort())  # no polling: the socket has to bring it
+    simulator.set(token_interval=SLOW / 2)
     answer = await chat.ask()
     await answer.is_under_way()
     platform.kill_web()
+    await chat.rows.ended()
+    await answer.becomes("streaming")
     await asyncio.gather(
         expect(chat.connection).to_have_text("Connection lost. Reconnecting; nothing is lost."),
         asyncio.to_thread(platform.start_web),

@@ -1,12 +1,16 @@
 """The sweeper: what Redis forgot and what lost workers left comes back, once."""
 
+import asyncio
+import time
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from jobs import queues, recovery, transitions
 from jobs.models import AiJob
+from tests.support import eventually
 
 LONG_AGO = timezone.now() - timedelta(minutes=5)
 
@@ -69,6 +73,24 @@ def test_lost_workers_job_is_handed_to_another_and_its_person_told(engine):
     recovery.enqueue_due()
     assert (job.pk, event.type) == (run.pk, "job.retrying")
     assert entries() == [f"{run.pk}-2"]
+
+
+async def test_workers_that_live_have_time_to_renew_their_leases_after_postgres_was_away(monkeypatch, settings):
+    settings.JOBS_LEASE_SECONDS = 2
+    looked = [time.monotonic()]
+
+    def look():
+        looked.append(time.monotonic())
+        if len(looked) == 2:
+            raise OperationalError("the server closed the connection")
+        return []
+
+    monkeypatch.setattr(recovery, "take_back_lost", look)
+    sweeper = asyncio.create_task(recovery.sweep_forever())
+    await eventually(lambda: len(looked) == 3)
+    sweeper.cancel()
+    assert looked[1] - looked[0] >= 1
+    assert looked[2] - looked[1] >= 1
 
 
 def test_job_whose_person_cancelled_while_its_worker_was_lost_ends(engine):

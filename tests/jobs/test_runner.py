@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from django.db import OperationalError
 
 from jobs import database, events, transitions
 from jobs.models import AiCall, AiJob
@@ -82,6 +83,15 @@ def test_bug_is_retried_and_tells_no_internals(engine):
     assert "secret internals" not in job.error_message
 
 
+def test_database_that_is_away_is_a_passing_failure(engine):
+    async def work(run):
+        raise OperationalError("the connection is closed")
+
+    engine.work(work)
+    job = engine.run(engine.submit(failures=5))
+    assert (job.status, job.error_code, job.failures) == ("pending", "database_away", 6)
+
+
 def test_result_that_cannot_be_saved_fails_the_job_instead_of_its_worker(engine):
     engine.saved = None  # saving raises
     job = engine.run(engine.submit(failures=2))
@@ -128,6 +138,29 @@ async def test_job_cancelled_before_its_run_makes_no_call(engine, simulator):
     await run_job(str(job.pk))
     assert AiJob.objects.get(pk=job.pk).status == "cancelled"
     assert simulator.requests() == []
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+async def test_run_that_is_cancelled_from_outside_cancels_its_job(engine, has_begun):
+    """As RQ's stop command does; also when it comes while the job is being claimed."""
+    begun = asyncio.Event()
+
+    async def work(run):
+        run.show("so far")
+        begun.set()
+        await asyncio.sleep(60)
+
+    engine.work(work)
+    job = engine.submit()
+    running = asyncio.create_task(run_job(str(job.pk)))
+    await (begun.wait() if has_begun else asyncio.sleep(0))
+    running.cancel()
+    await asyncio.wait({running}, timeout=5)
+    job = AiJob.objects.get(pk=job.pk)
+    assert (running.cancelled(), job.status) == (True, "cancelled")
+    assert job.result == ({"answer": "so far", "citations": []} if has_begun else job.result)
+    [*_, last] = await events.read_after(job.pk, events.START)
+    assert '"job.cancelled"' in last.text
 
 
 async def test_run_that_lost_its_job_stops_and_writes_nothing(engine, simulator):

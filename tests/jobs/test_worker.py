@@ -2,11 +2,8 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,7 +12,7 @@ from django.db import connection
 from devstack.processes import Program
 from jobs import queues
 from jobs.models import AiCall, AiJob
-from tests.support import Platform, assert_no_holes, end, eventually, manage, text_of, wait_for
+from tests.support import Platform, assert_no_holes, end, eventually, text_of, wait_for
 
 QUESTION = "What does COALESCE return?"
 
@@ -177,23 +174,6 @@ def test_interactive_jobs_go_before_background_ones(platform, learner, sql_cours
         wait_for(lambda: all(status(job) == "completed" for job in [*background, interactive]), 20)
     first = AiJob.objects.filter(pk__in=[*background, interactive]).order_by("started_at").first()
     assert str(first.pk) == interactive
-
-
-def test_burst_does_what_there_is_and_ends(platform, learner, sql_course):
-    jobs = [ask(platform, learner, sql_course) for _ in range(3)]
-    process = manage("rqworker", "interactive", "--burst")
-    assert process.wait(20) == 0
-    assert [status(job) for job in jobs] == ["completed"] * 3
-
-
-def test_rq_info_sees_the_worker(platform):
-    with platform.worker():
-        rq = Path(sys.executable).with_name("rq")
-        output = subprocess.run(
-            [rq, "info", "--url", os.environ["REDIS_URL"]], capture_output=True, text=True, check=True
-        ).stdout
-    assert "1 workers, " in output
-    assert "interactive" in output
 
 
 def test_open_event_streams_hold_no_database_connections(platform, learner, sql_course):

@@ -149,6 +149,12 @@ async def test_stream_that_breaks_in_the_middle_fails_and_is_never_repeated(llm,
     assert len(simulator.requests()) == 1
 
 
+async def test_answer_that_is_no_json_is_a_passing_failure(llm, simulator):
+    simulator.fault("garbage", endpoint="embeddings", times=1)
+    assert len(await llm.embed("embedding", ["x"])) == 1
+    assert llm.outcomes == [("failed", "upstream_unavailable"), ("ok", "")]
+
+
 async def test_upstream_that_never_answers_is_given_up(llm, simulator):
     simulator.fault("hang")
     with pytest.raises(LlmError) as failure:

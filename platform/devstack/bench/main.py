@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with rig.running(PEOPLE) as running:
             results = asyncio.run(_run(running, [only] if only else list(SCENARIOS)))
-    except Unexpected as problem:
+    except (Unexpected, TimeoutError) as problem:
         _say(f"nothing was measured: {problem}")
         return 1
     print(report.render(machine, results))

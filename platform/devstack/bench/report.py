@@ -52,7 +52,7 @@ class Result:
 
 def render(machine: str, results: Sequence[Result]) -> str:
     """The whole report."""
-    parts = [f"Machine: {machine}", _table(_HEAD, (row.cells() for result in results for row in result.rows))]
+    parts = [f"Machine: {machine}", table(_HEAD, (row.cells() for result in results for row in result.rows))]
     parts.append("\n".join(f"- {result.title}: {'; '.join(result.notes)}" for result in results if result.notes))
     with_cpu = [result for result in results if result.cpu]
     if with_cpu:
@@ -75,10 +75,11 @@ _HEAD = ["measured", "result", "target", "verdict"]
 def _cpu_table(results: Sequence[Result]) -> str:
     parts = list(results[0].cpu)
     rows = ([result.title, *(f"{result.cpu[part]:.1f}" for part in parts)] for result in results)
-    return _table(["scenario", *parts], rows)
+    return table(["scenario", *parts], rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import time
 import urllib.request
@@ -18,6 +19,8 @@ from devstack.stack import Stack
 
 NAMED_SERVERS = ("DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
 START_SECONDS = 60.0
+# What the simulator's headers tell: the upstream's rate is not what is measured here.
+RATE = {"LLM_REQUESTS_PER_MINUTE": "30000", "LLM_TOKENS_PER_MINUTE": "150000000"}
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,35 @@ class Rig:
 @contextmanager
 def running(count: int) -> Iterator[Rig]:
     """The platform with so many learners; ended and removed with the block."""
-    for name in NAMED_SERVERS:
-        os.environ.pop(name, None)  # never a database or an account that somebody named
-    data = Path(tempfile.mkdtemp(prefix="course-ai-bench-"))
+    with own_stack("bench", RATE) as (parts, data):
+        yield _start(parts, data, count)
+
+
+@contextmanager
+def own_stack(name: str, env: dict[str, str], simulator_flags: tuple[str, ...] = ()) -> Iterator[tuple[Stack, Path]]:
+    """Servers in a temporary folder, and this process's environment set for them; all of it ended with the block."""
+    for server in NAMED_SERVERS:
+        os.environ.pop(server, None)  # never a database or an account that somebody named
+    data = Path(tempfile.mkdtemp(prefix=f"course-ai-{name}-"))
     try:
-        parts = stack.start(data)
+        parts = stack.start(data, simulator_flags=simulator_flags)
         try:
-            os.environ.update(parts.env)
-            yield _start(parts, data, count)
+            os.environ.update(parts.env | env)
+            yield parts, data
+        except Exception:
+            _show_logs(data / "logs")  # they go with the folder
+            raise
         finally:
             people.disconnect()
             parts.stop()
     finally:
         shutil.rmtree(data, ignore_errors=True)
+
+
+def _show_logs(folder: Path) -> None:
+    for log in sorted(folder.glob("*.log")):
+        last = log.read_text(errors="replace").splitlines()[-3:]
+        print(f"- the end of {log.name}:", *last, sep="\n  ", file=sys.stderr)
 
 
 def _start(parts: Stack, data: Path, count: int) -> Rig:
@@ -61,14 +80,15 @@ def _start(parts: Stack, data: Path, count: int) -> Rig:
         "Redis": parts.redis,
     }
     url = f"http://127.0.0.1:{port}"
-    _wait_until_ready(f"{url}/readyz")
+    wait_until_ready(f"{url}/readyz")
     people.wait_until_embedded()
     pids = {name: program.process.pid for name, program in programs.items() if program and program.process}
     pids["Postgres"] = int((data / "postgres" / "postmaster.pid").read_text().split()[0])
     return Rig(url, parts.simulator_url, tokens, people.lesson_path(), pids)
 
 
-def _wait_until_ready(url: str) -> None:
+def wait_until_ready(url: str) -> None:
+    """Return when this address answers 200; TimeoutError when it does not."""
     deadline = time.monotonic() + START_SECONDS
     while not _is_ready(url):
         if time.monotonic() > deadline:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from devstack.bench import people
 from devstack.bench.cpu import Meter
-from devstack.bench.load import Answer, Crowd, at_rate
+from devstack.bench.load import Answer, Crowd, Unexpected, at_rate
 from devstack.bench.report import Result, Row
 from devstack.bench.rig import Rig
 from devstack.bench.stats import mean, percentile, ratio
@@ -70,6 +70,8 @@ async def answers(bench: Bench) -> Result:
     cpu, remarks = _usage(meter, every)
     # Only those that had 99 others beside them from beginning to end.
     full = [a for a in every if a.posted_at > began + REALISTIC.total and a.ended_at < until]
+    if not full:
+        raise Unexpected(f"no answer was written beside {IN_FLIGHT - 1} others from beginning to end")
     took = await bench.control.timings()
     claimed = await asyncio.to_thread(people.claimed_at, [answer.job_id for answer in full])
     ratios = [ratio(a.ended_at - claimed[a.job_id], took[a.number].seconds) for a in full]
@@ -77,7 +79,7 @@ async def answers(bench: Bench) -> Result:
     return Result(
         "answers",
         [
-            Row("answer from claim to end against its calls, worst", max(ratios), "x", 1.15, True),
+            Row("answer from claim to end against its calls, worst", percentile(ratios, 100), "x", 1.15, True),
             Row("the same, p95", percentile(ratios, 95), "x", 1.15, True),
             Row("first delta at the viewer after the first token, p50", percentile(shown, 50), "ms"),
             Row("the same, p95", percentile(shown, 95), "ms", 250),

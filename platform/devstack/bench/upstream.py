@@ -81,5 +81,10 @@ def number_of(request: dict[str, Any]) -> int:
     """The number of the question that a request of the journal was made for; -1 for one of no question."""
     body = request["body"]
     text = body["input"][0] if "input" in body else body["messages"][-1]["content"]
+    return number_in(text)
+
+
+def number_in(text: str) -> int:
+    """The number in a text that carries a question; -1 when there is none."""
     found = _NUMBER.search(text)
     return int(found[1]) if found else -1

@@ -15,8 +15,15 @@ class Command(BaseCommand):
     def run_from_argv(self, argv: list[str]) -> None:
         """Hand Daphne's options through as they are: Daphne parses them itself."""
         sys.argv = ["daphne", *argv[2:], APPLICATION]
-        CommandLineInterface().run(sys.argv[1:])
+        _daphne().run(sys.argv[1:])
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve with Daphne's defaults, when called by another command."""
-        CommandLineInterface().run([APPLICATION])
+        _daphne().run([APPLICATION])
+
+
+def _daphne() -> CommandLineInterface:
+    daphne = CommandLineInterface()
+    # Its own access lines would carry query strings, and with them tickets: config/access.py writes them.
+    daphne.parser.set_defaults(verbosity=0)
+    return daphne

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from jobs import retention
+
+
+class Command(BaseCommand):
+    help = "Delete jobs that ended before JOBS_KEEP_DAYS with their upstream calls, and ended sessions and tickets."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for name, delete in retention.PARTS.items():
+            self.stdout.write(f"{sum(iter(delete, 0))} {name} deleted.")

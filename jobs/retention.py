@@ -1,0 +1,101 @@
+"""Old jobs are deleted, and their upstream calls with them; what they led to stays. Once a day, by a job.
+
+Only what the running totals have counted is deleted (jobs/totals.py): no sum of tokens or money ever goes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from accounts.models import WsTicket
+from accounts.people import SYSTEM
+from jobs import kinds, submission
+from jobs.models import AiCall, AiJob
+
+if TYPE_CHECKING:
+    from jobs.runner import Run
+
+BATCH = 200  # rows of one transaction: its locks are held for a moment only
+LOOK_SECONDS = 600.0  # how often each worker looks whether it is time
+EVERY = timedelta(days=1)
+AFTER_TROUBLE = timedelta(hours=1)
+
+
+def delete_jobs() -> int:
+    """Delete a batch of jobs that ended before JOBS_KEEP_DAYS; how many there were."""
+    with transaction.atomic():
+        # One that is being retried at this moment is left alone.
+        old = _old_jobs().select_for_update(skip_locked=True).order_by("created_at")
+        ids = list(old.values_list("pk", flat=True)[:BATCH])
+        AiJob.objects.filter(pk__in=ids).delete()
+    return len(ids)
+
+
+def delete_tickets() -> int:
+    """Delete a batch of WebSocket tickets that nobody can use any more; how many there were."""
+    return _delete_batch(WsTicket.objects.filter(expires_at__lt=timezone.now()))
+
+
+def delete_sessions() -> int:
+    """Delete a batch of sessions that have ended; how many there were."""
+    return _delete_batch(Session.objects.filter(expire_date__lt=timezone.now()))
+
+
+PARTS: dict[str, Callable[[], int]] = {"jobs": delete_jobs, "tickets": delete_tickets, "sessions": delete_sessions}
+
+
+async def prune(run: Run) -> kinds.Result:
+    """The job: everything that is due, batch by batch; how many rows of what."""
+    deleted = dict.fromkeys(PARTS, 0)
+    for name, delete in PARTS.items():
+        while count := await run.db(delete):
+            deleted[name] += count
+    return deleted
+
+
+PRUNING = kinds.register(kinds.JobKind("jobs.pruning", kinds.BACKGROUND, prune, deadline=1800, priority=2))
+
+
+def submit_if_due() -> None:
+    """Submit a pruning when the last one is a day old and there is something to prune.
+
+    The caller makes sure that no other process does the same at this moment.
+    """
+    if not _has_run() and _is_needed():
+        submission.submit(submission.Request(SYSTEM), PRUNING.name, {})
+
+
+def _has_run() -> bool:
+    now = timezone.now()
+    recent = AiJob.objects.filter(kind=PRUNING.name, created_at__gt=now - EVERY)
+    ended_badly = Q(status__in=[AiJob.Status.FAILED, AiJob.Status.CANCELLED])
+    return recent.exclude(ended_badly, created_at__lt=now - AFTER_TROUBLE).exists()
+
+
+def _is_needed() -> bool:
+    yesterday = timezone.now() - EVERY  # a ticket lives for a minute: not a reason every day
+    ended = (Session.objects.filter(expire_date__lt=yesterday), WsTicket.objects.filter(expires_at__lt=yesterday))
+    return _old_jobs().exists() or any(rows.exists() for rows in ended)
+
+
+def _old_jobs() -> QuerySet[AiJob]:
+    # Never younger than a day: somebody may still be looking at it.
+    before = timezone.now() - timedelta(days=max(1, settings.JOBS_KEEP_DAYS))
+    uncounted = AiCall.objects.filter(job=OuterRef("pk"), is_counted=False)
+    # created_at has an index, and no job ends before it begins.
+    return AiJob.objects.filter(~Exists(uncounted), created_at__lt=before, finished_at__lt=before, uncounted=0).exclude(
+        status__in=AiJob.ACTIVE
+    )
+
+
+def _delete_batch(rows: QuerySet) -> int:
+    ids = list(rows.values_list("pk", flat=True)[:BATCH])
+    return rows.filter(pk__in=ids).delete()[0] if ids else 0
