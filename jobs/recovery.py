@@ -59,8 +59,12 @@ async def sweep_forever() -> None:
 async def _seconds_to_reach_postgres() -> float:
     """How long this process had to wait for a connection: while Postgres was away, for one thing."""
     began = time.monotonic()
-    await database.call(lambda: connection.ensure_connection())  # the thread's own, not this thread's
+    await database.call(_connect)
     return time.monotonic() - began
+
+
+def _connect() -> None:
+    connection.ensure_connection()  # looked up here: each thread has its own
 
 
 def _patience() -> float:

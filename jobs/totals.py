@@ -1,4 +1,4 @@
-"""Running totals for /metrics: what ended jobs, retries and upstream calls add up to (decisions/0009).
+"""Running totals for /metrics: what ended jobs, retries and upstream calls add up to (decisions/0011).
 
 Rows say themselves whether they are counted. The sweeper counts new ones in batches: adding them to the totals and
 marking them as counted is one transaction, so a total is exact, whatever process dies when.

@@ -70,7 +70,8 @@ def test_one_id_leads_from_the_question_to_the_push(logs, client, sql_course):
     client.headers["X-Request-ID"] = given
     job_id = ask(client, sql_course)["jobId"]
     job = wait_for(lambda: ended(job_id))
-    pushed = wait_for(lambda: [line for line in logs.lines("rqworker", request_id=given) if "pushed" in line["message"]])
+    lines = lambda: logs.lines("rqworker", request_id=given)  # noqa: E731
+    pushed = wait_for(lambda: [line for line in lines() if "pushed" in line["message"]])
     assert job.request_id == given
     [access] = logs.lines("daphne", request_id=given)
     assert (access["method"], access["path"], access["status"]) == ("POST", "/api/assistant/query", 202)

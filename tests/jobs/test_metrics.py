@@ -289,7 +289,8 @@ def test_a_long_list_is_counted_in_batches(engine, monkeypatch):
 
 def test_among_many_ended_jobs_only_the_active_ones_are_read(engine):
     with connection.cursor() as cursor:
-        columns = [field.column for field in AiJob._meta.concrete_fields if field.column not in ("id", "idempotency_key")]
+        own = ("id", "idempotency_key")
+        columns = [field.column for field in AiJob._meta.concrete_fields if field.column not in own]
         job = transitions.complete(claimed(engine), {"answer": ""}, lambda job, result: None)
         totals.count()
         cursor.execute(
