@@ -144,7 +144,7 @@ def test_compose_lets_a_worker_end_in_order():
 def test_the_operations_page_names_every_setting_and_its_default():
     settings, page = (ROOT / "platform/config/settings.py").read_text(), (ROOT / "docs/operations.md").read_text()
     used = dict(re.findall(r'env\.\w+\(\s*"(\w+)"(?:,\s*default=([^,)]+))?', settings))
-    told = dict(re.findall(r"^\| `(\w+)` \| `?(.+?)`? \|", page, re.MULTILINE))
+    told = dict(re.findall(r"^\| `([A-Z_]+)` \| `?(.+?)`? \|", page, re.MULTILINE))
     words = {"": "required", "[]": "none", '""': "none", "False": "0", "not DEV_STACK": "1"}
     words['"plain" if DEV_STACK else "json"'] = "json"
     assert told == {name: words.get(default, default.strip('"')) for name, default in used.items()}

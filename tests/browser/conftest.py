@@ -1,7 +1,7 @@
 """The pages in the system's Chromium, driven through Playwright's async API.
 
-One browser serves all tests, each test has a browser context of its own. The async API in one session-wide event loop,
-because the sync API would keep a loop running in this thread and break every asyncio.run() of the other tests.
+One browser serves all tests, each test has a browser context of its own. It is the async API, in one event loop for the
+whole session: the sync API would keep a loop running in this thread and break every asyncio.run() of other tests.
 """
 
 from __future__ import annotations
@@ -119,10 +119,8 @@ async def open_context(chromium: Browser, platform: Platform, witness: Witness) 
         context.set_default_timeout(TIMEOUT)
         witness.watch(context)
         if user:
-            session = await database.call(platform.browser_session, user)
-            await context.add_cookies(
-                [{"name": "sessionid", "value": session.cookies["sessionid"], "url": platform.url}]
-            )
+            session = await database.call(_session_of, platform, user)
+            await context.add_cookies([{"name": "sessionid", "value": session, "url": platform.url}])
         return context
 
     yield open_context
@@ -142,3 +140,8 @@ async def chat(context: BrowserContext, sql_course: Course) -> Chat:
     chat = Chat(await context.new_page(), sql_course)
     await chat.open()
     return chat
+
+
+def _session_of(platform: Platform, user: User) -> str:
+    with platform.browser_session(user) as client:
+        return client.cookies["sessionid"]

@@ -1,5 +1,6 @@
 """What /metrics tells, to whom, and that its totals stay right whatever happens."""
 
+import re
 import threading
 from datetime import timedelta
 from decimal import Decimal
@@ -16,7 +17,7 @@ from jobs import collector, metrics, totals, transitions
 from jobs.models import AiCall, AiJob, Total
 from jobs.transitions import Failure
 from tests.jobs.conftest import KIND
-from tests.support import Platform, ask, eventually, wait_for
+from tests.support import ROOT, Platform, ask, eventually, wait_for
 
 BUSY = Failure("upstream_busy", "Busy.", "429", retryable=True)
 
@@ -303,3 +304,11 @@ def test_among_many_ended_jobs_only_the_active_ones_are_read(engine):
     uncounted = AiJob.objects.filter(uncounted__gt=0).order_by("pk")
     for rows in (collector._pending(), running, uncounted):
         assert "Seq Scan" not in rows.explain()
+
+
+def test_the_operations_page_names_every_metric():
+    page = (ROOT / "docs/operations.md").read_text()
+    told = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[a-z_`, ]+) \| \w+ \|", page, re.MULTILINE))))
+    families = [family for family in metrics.REGISTRY.collect() if family.name.startswith(collector.PREFIX)]
+    names = {f.name.removeprefix(collector.PREFIX) + "_total" * (f.type == "counter") for f in families}
+    assert told == names

@@ -32,11 +32,16 @@ class Story:
     struck: list[Struck]
     ended: Counter[str] = field(default_factory=Counter)
 
-    def kills_in(self, job: Job, kinds: Sequence[str] = KILLED) -> int:
+    def kills_in(self, job: Job) -> int:
         """How many kills this job lived through."""
         return sum(
-            one.target in kinds and job.created_at - LINGERING <= one.at <= job.finished_at for one in self.struck
+            one.target in KILLED and job.created_at - LINGERING <= one.at <= job.finished_at for one in self.struck
         )
+
+    def really_lost(self, job: Job) -> list[bool]:
+        """For each attempt that was taken back as lost, whether a worker was killed while it went on."""
+        killed = [one.at for one in self.struck if one.target == "worker"]
+        return [any(began <= at <= ended for at in killed) for began, ended in job.lost]
 
 
 @dataclass(frozen=True)
@@ -68,13 +73,14 @@ def _facts(story: Story) -> list[list[str]]:
     jobs, kills = story.books.jobs, Counter(one.target for one in story.struck)
     errors = Counter(f"failed: {job.error}" for job in jobs if job.status == "failed")
     took = [job.finished_at - job.created_at for job in jobs if job.finished_at] or [0.0]
+    lost = [really for job in jobs for really in story.really_lost(job)]
     broken = sum(call.is_broken for call in story.billed)
     return [
         ["killed, or emptied", _counts(kills)],
         ["ended by themselves and started again", _counts(story.ended) or "none"],
         ["jobs", _counts(Counter(job.status for job in jobs) + errors)],
         ["attempts for a job", _counts(Counter(f"{job.attempt} attempts" for job in jobs))],
-        ["jobs whose worker was lost", f"{sum(job.crashes > 0 for job in jobs)}"],
+        ["attempts taken back as lost", f"{len(lost)}, {lost.count(False)} of them while no worker was killed"],
         ["seconds from accepted to ended", ", ".join(f"p{p} {percentile(took, p):.1f}" for p in (50, 95, 100))],
         ["at the viewers", _counts(story.diary.counts)],
         ["ends learned by asking, not by an event", f"{sum(w.was_polled for w in story.diary.watches.values())}"],
@@ -113,7 +119,7 @@ def _fitting_failure(story: Story) -> Promise:
 
 def _fits(story: Story, job: Job) -> bool:
     if job.error == "poisonous":
-        return job.crashes >= 2 and story.kills_in(job, ("worker",)) >= 2
+        return story.really_lost(job).count(True) >= 2
     return job.error in GIVEN_UP and job.failures + 1 >= story.max_failures
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from devstack.bench.upstream import number_in
 from devstack.chaos.people import KIND
-from devstack.processes import Supervisor
 
 if TYPE_CHECKING:
     from jobs.models import AiJob
@@ -31,6 +31,7 @@ class Job:
     answer: str
     saved: tuple[str, ...]  # the texts of its saved messages of the assistant
     calls: int  # answer calls in the account that went well
+    lost: tuple[tuple[float, float], ...] = ()  # from when to when the attempts went on whose worker was lost
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,12 @@ class Books:
     background_failed: list[str]
 
 
-def wait_until_ended(supervisor: Supervisor, seconds: float) -> None:
+def wait_until_ended(seconds: float) -> None:
     """Return when no job of any kind is active any more, or when the time is over."""
     from jobs.models import AiJob
 
     deadline = time.monotonic() + seconds
     while AiJob.objects.active().exists() and time.monotonic() < deadline:
-        supervisor.check()
         time.sleep(0.3)
 
 
@@ -101,4 +101,14 @@ def _job(row: AiJob) -> Job:
         answer=(row.result or {}).get("answer", ""),
         saved=tuple(message.text for message in messages if message.role == "assistant"),
         calls=sum(call.purpose == "answer" and call.outcome == "ok" for call in row.calls.all()),
+        lost=tuple(_span(entry) for entry in row.history if _is_lost(entry)),
     )
+
+
+def _is_lost(entry: dict[str, Any]) -> bool:
+    return entry["outcome"] == "lost" or entry.get("code") == "poisonous"
+
+
+def _span(entry: dict[str, Any]) -> tuple[float, float]:
+    ended = datetime.fromisoformat(entry["at"]).timestamp()
+    return ended - entry["ran"], ended

@@ -75,7 +75,7 @@ async def _run(running: Rig, schedule: Schedule, seed: int) -> Story:
             _say("the faults have stopped; waiting for the last answers")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asking, SETTLE_SECONDS)
-            await asyncio.to_thread(books.wait_until_ended, running.parts.supervisor, SETTLE_SECONDS)
+            await asyncio.to_thread(books.wait_until_ended, SETTLE_SECONDS)
         billed = await upstream.billed()
         read = await asyncio.to_thread(books.read)
         return Story(schedule.questions, rig.MAX_FAILURES, diary, read, billed, havoc.struck, havoc.ended)
