@@ -67,7 +67,7 @@ async def test_viewer_shows_each_piece_once_and_a_higher_attempt_replaces_the_te
 async def test_the_end_needs_nothing_before_it():
     watch = Watch()
     watch.take(event("completed", 3, 9, answer="whole"))
-    assert (watch.text, watch.streamed) == ("whole", None)
+    assert (watch.text, watch.streamed) == ("whole", "")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_kept_run_breaks_no_promise():
         ({"watch": {"status": ""}}, "every viewer has learned the one end"),
         ({"watch": {"contradiction": "two ends"}}, "every viewer has learned the one end"),
         ({"watch": {"text": "yesyes"}}, "every viewer shows the saved text"),
-        ({"watch": {"streamed": "yesyes"}}, "where no piece was missed"),
+        ({"watch": {"streamed": "yesyes"}}, "the pieces that came before the end"),
         ({"billed": [Billed(0, False)] * 2}, "a job is billed at most once more"),
         ({"billed": [Billed(0, False)] * 3, "struck": [Struck("worker", 105.0)]}, "a job is billed at most once more"),
         ({"job": {"calls": 0}}, "a completed job's call stands in the account"),

@@ -14,15 +14,15 @@ FINAL = {"job.completed", "job.failed", "job.cancelled"}
 class Watch:
     """`text` is on the screen; `status` is the end as the viewer learned it, "" before.
 
-    `streamed`: the pieces as they came, if none was missing up to the end. `contradiction`: something that
-    was said after the end and does not agree with it.
+    `streamed`: the pieces of the last attempt that had come before the end. `contradiction`: something that was
+    said after the end and does not agree with it.
     """
 
     text: str = ""
     attempt: int = 0
     seq: int = 0
     status: str = ""
-    streamed: str | None = None
+    streamed: str = ""
     was_polled: bool = False
     contradiction: str = ""
     gap_asked: float = 0.0
@@ -38,24 +38,24 @@ class Watch:
             self.attempt, self.seq, self.text = event["attempt"], 0, ""
         if event["attempt"] < self.attempt or event["seq"] <= self.seq:
             return True
-        is_next = event["seq"] == self.seq + 1
-        if event["type"] not in FINAL and not is_next:
+        if event["type"] not in FINAL and event["seq"] > self.seq + 1:
             return False
         self.seq, self.last_news = event["seq"], time.monotonic()
         self.text += event.get("text", "")
         if event["type"] in FINAL:
-            self.streamed = self.text if is_next and self.seq > 1 else None
             self._end(event["type"].removeprefix("job."), event.get("answer"))
         return True
 
     def adopt(self, row: dict[str, Any]) -> None:
         """Take the end from the job's row, when its event did not come."""
         if not self.status and f"job.{row['status']}" in FINAL:
-            self.was_polled, self.attempt = True, row["attempt"]
+            if row["attempt"] > self.attempt:
+                self.attempt, self.text = row["attempt"], ""
+            self.was_polled = True
             self._end(row["status"], row.get("answer"))
 
     def _end(self, status: str, answer: str | None) -> None:
-        self.status = status
+        self.status, self.streamed = status, self.text
         self.text = self.text if answer is None else answer
         self.ended.set()
 
