@@ -30,7 +30,6 @@ class Performance:
     """
 
     def __init__(self, job: Job, timeout: float) -> None:
-        self.job_id = job.id
         self.is_stopped = False
         self._job = job
         self._timeout = timeout if timeout > 0 else None  # RQ says -1 for no limit

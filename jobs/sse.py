@@ -25,6 +25,7 @@ KEEP_ALIVE = ": still here\n\n"
 async def stream(job: AiJob, after: Place) -> AsyncIterator[str]:
     """The events after this place, live ones as they come, until the job has ended."""
     viewer, live = Viewer(), False
+    yield KEEP_ALIVE  # the headers go out with the first piece, and a pending job may say nothing for long
     async with _pushed_to(job) as pushed:
         frames = await viewer.resume(job, after)
         while True:

@@ -9,13 +9,13 @@ bookkeeping (registries, heartbeats, results) runs on threads beside it. Kept cl
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import math
 import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any
 
@@ -34,7 +34,9 @@ from rq.worker import BaseWorker
 from rq.worker.base import WorkerStatus
 
 from jobs import recovery, watch
+from jobs.loop import LoopThread
 from jobs.performing import Performance
+from jobs.slots import Slots
 
 BOOKKEEPING_THREADS = 4
 RELEASE_SECONDS = 5.0
@@ -50,13 +52,10 @@ class AsyncWorker(BaseWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._slots = threading.Semaphore(settings.JOBS_PER_WORKER)
-        self._in_flight: set[concurrent.futures.Future[None]] = set()
+        self._slots = Slots(settings.JOBS_PER_WORKER)
         self._performances: dict[str, Performance] = {}  # by execution id
-        self._bookkeeping = concurrent.futures.ThreadPoolExecutor(BOOKKEEPING_THREADS, thread_name_prefix="rq")
-        self._loop = asyncio.new_event_loop()
-        self._loop_thread = threading.Thread(target=self._run_loop, name="jobs-loop", daemon=True)
-        self._idle_since = time.monotonic()
+        self._bookkeeping = ThreadPoolExecutor(BOOKKEEPING_THREADS, thread_name_prefix="rq")
+        self._loop = LoopThread(recovery.sweep_forever, self._keep_alive)
         self._is_waiting = False
         self._is_finite = False
         self._hand_back_at = math.inf
@@ -70,9 +69,7 @@ class AsyncWorker(BaseWorker):
         try:
             return super().work(burst, **kwargs)
         finally:
-            if self._loop_thread.is_alive():
-                self._loop.call_soon_threadsafe(self._loop.stop)
-                self._loop_thread.join(timeout=RELEASE_SECONDS)
+            self._loop.stop(timeout=RELEASE_SECONDS)
 
     @property
     def dequeue_timeout(self) -> int:
@@ -85,13 +82,13 @@ class AsyncWorker(BaseWorker):
         """Wait for a free slot, then for a job."""
         self._is_waiting = True
         try:
-            self._take_slot()
-            self._idle_since = time.monotonic()
+            while not self._slots.take(timeout=self.job_monitoring_interval):
+                self.heartbeat()
             result = self._next_job(timeout, max_idle_time)
         finally:
             self._is_waiting = False
         if result is None:
-            self._slots.release()
+            self._slots.give_back()
         return result
 
     def execute_job(self, job: Job, queue: Queue) -> None:
@@ -100,9 +97,7 @@ class AsyncWorker(BaseWorker):
         performance = Performance(job, job.timeout or self.queue_class.DEFAULT_TIMEOUT)
         self._performances[execution.id] = performance
         self._prepare(job)
-        future = asyncio.run_coroutine_threadsafe(self._perform(performance, job, queue, execution), self._loop)
-        self._in_flight.add(future)
-        future.add_done_callback(self._finished)
+        self._slots.fill(self._loop.submit(self._perform(performance, job, queue, execution)))
 
     def set_state(self, state: str, pipeline: Any = None) -> None:
         """Busy as long as anything is in flight, also while waiting for more."""
@@ -126,14 +121,16 @@ class AsyncWorker(BaseWorker):
         """RQ's commands. RQ itself would look for a job to stop in the first execution only."""
         payload = parse_payload(message)
         if payload["command"] == "stop-job":
-            self._stop_job(payload["job_id"])
+            for execution in list(self.executions.values()):
+                if execution.job_id == payload["job_id"]:
+                    self.request_stop_execution(execution.id)
         else:
             handle_command(self, payload)
 
     def request_stop_execution(self, execution_id: str) -> None:
         """Stop one of the jobs in flight. Called from the thread that listens to commands."""
         if performance := self._performances.get(execution_id):
-            self._loop.call_soon_threadsafe(performance.stop)
+            self._loop.call(performance.stop)
         else:
             self.log.warning("Worker %s: not running execution %s, command ignored", self.name, execution_id)
 
@@ -154,17 +151,13 @@ class AsyncWorker(BaseWorker):
     def _install_signal_handlers(self) -> None:
         super()._install_signal_handlers()
         # Not before RQ has forked its scheduler, which must not take our threads and connections along.
-        self._loop_thread.start()
+        self._loop.start()
 
     def _shutdown(self) -> None:
         self._stop_requested = True
         self._hand_back_at = time.monotonic() + settings.JOBS_GRACE_SECONDS
         if self._is_waiting:
             raise StopRequested  # out of the blocking pop
-
-    def _take_slot(self) -> None:
-        while not self._slots.acquire(timeout=self.job_monitoring_interval):
-            self.heartbeat()
 
     def _next_job(self, timeout: int | None, max_idle_time: int | None) -> tuple[Job, Queue] | None:
         """None when the worker is done: not while jobs are in flight, which may enqueue others."""
@@ -173,13 +166,10 @@ class AsyncWorker(BaseWorker):
             result = super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
             if result and not self._put_back_if_suspended(*result, is_burst):
                 return result
-            if not result and self._is_idle_for(0 if is_burst else max_idle_time or 0):
+            if not result and self._slots.is_idle_for(0 if is_burst else max_idle_time or 0):
                 return None
             if is_burst:
-                self._wait_for_jobs(0.2)
-
-    def _is_idle_for(self, seconds: float) -> bool:
-        return not self._in_flight and time.monotonic() - self._idle_since >= seconds
+                self._slots.wait(0.2)
 
     def _put_back_if_suspended(self, job: Job, queue: Queue, is_burst: bool) -> bool:
         """RQ looks for a suspension before it waits for a job, not when one has come."""
@@ -200,44 +190,19 @@ class AsyncWorker(BaseWorker):
             self.log.warning("Worker %s: job %s cannot be read: %s", self.name, job.id, error)
         job.started_at = now()
 
-    def _stop_job(self, job_id: str) -> None:
-        found = [key for key, performance in list(self._performances.items()) if performance.job_id == job_id]
-        for execution_id in found:
-            self.request_stop_execution(execution_id)
-        if not found:
-            self.log.warning("Worker %s: not working on job %s, command ignored", self.name, job_id)
-
     def _drain(self) -> None:
         if not self._is_finite:
             self._hand_back_at = min(self._hand_back_at, time.monotonic() + settings.JOBS_GRACE_SECONDS)
-        while self._in_flight and not self._hurry.is_set() and time.monotonic() < self._hand_back_at:
-            self._wait_for_jobs(0.1)
-        if self._in_flight:
-            self.log.info("Worker %s: handing back %d unfinished jobs", self.name, len(self._in_flight))
-            self._loop.call_soon_threadsafe(self._release_runs)
-            self._wait_for_jobs(RELEASE_SECONDS)
-
-    def _wait_for_jobs(self, timeout: float) -> None:
-        concurrent.futures.wait(set(self._in_flight), timeout)
+        while self._slots.in_flight and not self._hurry.is_set() and time.monotonic() < self._hand_back_at:
+            self._slots.wait(0.1)
+        if self._slots.in_flight:
+            self.log.info("Worker %s: handing back %d unfinished jobs", self.name, self._slots.in_flight)
+            self._loop.call(self._release_runs)
+            self._slots.wait(RELEASE_SECONDS)
 
     def _release_runs(self) -> None:
-        for run in watch.active_runs(self._loop):
+        for run in watch.active_runs(self._loop.loop):
             run.interrupt("released")
-
-    def _finished(self, future: concurrent.futures.Future[None]) -> None:
-        self._idle_since = time.monotonic()
-        self._in_flight.discard(future)
-        self._slots.release()
-        if error := future.exception():
-            self.log.error("Worker %s: a job's end could not be recorded", self.name, exc_info=error)
-
-    def _run_loop(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        tasks = [self._loop.create_task(recovery.sweep_forever()), self._loop.create_task(self._keep_alive())]
-        self._loop.run_forever()
-        for task in tasks:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 
     async def _perform(self, performance: Performance, job: Job, queue: Queue, execution: Execution) -> None:
         try:
@@ -268,7 +233,7 @@ class AsyncWorker(BaseWorker):
 
     async def _keep_books(self, entry: Callable[..., None], *args: Any) -> None:
         try:
-            await self._loop.run_in_executor(self._bookkeeping, entry, *args)
+            await asyncio.get_running_loop().run_in_executor(self._bookkeeping, entry, *args)
         except RedisError as error:
             self.log.warning("Worker %s: Redis could not be told: %s", self.name, error)
 

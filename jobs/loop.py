@@ -1,0 +1,40 @@
+"""The thread that turns a worker's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+class LoopThread(threading.Thread):
+    """An event loop with tasks that run beside everything else for as long as it turns."""
+
+    def __init__(self, *background: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        super().__init__(name="jobs-loop", daemon=True)
+        self.loop = asyncio.new_event_loop()
+        self._background = background
+
+    def run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        tasks = [self.loop.create_task(work()) for work in self._background]
+        self.loop.run_forever()
+        for task in tasks:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+    def submit(self, work: Coroutine[Any, Any, None]) -> concurrent.futures.Future[None]:
+        """Have this done on the loop. From any thread."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def call(self, function: Callable[..., Any], *args: Any) -> None:
+        """Have this called on the loop, soon. From any thread."""
+        self.loop.call_soon_threadsafe(function, *args)
+
+    def stop(self, timeout: float) -> None:
+        """End the loop, if it was ever started, and wait for so long until it has ended."""
+        if self.is_alive():
+            self.call(self.loop.stop)
+            self.join(timeout)
