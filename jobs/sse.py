@@ -20,12 +20,13 @@ logger = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 10.0  # after it the row is looked at: the last event may have been lost
 KEEP_ALIVE = ": still here\n\n"
+RETRY = "retry: 1000\n\n"  # milliseconds until a browser reconnects
 
 
 async def stream(job: AiJob, after: Place) -> AsyncIterator[str]:
     """The events after this place, live ones as they come, until the job has ended."""
     viewer, live = Viewer(), False
-    yield KEEP_ALIVE  # the headers go out with the first piece, and a pending job may say nothing for long
+    yield RETRY  # the headers go out with the first piece, and a pending job may say nothing for long
     async with _pushed_to(job) as pushed:
         frames = await viewer.resume(job, after)
         while True:
