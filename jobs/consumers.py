@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from accounts import sockets
@@ -47,6 +48,11 @@ class JobsConsumer(AsyncWebsocketConsumer):
         """Serve one socket, from the handshake to its end."""
         with metrics.VIEWERS.labels("socket").track_inprogress():
             await super().__call__(*args)
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Call this message's handler. Channels would first visit the one thread that all consumers share, to close
+        database connections that none of ours opens there: under load every event would wait for it."""
+        await getattr(self, get_handler_name(message))(message)
 
     async def connect(self) -> None:
         person = await database.call(sockets.person_of, self.scope)

@@ -11,13 +11,13 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
 from django.conf import settings
-from redis import RedisError
+from redis import RedisError, ResponseError
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -28,22 +28,40 @@ from jobs.models import AiJob
 
 logger = logging.getLogger(__name__)
 
+REFUSED = -1
+# One attempt's events into the job's stream, after those of earlier attempts have been dropped. KEYS: the stream.
+# ARGV: seconds that it is kept, the attempt, then seq and text of each event.
+APPEND = """
+redis.call('XTRIM', KEYS[1], 'MINID', ARGV[2] .. '-0')
+for i = 3, #ARGV, 2 do
+    redis.call('XADD', KEYS[1], ARGV[2] .. '-' .. ARGV[i], 'frame', ARGV[i + 1])
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return redis.call('XLEN', KEYS[1])
+"""
+
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Redis] = WeakKeyDictionary()
 
 
-async def append(job: AiJob, frames: Sequence[Frame]) -> int:
-    """Add events to the job's stream; returns how many events of their attempt it holds now.
+class Batch(NamedTuple):
+    """Events of one run that follow each other."""
 
-    ResponseError when the stream already holds an event at or after one of these places.
+    job: AiJob
+    frames: Sequence[Frame]
+
+
+async def append(batches: Sequence[Batch]) -> list[int]:
+    """Add events to their jobs' streams, in one round trip.
+
+    For each batch: how many events of its attempt the stream holds now, or REFUSED when it already held an event at
+    or after one of these places. RedisError when Redis is away; what was added is not known then.
     """
-    key = _key(job.pk)
-    async with redis_client().pipeline(transaction=True) as pipe:
-        pipe.xtrim(key, minid=f"{frames[0].place.attempt}-0", approximate=False)
-        for item in frames:
-            pipe.xadd(key, {"frame": item.text}, id=str(item.place))
-        pipe.xlen(key)
-        pipe.expire(key, settings.JOBS_EVENTS_TTL)
-        return (await pipe.execute())[-2]
+    async with redis_client().pipeline(transaction=False) as pipe:
+        for job, frames in batches:
+            places = [part for item in frames for part in (item.place.seq, item.text)]
+            pipe.eval(APPEND, 1, _key(job.pk), settings.JOBS_EVENTS_TTL, frames[0].place.attempt, *places)
+        answers = await pipe.execute(raise_on_error=False)
+    return [REFUSED if isinstance(answer, ResponseError) else answer for answer in answers]
 
 
 async def rewrite(job: AiJob, frames: Sequence[Frame]) -> bool:
@@ -51,14 +69,19 @@ async def rewrite(job: AiJob, frames: Sequence[Frame]) -> bool:
     if (await last_place(job.pk)).attempt > frames[0].place.attempt:
         return False
     await redis_client().delete(_key(job.pk))
-    await append(job, frames)
+    await append([Batch(job, frames)])
     return True
 
 
-async def push(job: AiJob, frames: Sequence[Frame]) -> None:
-    """Send events to every socket of the job's person."""
-    group = Person(user_id=job.owner_id, visitor=job.visitor).group
-    await get_channel_layer().group_send(group, {"type": "job.events", "frames": [list(item) for item in frames]})
+async def push(batches: Sequence[Batch]) -> None:
+    """Send events to every socket of their jobs' people, in one round trip."""
+    await get_channel_layer().group_send_many(
+        (
+            Person(user_id=job.owner_id, visitor=job.visitor).group,
+            {"type": "job.events", "frames": [list(item) for item in frames]},
+        )
+        for job, frames in batches
+    )
 
 
 async def publish_outside_run(job: AiJob, event: Event) -> None:
@@ -66,9 +89,9 @@ async def publish_outside_run(job: AiJob, event: Event) -> None:
     try:
         last = await last_place(job.pk)
         place = Place(job.attempt, last.seq + 1 if last.attempt == job.attempt else 1)
-        item = frame(job, place, event)
-        await append(job, [item])
-        await push(job, [item])
+        batch = Batch(job, [frame(job, place, event)])
+        await append([batch])
+        await push([batch])
     except (RedisError, OSError) as error:
         logger.warning("job %s: viewers will learn from the row, Redis is away: %s", job.pk, type(error).__name__)
 

@@ -1,14 +1,17 @@
-"""The events of one run on their way out: batched, in order, and patient with a Redis that is away."""
+"""The events of runs on their way out: batched, in order, and patient with a Redis that is away."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
-from redis import RedisError, ResponseError
+from redis import RedisError
 
 from jobs import events
 from jobs.event_types import Delta, Event, Frame, Place, frame
+from jobs.events import Batch
 from jobs.models import AiJob
 
 logger = logging.getLogger(__name__)
@@ -20,7 +23,7 @@ PAUSE_SECONDS = 0.5
 
 
 class Outbox:
-    """Takes events without ever waiting; a task of its own publishes them.
+    """Takes the events of one run without ever waiting; the sender of the event loop publishes them.
 
     The first piece of text goes out at once, later ones together. All events are kept until the run ends, so
     that a Redis that came back empty is filled again. `overtaken` tells that a newer attempt publishes now.
@@ -34,16 +37,16 @@ class Outbox:
         self._text: list[str] = []
         self._text_length = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._wake = asyncio.Event()
-        self._closing = False
-        self._sender = asyncio.create_task(self._send())
+        self._sender = _sender()
+        self._all_sent = asyncio.Event()
 
     def add(self, event: Event) -> None:
         """Queue an event, behind the text that came before it."""
         self._flush_text()
         place = Place(self._job.attempt, len(self._frames) + 1)
         self._frames.append(frame(self._job, place, event))
-        self._wake.set()
+        self._all_sent.clear()
+        self._sender.wake(self)
 
     def add_text(self, text: str) -> None:
         """Queue a piece of the answer."""
@@ -56,16 +59,34 @@ class Outbox:
             self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._flush_text)
 
     async def close(self) -> None:
-        """Publish what is left. Gives up after a while: viewers then learn the end from the row."""
+        """Wait until all is published, but not for long: viewers also learn the end from the row."""
         self._flush_text()
-        self._closing = True
-        self._wake.set()
-        done, _ = await asyncio.wait({self._sender}, timeout=CLOSE_SECONDS)
-        if not done:
-            self._sender.cancel()
-            logger.warning("job %s: the last events did not reach Redis", self._job.pk)
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._all_sent.wait()
+        except TimeoutError:
+            logger.warning("job %s: the last events have not reached Redis yet", self._job.pk)
         else:
             logger.info("job %s: %d events pushed to its viewers", self._job.pk, self._sent)
+
+    def unsent(self) -> Batch:
+        """The events to publish next."""
+        return Batch(self._job, self._frames[self._sent :])
+
+    async def is_kept(self, batch: Batch, kept: int) -> bool:
+        """Whether this batch is in the stream, given how many events that holds. Fills in those that Redis lost."""
+        upto = self._sent + len(batch.frames)
+        if kept == upto:
+            return True
+        # Also when refused: a command that the Redis client has repeated, or a newer attempt.
+        self.overtaken = not await events.rewrite(self._job, self._frames[:upto])
+        return not self.overtaken
+
+    def note_sent(self, batch: Batch) -> None:
+        """This batch needs no more publishing."""
+        self._sent += len(batch.frames)
+        if self._sent == len(self._frames) or self.overtaken:
+            self._all_sent.set()
 
     def _flush_text(self) -> None:
         if self._timer:
@@ -76,29 +97,44 @@ class Outbox:
             self._text.clear()
             self.add(Delta(text=text))
 
+
+class Sender:
+    """Publishes what the outboxes of one event loop hold: all of them together, in two round trips.
+
+    While these are under way more comes in, so that the busier a worker is, the less each event costs.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: set[Outbox] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def wake(self, outbox: Outbox) -> None:
+        """Publish the events of this outbox soon."""
+        self._waiting.add(outbox)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._send())
+
     async def _send(self) -> None:
-        while not self.overtaken:
-            if self._sent == len(self._frames):
-                if self._closing:
-                    return
-                await self._wake.wait()
-            self._wake.clear()
+        while outboxes := [outbox for outbox in self._waiting if not outbox.overtaken]:
+            self._waiting.clear()
             try:
-                await self._publish(self._frames[self._sent :])
+                await self._publish(outboxes)
             except (RedisError, OSError) as error:
-                logger.warning("job %s: Redis is away, events wait: %s", self._job.pk, type(error).__name__)
+                logger.warning("events of %d jobs wait, Redis is away: %s", len(outboxes), type(error).__name__)
+                self._waiting.update(outboxes)
                 await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _publish(self, batch: list[Frame]) -> None:
-        if not batch:
-            return
-        upto = self._sent + len(batch)
-        try:
-            kept = await events.append(self._job, batch)
-        except ResponseError:  # a command repeated by the Redis client, or a newer attempt
-            kept = -1
-        if kept != upto and not await events.rewrite(self._job, self._frames[:upto]):
-            self.overtaken = True
-            return
-        await events.push(self._job, batch)
-        self._sent = upto
+    async def _publish(self, outboxes: Sequence[Outbox]) -> None:
+        batches = [outbox.unsent() for outbox in outboxes]
+        kept = await events.append(batches)
+        each = list(zip(outboxes, batches, kept, strict=True))
+        await events.push([batch for outbox, batch, count in each if await outbox.is_kept(batch, count)])
+        for outbox, batch, _ in each:
+            outbox.note_sent(batch)
+
+
+_senders: WeakKeyDictionary[asyncio.AbstractEventLoop, Sender] = WeakKeyDictionary()
+
+
+def _sender() -> Sender:
+    return _senders.setdefault(asyncio.get_running_loop(), Sender())

@@ -140,7 +140,7 @@ REDIS_URL = env.str("REDIS_URL")
 REDIS_TIMEOUT = 2.0  # seconds; a hung Redis must not hold up a request or an answer
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "BACKEND": "jobs.layer.PipeliningChannelLayer",
         "CONFIG": {
             "hosts": [
                 {

@@ -76,7 +76,7 @@ async def test_repeated_command_does_not_stop_the_events(job):
     outbox.add(Started())
     while not await kept(job):
         await asyncio.sleep(0.01)
-    await events.append(job, [events.frame(job, Place(1, 2), Progress(step="searching"))])
+    await events.append([events.Batch(job, [events.frame(job, Place(1, 2), Progress(step="searching"))])])
     outbox.add(Progress(step="searching"))
     outbox.add(Progress(step="answering"))
     await outbox.close()

@@ -38,14 +38,14 @@ async def test_repeated_event_is_shown_once(job):
 
 
 async def test_missed_events_are_shown_before_the_next_one(job):
-    await events.append(job, frames(job, 1, 2, 3, 4))
+    await events.append([events.Batch(job, frames(job, 1, 2, 3, 4))])
     viewer = Viewer()
     await viewer.live(frames(job, 1))
     assert places(await viewer.live(frames(job, 4))) == [(1, 2), (1, 3), (1, 4)]
 
 
 async def test_viewer_who_comes_in_the_middle_gets_the_beginning_too(job):
-    await events.append(job, frames(job, 1, 2, 3))
+    await events.append([events.Batch(job, frames(job, 1, 2, 3))])
     assert places(await Viewer().live(frames(job, 3))) == [(1, 1), (1, 2), (1, 3)]
 
 
@@ -57,7 +57,7 @@ async def test_new_attempt_follows_and_the_old_one_is_over(job):
 
 
 async def test_hole_in_what_redis_kept_is_not_shown_until_it_is_filled(job):
-    await events.append(job, frames(job, 3, 4))
+    await events.append([events.Batch(job, frames(job, 3, 4))])
     viewer = Viewer()
     assert await viewer.live(frames(job, 4)) == []
     await events.rewrite(job, frames(job, 1, 2, 3, 4, 5))
@@ -65,7 +65,7 @@ async def test_hole_in_what_redis_kept_is_not_shown_until_it_is_filled(job):
 
 
 async def test_resume_gives_exactly_the_rest(job):
-    await events.append(job, frames(job, 1, 2, 3, 4))
+    await events.append([events.Batch(job, frames(job, 1, 2, 3, 4))])
     assert places(await Viewer().resume(job, Place(1, 2))) == [(1, 3), (1, 4)]
 
 
@@ -77,7 +77,7 @@ async def test_resume_of_an_ended_job_gives_its_end_even_without_events(job):
 
 
 async def test_end_whose_event_was_lost_follows_the_events_that_were_kept(job):
-    await events.append(job, frames(job, 1, 2))
+    await events.append([events.Batch(job, frames(job, 1, 2))])
     ended = transitions.complete(job, {"answer": "a", "citations": []}, lambda *_: None)
     shown = await Viewer().resume(ended, START)
     assert places(shown) == [(1, 1), (1, 2), (1, 3)]
