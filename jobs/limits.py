@@ -59,6 +59,11 @@ def check_admission(person: Person, queue: str) -> None:
         raise LimitReached("saturated", message, max(RETRY_SECONDS, round(wait.total_seconds() / 4)), is_ours=True)
 
 
+def has_budgets() -> bool:
+    """Whether any budget is set."""
+    return any((budget.tokens or budget.dollars) for budget in (_personal(), _total()))
+
+
 def check_budgets(person: Person) -> None:
     """Whether there is still money and tokens for this person's calls today. LimitReached if not."""
     if person != SYSTEM and _personal().is_used_up(AiCall.objects.filter(job__in=AiJob.objects.of(person))):

@@ -41,6 +41,7 @@ from jobs.slots import Slots
 BOOKKEEPING_THREADS = 4
 RELEASE_SECONDS = 5.0
 ALIVE_SECONDS = 90
+BEAT_SECONDS = 1.0
 
 
 class AsyncWorker(BaseWorker):
@@ -105,6 +106,9 @@ class AsyncWorker(BaseWorker):
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """Stay registered for a short while only: the event loop sends the next one, as long as it turns."""
+        # RQ sends three for each job that it takes.
+        if pipeline is None and self.last_heartbeat and (now() - self.last_heartbeat).total_seconds() < BEAT_SECONDS:
+            return
         super().heartbeat(timeout or ALIVE_SECONDS, pipeline)
 
     def ensure_registered(self) -> None:

@@ -43,7 +43,8 @@ EMBEDDING_BATCH = 128
 
 def connect(config: LlmConfig) -> Client:
     """A client for this process and event loop. Its own retries are off: one retry loop per failure."""
-    timeout = httpx2.Timeout(config.first_token_timeout, connect=config.connect_timeout)
+    # How long to wait for an answer, and for its next piece, is watched above the connection.
+    timeout = httpx2.Timeout(None, connect=config.connect_timeout)
     limits = httpx2.Limits(max_connections=config.max_connections, max_keepalive_connections=config.max_connections)
     return AsyncOpenAI(
         api_key=config.api_key,
