@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from assistant import history, pipeline
-from assistant.prompts import Passage
+from assistant import pipeline
+from conversations import history
 from courses import ingestion, search
+from courses.grounding import Passage, found
 from jobs import kinds
 from jobs.runner import Run
 from llm.errors import Kind, LlmError
@@ -17,28 +18,19 @@ EMBEDDING_BATCH = 64
 
 async def answer(run: Run) -> dict[str, Any]:
     """Answer the question that the payload names."""
-    course_id, question = await run.db(history.question_of, run.job)
+    conversation, question = await run.db(history.question_of, run.job)
+    course = conversation.course
+    assert course is not None, "questions to the assistant are about a course"
 
     async def find(words: str, vector: list[float] | None) -> list[Passage]:
-        hits = await run.db(search.hybrid, course_id, words, vector)
-        return [
-            Passage(lesson_id=h.lesson_id, lesson_title=h.lesson_title, heading=h.heading, text=h.text) for h in hits
-        ]
+        return found(await run.db(search.hybrid, course.pk, words, vector))
 
     try:
-        return (await pipeline.answer(question, run.llm, find, run)).model_dump()
+        return (await pipeline.answer(question, course.title, run.llm, find, run)).model_dump()
     except LlmError as error:
         if error.kind is Kind.PAUSED:  # the next attempt's text takes the place of this
             run.show(pipeline.in_the_meantime(await find(question.text, None)))
         raise
-
-
-async def summarise(run: Run) -> dict[str, Any]:
-    """Condense the older messages of a conversation."""
-    course, summary, turns, upto = await run.db(history.to_summarise, run.job)
-    if not turns:
-        return {}
-    return {"summary": await pipeline.summarise(course, summary, turns, run.llm), "upto": upto}
 
 
 async def embed(run: Run) -> dict[str, Any]:
@@ -53,7 +45,4 @@ async def embed(run: Run) -> dict[str, Any]:
 
 
 ANSWER = kinds.register(kinds.JobKind("assistant.answer", kinds.INTERACTIVE, answer, history.save_answer))
-SUMMARY = kinds.register(
-    kinds.JobKind("assistant.summary", kinds.BACKGROUND, summarise, history.save_summary, priority=2)
-)
 EMBEDDING = kinds.register(kinds.JobKind("assistant.embedding", kinds.BACKGROUND, embed, deadline=1800, priority=2))

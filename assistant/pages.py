@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from django.contrib.auth.decorators import login_required
-from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 
-from assistant.models import Conversation
+from conversations import pages
+from conversations.models import Conversation
 from courses.models import Course
 
-RECENT = 30
 SUGGESTIONS = 3
 
 
@@ -20,20 +18,11 @@ SUGGESTIONS = 3
 def chat(request: HttpRequest, slug: str) -> HttpResponse:
     """The chat of one course; `?conversation=` opens an earlier one of the same person and course."""
     course = get_object_or_404(Course.objects.for_user(request.user), slug=slug)
-    conversations = Conversation.objects.filter(owner_id=request.user.pk, course=course).order_by("-updated_at")
+    conversations = Conversation.objects.filter(owner_id=request.user.pk, surface="assistant", course=course)
     context = {
         "course": course,
-        "conversation": _opened(conversations, request.GET.get("conversation")),
-        "conversations": conversations[:RECENT],
+        "page_url": reverse("assistant:chat", args=[course.slug]),
         "suggestions": course.lessons.order_by("position", "pk").only("title")[:SUGGESTIONS],
+        **pages.context(request, conversations),
     }
     return render(request, "assistant/chat.html", context)
-
-
-def _opened(conversations: QuerySet[Conversation], conversation_id: str | None) -> Conversation | None:
-    if not conversation_id:
-        return None
-    try:
-        return get_object_or_404(conversations, pk=UUID(conversation_id))
-    except ValueError:
-        raise Http404("no such conversation") from None

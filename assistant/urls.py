@@ -1,11 +1,10 @@
 from django.urls import path
 
 from assistant import pages
-from assistant.api import ConversationView, QueryView
+from assistant.api import QueryView
 
 app_name = "assistant"
 urlpatterns = [
     path("courses/<slug:slug>/assistant/", pages.chat, name="chat"),
     path("api/assistant/query", QueryView.as_view(), name="query"),
-    path("api/conversations/<str:conversation_id>", ConversationView.as_view(), name="conversation"),
 ]

@@ -13,9 +13,10 @@ import pytest
 from tests.support import ROOT
 
 SURFACES = {"assistant", "tutors", "landing", "personas"}
-PACKAGES = {"accounts", "courses", "llm", "jobs", "devstack", "config"} | SURFACES
+PACKAGES = {"accounts", "courses", "llm", "jobs", "conversations", "devstack", "config"} | SURFACES
 # config is common ground (errors, pagination, schema); these of its modules put the parts together.
 COMPOSITION = {"config/asgi.py", "config/urls.py", "config/settings.py"}
+BELOW_CONVERSATIONS = {"jobs", "llm", "courses", "accounts", "config"}
 MOST_LINES = 250
 
 
@@ -96,10 +97,15 @@ def test_engine_knows_no_surface():
         assert packages_imported(path) & PACKAGES <= {"jobs", "accounts", "llm", "config"}, path
 
 
+def test_conversations_know_no_surface():
+    for path in of("conversations"):
+        assert packages_imported(path) & PACKAGES <= {"conversations"} | BELOW_CONVERSATIONS, path
+
+
 @pytest.mark.parametrize("surface", sorted(SURFACES))
 def test_surfaces_do_not_know_each_other(surface):
     for path in of(surface):
-        assert packages_imported(path) & PACKAGES <= {surface, "jobs", "llm", "courses", "accounts", "config"}, path
+        assert packages_imported(path) & PACKAGES <= {surface, "conversations"} | BELOW_CONVERSATIONS, path
 
 
 def test_common_ground_stands_on_nothing():
@@ -122,7 +128,7 @@ def test_packages_form_no_cycle():
 
 def test_pipelines_and_prompts_know_no_database():
     for path in SOURCES:
-        if Path(path).stem in ("pipeline", "prompts", "citations"):
+        if Path(path).stem in ("pipeline", "prompts", "citations", "grounding"):
             assert not any(name.startswith("django") or ".models" in name for name in imported(SOURCES[path])), path
 
 

@@ -67,6 +67,7 @@ INSTALLED_APPS = [
     "config",
     "accounts",
     "courses",
+    "conversations",
     "assistant",
 ]
 if DEV_STACK:

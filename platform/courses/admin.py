@@ -19,12 +19,13 @@ class LessonInline(admin.TabularInline):
 class CourseAdmin(admin.ModelAdmin):
     list_display = ("title", "slug")
     search_fields = ("title", "slug")
+    autocomplete_fields = ("tutors",)
     inlines = (LessonInline,)
 
 
 @admin.register(Enrollment)
 class EnrollmentAdmin(admin.ModelAdmin):
-    list_display = ("user", "course", "role")
-    list_filter = ("course", "role")
+    list_display = ("user", "course")
+    list_filter = ("course",)
     autocomplete_fields = ("user", "course")
     search_fields = ("user__username",)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
+from django.db.models import Q
 from pgvector.django import VectorField
 
 EMBEDDING_DIMENSIONS = 1536
@@ -15,14 +17,17 @@ EMBEDDING_DIMENSIONS = 1536
 
 class CourseQuerySet(models.QuerySet["Course"]):
     def for_user(self, user: Any) -> CourseQuerySet:
-        """The courses this user may open: those enrolled in, for staff all."""
-        return self if user.is_staff else self.filter(enrollments__user=user).distinct()
+        """The courses this user may open: those enrolled in or taught, for staff all."""
+        if user.is_staff:
+            return self
+        return self.filter(Q(enrollments__user=user) | Q(tutors=user)).distinct()
 
 
 class Course(models.Model):
     slug = models.SlugField(unique=True)
     title = models.CharField(max_length=200)
     summary = models.TextField(blank=True)
+    tutors = models.ManyToManyField(User, related_name="taught_courses", blank=True)
 
     objects = CourseQuerySet.as_manager()
 
@@ -31,6 +36,10 @@ class Course(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def is_taught_by(self, user: Any) -> bool:
+        """Whether this user is one of the course's tutors."""
+        return self.tutors.filter(pk=user.pk).exists()
 
 
 class Lesson(models.Model):
@@ -49,13 +58,8 @@ class Lesson(models.Model):
 
 
 class Enrollment(models.Model):
-    class Role(models.TextChoices):
-        LEARNER = "learner"
-        TUTOR = "tutor"
-
     course = models.ForeignKey(Course, on_delete=models.CASCADE, related_name="enrollments")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="enrollments")
-    role = models.CharField(max_length=10, choices=Role, default=Role.LEARNER)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["course", "user"], name="one_enrollment_per_course")]

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from assistant.models import Conversation, Message
+from conversations.models import Conversation, Message
 from courses.models import Enrollment
 from jobs.models import AiJob
 from tests.support import Platform, ask, error_of

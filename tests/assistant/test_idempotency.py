@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from assistant.models import Conversation, Message
+from conversations.models import Conversation, Message
 from jobs.models import AiJob
 from tests.support import Platform, ask, error_of
 

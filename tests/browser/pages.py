@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Dialog, Page, Route, TimeoutError, WebError, expect
 
-from assistant.models import Message
+from conversations.models import Message
 from courses.models import Course
 from jobs import database
 from jobs.models import AiJob

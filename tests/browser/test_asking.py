@@ -59,7 +59,7 @@ async def test_follow_up_is_understood_from_what_was_said_before(chat, simulator
     await expect(answer.sources).to_contain_text(LESSON)
     rewrite = next(request for request in simulator.requests() if request["purpose"] == "rewrite")
     prompt = rewrite["body"]["messages"][-1]["content"]
-    assert f"learner: {QUESTION}" in prompt
+    assert f"user: {QUESTION}" in prompt
     assert f"<question>{FOLLOW_UP}</question>" in prompt
 
     earlier = chat.page.get_by_role("navigation", name="Your conversations")

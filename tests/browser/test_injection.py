@@ -120,7 +120,7 @@ async def test_every_way_of_cutting_a_stream_is_harmless(chat):
         """async ({ text, runnable }) => {
             const harmful = HARMFUL;
             const { GrowingMarkdown, settle } = await import("/static/site/growing.js");
-            const { answerParser } = await import("/static/assistant/citations.js");
+            const { answerParser } = await import("/static/conversations/citations.js");
             const root = document.createElement("div");
             document.body.append(root);
             const growing = new GrowingMarkdown(root, answerParser);

@@ -186,7 +186,7 @@ class Strict(BaseModel):
 def refused_by_postgres():
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO assistant_message (role, text, citations, created_at) VALUES ('user', %s, '[]', now())",
+            "INSERT INTO conversations_message (role, text, citations, created_at) VALUES ('user', %s, '[]', now())",
             [f"What does\n{CANARY}\nmean?"],
         )
 

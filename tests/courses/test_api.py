@@ -115,3 +115,13 @@ def test_nobody_signed_in_is_401(anonymous, sql_course, path):
 def test_lesson_ids_are_opaque_strings(api, sql_course):
     lesson = Lesson.objects.filter(course=sql_course).first()
     assert api.get(f"/api/lessons/{lesson.pk}").json()["lessonId"] == str(lesson.pk)
+
+
+def test_tutor_opens_the_taught_course_and_no_other(platform, stranger, sql_course, bees_course):
+    Enrollment.objects.filter(user=stranger).delete()
+    bees_course.tutors.add(stranger)
+    assert (bees_course.is_taught_by(stranger), sql_course.is_taught_by(stranger)) == (True, False)
+    with platform.client(stranger) as tutor:
+        assert [course["courseId"] for course in tutor.get("/api/courses").json()["results"]] == [bees_course.slug]
+        assert tutor.get(f"/api/courses/{bees_course.slug}").status_code == 200
+        error_of(tutor.get(f"/api/courses/{sql_course.slug}"), 403)

@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts import people
-from assistant.models import Conversation
+from conversations.models import Conversation
 from jobs import limits
 from jobs.limits import LimitReached
 from jobs.models import AiCall, AiJob

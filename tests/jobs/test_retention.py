@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import WsTicket, issue_ticket
-from assistant.models import Conversation, Message
+from conversations.models import Conversation, Message
 from jobs import recovery, retention, totals, transitions
 from jobs.models import AiCall, AiJob, Total
 from tests.support import ask, run_pending, wait_for
@@ -74,7 +74,7 @@ def test_jobs_that_have_not_ended_stay_however_old(ended, status):
 
 
 def test_conversation_keeps_its_messages(api, learner, sql_course, ended):
-    conversation = Conversation.objects.create(owner=learner, course=sql_course, title="Old")
+    conversation = Conversation.objects.create(surface="assistant", owner=learner, course=sql_course, title="Old")
     job = ended()
     for role, text in (("user", "What is NULL?"), ("assistant", "Nothing.")):
         Message.objects.create(conversation=conversation, role=role, text=text, job=job)

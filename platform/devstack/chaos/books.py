@@ -58,7 +58,7 @@ def wait_until_ended(seconds: float) -> None:
 
 def read() -> Books:
     """The state of the database."""
-    from assistant.models import Conversation, Message
+    from conversations.models import Conversation, Message
     from jobs.models import AiCall, AiJob
 
     questions = Message.objects.filter(role="user")

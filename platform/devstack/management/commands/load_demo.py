@@ -9,8 +9,6 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from courses.models import Course, Enrollment
 
-ROLES = {"learner": Enrollment.Role.LEARNER, "tutor": Enrollment.Role.TUTOR}
-
 
 class Command(BaseCommand):
     help = "Load the demo courses and the demo people. Exists in the development stack only."
@@ -31,5 +29,8 @@ def _person(name: str) -> None:
     if is_new:
         user.set_password(f"demo-{name}")
         user.save()
-    for course in Course.objects.all() if name in ROLES else []:
-        Enrollment.objects.get_or_create(user=user, course=course, defaults={"role": ROLES[name]})
+    for course in Course.objects.all():
+        if name == "learner":
+            Enrollment.objects.get_or_create(user=user, course=course)
+        if name == "tutor":
+            course.tutors.add(user)

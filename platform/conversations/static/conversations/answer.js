@@ -13,6 +13,7 @@ import { answerParser, linkCitations, listSources } from "./citations.js";
  * @property {(citation: Citation) => string} address where a citation leads
  * @property {() => void} onRetry
  * @property {() => void} onGrown the answer has been drawn anew
+ * @property {Record<string, string>} steps words for the steps of a job's progress, in place of the usual ones
  * @property {(text: string) => void} announce to screen readers
  */
 
@@ -50,7 +51,7 @@ export class AnswerView {
   /** Shows a job's event. @param {JobEvent} event @param {string} text all text of the attempt so far */
   show(event, text) {
     if (event.type === "job.started") return this.#start();
-    if (event.type === "job.progress") return this.#say(STEPS[event.step ?? ""] ?? "");
+    if (event.type === "job.progress") return this.#progress(event.step ?? "");
     if (event.type === "job.delta") return this.#stream(text);
     if (event.type === "job.retrying") return this.#wait(event);
     if (event.type === "job.completed") return this.complete(event.answer ?? text, event.citations ?? []);
@@ -100,6 +101,11 @@ export class AnswerView {
     this.#clear();
     this.#enter("thinking");
     this.#say("");
+  }
+
+  /** @param {string} step */
+  #progress(step) {
+    this.#say(this.surroundings.steps[step] ?? STEPS[step] ?? "");
   }
 
   /** @param {string} text */

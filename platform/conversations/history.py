@@ -1,4 +1,4 @@
-"""The tables behind the pipeline: what was said before a question, and where answers and summaries go."""
+"""The tables behind the pipelines: what was said before a question, and where answers and summaries go."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import Any
 
 from accounts.people import SYSTEM
-from assistant.models import Conversation, Message
-from assistant.pipeline import Question
-from assistant.prompts import Turn
+from conversations.models import Conversation, Message
+from conversations.pipeline import Question
+from conversations.prompts import Turn
 from jobs import submission
 from jobs.models import AiJob
 from jobs.submission import SubjectBusy
@@ -17,21 +17,20 @@ SUMMARISE_EVERY = 16  # messages
 RECENT = 16  # messages that a prompt may hold word for word, budget permitting
 
 
-def question_of(job: AiJob) -> tuple[int, Question]:
-    """The course's id and the question that this job answers, with the conversation before it."""
+def question_of(job: AiJob) -> tuple[Conversation, Question]:
+    """The question that this job answers, and its conversation, with the course if it is about one."""
     message = Message.objects.select_related("conversation__course").get(pk=job.payload["messageId"])
     conversation = message.conversation
     earlier = conversation.messages.filter(pk__lt=message.pk).order_by("-pk")[:RECENT]
-    return conversation.course_id, Question(
-        text=message.text,
-        course=conversation.course.title,
-        summary=conversation.summary,
-        turns=_turns(reversed(earlier)),
-    )
+    turns = _turns(reversed(earlier))
+    return conversation, Question(text=message.text, summary=conversation.summary, turns=turns)
 
 
 def save_answer(job: AiJob, result: dict[str, Any]) -> None:
-    """Add the answer to its conversation; every so often, have the older messages summarised."""
+    """Add the answer to its conversation; every so often, have the older messages summarised.
+
+    What the kinds of all surfaces that answer have as their `save`.
+    """
     conversation = Conversation.objects.select_for_update().get(pk=job.payload["conversationId"])
     # A stopped answer left its partial text; asked for again, the whole one takes its place.
     Message.objects.update_or_create(
@@ -46,12 +45,12 @@ def save_answer(job: AiJob, result: dict[str, Any]) -> None:
         _submit_summary(conversation)
 
 
-def to_summarise(job: AiJob) -> tuple[str, str, list[Turn], int]:
-    """(course title, summary so far, messages that it lacks, id of the last of them)."""
-    conversation = Conversation.objects.select_related("course").get(pk=job.payload["conversationId"])
+def to_summarise(job: AiJob) -> tuple[str, list[Turn], int]:
+    """(summary so far, messages that it lacks, id of the last of them)."""
+    conversation = Conversation.objects.get(pk=job.payload["conversationId"])
     messages = list(conversation.messages.filter(pk__gt=conversation.summarised_upto, pk__lte=job.payload["upto"]))
     upto = messages[-1].pk if messages else 0
-    return conversation.course.title, conversation.summary, _turns(messages), upto
+    return conversation.summary, _turns(messages), upto
 
 
 def save_summary(job: AiJob, result: dict[str, Any]) -> None:
@@ -65,7 +64,7 @@ def _submit_summary(conversation: Conversation) -> None:
     newest = conversation.messages.latest("pk")
     payload = {"conversationId": str(conversation.pk), "upto": newest.pk}
     with suppress(SubjectBusy):  # a summary is under way; the next answer asks for the next one
-        submission.submit(submission.Request(SYSTEM), "assistant.summary", payload, subject=conversation.subject)
+        submission.submit(submission.Request(SYSTEM), "conversations.summary", payload, subject=conversation.subject)
 
 
 def _turns(messages: Any) -> list[Turn]:

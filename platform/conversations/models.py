@@ -1,4 +1,4 @@
-"""A learner's conversations about a course."""
+"""Conversations of a person with a surface, and their messages."""
 
 from __future__ import annotations
 
@@ -6,24 +6,45 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 
+from accounts.people import Person
 from courses.models import Course
 from jobs.models import AiJob
 
 
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    def of(self, person: Person) -> ConversationQuerySet:
+        """Conversations that belong to this person."""
+        if person.user_id is not None:
+            return self.filter(owner_id=person.user_id)
+        return self.filter(visitor=person.visitor).exclude(visitor="")
+
+
 class Conversation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
-    course = models.ForeignKey(Course, on_delete=models.CASCADE, related_name="conversations")
+    surface = models.CharField(max_length=20, help_text='With whom: "assistant", "tutors", "landing".')
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="conversations"
+    )
+    visitor = models.CharField(max_length=32, blank=True, help_text="An anonymous visitor's id, where no user owns it.")
+    course = models.ForeignKey(
+        Course, null=True, blank=True, on_delete=models.CASCADE, related_name="conversations", help_text="What about."
+    )
     title = models.CharField(max_length=120)
     summary = models.TextField(blank=True, help_text="What was said up to summarised_upto.")
     summarised_upto = models.BigIntegerField(default=0, help_text="Id of the last message that the summary covers.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
+    objects = ConversationQuerySet.as_manager()
+
     class Meta:
         ordering = ["-updated_at"]
-        indexes = [models.Index(fields=["owner", "course", "-updated_at"], name="conversations_of_owner")]
+        indexes = [
+            models.Index(fields=["owner", "surface", "course", "-updated_at"], name="conversations_of_owner"),
+            models.Index(fields=["visitor"], condition=~Q(visitor=""), name="conversations_of_visitor"),
+        ]
 
     def __str__(self) -> str:
         return f"conversation {self.pk}"

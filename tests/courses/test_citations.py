@@ -2,8 +2,8 @@
 
 import pytest
 
-from assistant.citations import check
-from assistant.prompts import Passage
+from courses.citations import check
+from courses.grounding import Passage
 
 PASSAGES = [Passage(lesson_id=n, lesson_title=f"Lesson {n}", heading=f"Part {n}", text="...") for n in (11, 12, 13)]
 

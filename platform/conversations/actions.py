@@ -1,0 +1,57 @@
+"""What people do in conversations with any surface: ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from accounts.people import Person
+from config.errors import Problem
+from conversations.models import Conversation, Message
+from courses.models import Course
+from jobs import submission
+from jobs.models import AiJob
+
+TITLE_LENGTH = 80
+
+
+def ask(
+    wish: submission.Request,
+    kind: str,
+    question: str,
+    conversation_id: UUID | None,
+    *,
+    course: Course | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> AiJob:
+    """Write the question down and submit the job of this kind that answers it. Runs in the caller's transaction.
+
+    The conversation is the named one, or a new one; it belongs to the surface that the kind's name begins with, and
+    to this course. `more` goes into the job's payload: ids, no text of people. Raises Problem 404 for a conversation
+    that is not the asker's, or of another surface or course, and SubjectBusy while another answer is being written.
+    """
+    conversation = _conversation(wish.person, kind.partition(".")[0], course, question, conversation_id)
+    message = Message.objects.create(conversation=conversation, role=Message.Role.USER, text=question)
+    payload = {"conversationId": str(conversation.pk), "messageId": str(message.pk), **(more or {})}
+    job = submission.submit(wish, kind, payload, subject=conversation.subject)
+    Message.objects.filter(pk=message.pk).update(job=job)
+    return job
+
+
+def _conversation(
+    person: Person, surface: str, course: Course | None, question: str, conversation_id: UUID | None
+) -> Conversation:
+    if conversation_id is None:
+        return Conversation.objects.create(
+            surface=surface, owner_id=person.user_id, visitor=person.visitor, course=course, title=_title(question)
+        )
+    try:
+        return Conversation.objects.of(person).get(pk=conversation_id, surface=surface, course=course)
+    except Conversation.DoesNotExist:
+        raise Problem(404, "not_found", "There is no such conversation.") from None
+
+
+def _title(question: str) -> str:
+    line = " ".join(question.split())
+    return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"

@@ -1,0 +1,22 @@
+"""Summaries as the engine knows them: background work behind the conversations of all surfaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from conversations import history, pipeline
+from jobs import kinds
+from jobs.runner import Run
+
+
+async def summarise(run: Run) -> dict[str, Any]:
+    """Condense the older messages of a conversation."""
+    summary, turns, upto = await run.db(history.to_summarise, run.job)
+    if not turns:
+        return {}
+    return {"summary": await pipeline.summarise(summary, turns, run.llm), "upto": upto}
+
+
+SUMMARY = kinds.register(
+    kinds.JobKind("conversations.summary", kinds.BACKGROUND, summarise, history.save_summary, priority=2)
+)

@@ -1,0 +1,72 @@
+"""What comes before an answer in any conversation. Plain asyncio: no database; what it needs is passed in."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal, Protocol
+
+from pydantic import BaseModel
+
+from conversations import prompts
+from conversations.prompts import Turn
+from llm.client import Llm
+from llm.tokens import estimate
+
+HISTORY_TOKENS = 2000
+SUMMARY_TOKENS = 300
+
+
+class Question(BaseModel):
+    """A person's question with what was said before it, oldest first."""
+
+    text: str
+    summary: str = ""
+    turns: list[Turn] = []
+
+    @property
+    def has_history(self) -> bool:
+        return bool(self.turns or self.summary)
+
+
+class Viewer(Protocol):
+    """Who watches the answer come into being."""
+
+    def progress(self, step: Literal["rewriting", "searching", "answering"]) -> None: ...
+
+    def show(self, text: str) -> None: ...
+
+
+async def understand(question: Question, turns: list[Turn], llm: Llm, viewer: Viewer) -> tuple[str, list[float]]:
+    """The question as it stands alone, and the embedding of the question as it was asked, at the same time.
+
+    `turns` are those of the question that fit the budget. Raises LlmError.
+    """
+    embedding = llm.embed("embedding", [question.text])
+    if not question.has_history:
+        [vector] = await embedding
+        return question.text, vector
+    viewer.progress("rewriting")
+    messages = prompts.rewrite(question.summary, turns, question.text)
+    try:
+        async with asyncio.TaskGroup() as group:
+            rewriting = group.create_task(llm.text("rewrite", messages, max_tokens=200))
+            embedding_task = group.create_task(embedding)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None  # as without history: callers know the kind of failure by its type
+    return rewriting.result() or question.text, embedding_task.result()[0]
+
+
+async def summarise(summary: str, turns: list[Turn], llm: Llm) -> str:
+    """A summary of these messages that continues the earlier one. Raises LlmError."""
+    return await llm.text("summary", prompts.summarise(summary, turns), max_tokens=SUMMARY_TOKENS)
+
+
+def within_budget(turns: list[Turn], tokens: int = HISTORY_TOKENS) -> list[Turn]:
+    """The newest messages that fit into this many tokens, oldest first."""
+    kept: list[Turn] = []
+    for turn in reversed(turns):
+        tokens -= estimate(turn.text)
+        if tokens < 0:
+            break
+        kept.insert(0, turn)
+    return kept

@@ -1,0 +1,199 @@
+// @ts-check
+/** A page's conversation: sends questions, shows answers as they are written, restores both after a reload. */
+import { JobsClient } from "../jobs/client.js";
+import { request } from "../jobs/http.js";
+import { citationAddress } from "./citations.js";
+import { Composer } from "./composer.js";
+import { Follower } from "./follow.js";
+import { addToHistory, wireHistory } from "./history.js";
+import { explain } from "./problems.js";
+import { announce, showConnection, tellWhenBack } from "./status.js";
+import { Transcript } from "./transcript.js";
+
+/** @typedef {import("../jobs/client.js").ApiError} ApiError */
+/** @typedef {import("../jobs/client.js").JobEvent} JobEvent */
+/** @typedef {import("./transcript.js").Turn} Turn */
+/**
+ * @typedef {object} Surface what differs from surface to surface
+ * @property {string} url where questions are posted to
+ * @property {string} name the draft of an unsent question is kept under it
+ * @property {(question: string) => object} [body] what is posted, without the conversation's id
+ * @property {Record<string, string>} [steps] words for the steps of a job's progress
+ */
+
+/** The chat of the page. The page has the parts that conversations/chat.html brings. */
+export class Chat {
+  /** @type {Turn | null} the one whose answer is being written */ #active = null;
+  #isSending = false;
+  #stopWhenAccepted = false;
+
+  /** @param {Surface} surface */
+  constructor(surface) {
+    this.surface = surface;
+    const { lessonUrl = "", pageUrl = "", conversationId = "" } = byId("chat").dataset;
+    this.pageUrl = pageUrl;
+    this.conversationId = conversationId;
+    this.follower = new Follower(/** @type {HTMLButtonElement} */ (byId("jump")));
+    this.transcript = new Transcript(byId("messages"), {
+      address: (citation) => citationAddress(lessonUrl, citation),
+      steps: surface.steps ?? {},
+      onRetry: (turn) => this.#retry(turn),
+      onGrown: () => this.follower.grown(),
+      announce,
+    });
+    this.composer = new Composer(/** @type {HTMLFormElement} */ (byId("composer")), {
+      onSend: (question) => this.ask(question),
+      onStop: () => this.#stop(),
+      draftKey: () => `${surface.name}:${this.conversationId}`,
+    });
+    this.client = new JobsClient({
+      onConnection: showConnection,
+      onUnwatched: (event) => this.#noticeElsewhere(event),
+    });
+    this.#begin();
+  }
+
+  /** Sends a question and follows its answer. @param {string} question */
+  async ask(question) {
+    this.#isSending = true;
+    const turn = this.transcript.add(question);
+    this.composer.hold();
+    this.#setActive(turn);
+    this.follower.jump();
+    announce("Thinking");
+    try {
+      const named = this.conversationId && { conversationId: this.conversationId };
+      const body = { question, ...this.surface.body?.(question), ...named };
+      this.#accept(turn, await this.client.submit(this.surface.url, body), question);
+    } catch (error) {
+      this.#refuse(turn, /** @type {ApiError} */ (error), question);
+    } finally {
+      this.#isSending = this.#stopWhenAccepted = false;
+    }
+  }
+
+  #begin() {
+    wireHistory();
+    byId("load-again").addEventListener("click", () => this.#load());
+    for (const button of document.querySelectorAll("[data-part=suggestion]")) {
+      button.addEventListener("click", () => this.composer.giveBack(button.textContent?.trim() ?? ""));
+    }
+    if (this.conversationId) this.#load();
+    // On a touch screen this would open the keyboard over the page.
+    if (matchMedia("(pointer: fine)").matches) this.composer.focus();
+  }
+
+  /** @param {Turn} turn @param {{jobId: string, conversationId: string}} job @param {string} question */
+  #accept(turn, job, question) {
+    this.composer.accepted();
+    if (!this.conversationId) {
+      this.conversationId = job.conversationId;
+      const address = `${this.pageUrl}?conversation=${this.conversationId}`;
+      history.replaceState(null, "", address);
+      addToHistory(address, question);
+    }
+    turn.jobId = job.jobId;
+    this.#follow(turn);
+    if (this.#stopWhenAccepted) this.#stop();
+  }
+
+  /** @param {Turn} turn @param {ApiError} error @param {string} question */
+  #refuse(turn, error, question) {
+    this.transcript.remove(turn);
+    this.#setActive(null);
+    this.composer.giveBack(question);
+    this.#showProblem(error);
+    // Another tab asked first: show that question and its answer.
+    if (error.status === 409 && this.conversationId) this.#load();
+  }
+
+  /** @param {Turn} turn */
+  #follow(turn) {
+    this.#setActive(turn);
+    turn.unfollow = this.client.watch(turn.jobId, { onEvent: (event, text) => this.#show(turn, event, text) });
+  }
+
+  /** @param {Turn} turn @param {JobEvent} event @param {string} text */
+  #show(turn, event, text) {
+    turn.answer.show(event, text);
+    if (!turn.answer.isOver) return this.#setActive(turn);
+    if (this.#active === turn) this.#setActive(null);
+    this.composer.showError("");
+    this.follower.grown();
+    announce(turn.answer.spoken);
+    tellWhenBack();
+  }
+
+  /** @param {Turn} turn */
+  async #retry(turn) {
+    turn.answer.think();
+    this.#setActive(turn);
+    this.composer.showError("");
+    this.composer.takeFocus();
+    try {
+      turn.unfollow = await this.client.retry(turn.jobId, (event, text) => this.#show(turn, event, text));
+    } catch (caught) {
+      const error = /** @type {ApiError} */ (caught);
+      this.#setActive(null);
+      turn.answer.fail({ code: "retry", message: explain(error).message }, true);
+      // Another tab was first: show what is being written there.
+      if (error.status === 409) this.#load();
+    }
+  }
+
+  async #stop() {
+    if (!this.#active?.jobId) {
+      this.#stopWhenAccepted = true;
+      return;
+    }
+    try {
+      await this.client.cancel(this.#active.jobId);
+    } catch (error) {
+      const { status } = /** @type {ApiError} */ (error);
+      // 409: it ended in the same moment, and its last event is on its way.
+      if (status !== 409) this.composer.showError("The answer could not be stopped. Please try again.");
+      this.composer.setRunning(this.#active !== null);
+    }
+  }
+
+  /** Shows the conversation as the server has it, and goes on with what is being written. */
+  async #load() {
+    byId("load-error").hidden = true;
+    byId("loading").hidden = false;
+    try {
+      const { messages } = await request("GET", `/api/conversations/${this.conversationId}`);
+      this.#setActive(null);
+      for (const turn of this.transcript.replace(messages)) this.#follow(turn);
+      this.follower.jump();
+    } catch (error) {
+      byId("load-error").hidden = false;
+      this.#showProblem(/** @type {ApiError} */ (error));
+    } finally {
+      byId("loading").hidden = true;
+    }
+  }
+
+  /** A job that this page does not follow has begun: perhaps a question asked in another tab of this conversation.
+   * @param {JobEvent} event */
+  #noticeElsewhere(event) {
+    if (event.type === "job.started" && this.conversationId && !this.#active && !this.#isSending) this.#load();
+  }
+
+  /** @param {Turn | null} turn */
+  #setActive(turn) {
+    this.#active = turn;
+    byId("welcome").hidden = turn !== null || this.conversationId !== "";
+    this.composer.setRunning(turn !== null);
+  }
+
+  /** @param {ApiError} error */
+  #showProblem(error) {
+    const { message, ...more } = explain(error);
+    this.composer.showError(message, more);
+  }
+}
+
+/** @param {string} id */
+function byId(id) {
+  return /** @type {HTMLElement} */ (document.getElementById(id));
+}

@@ -1,0 +1,11 @@
+"""The tone of a person comes from whoever knows it."""
+
+from accounts import tone
+
+
+def test_first_source_that_knows_the_person_tells(monkeypatch):
+    monkeypatch.setattr(tone, "_known_by", [])
+    assert tone.tone_of(1) == ""
+    tone.register(lambda user_id: "Be brief." if user_id == 1 else "")
+    tone.register(lambda user_id: "Be patient.")
+    assert [tone.tone_of(1), tone.tone_of(2)] == ["Be brief.", "Be patient."]

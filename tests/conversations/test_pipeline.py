@@ -1,0 +1,88 @@
+"""What comes before an answer: the follow-up understood, the history cut to its budget, older messages summarised."""
+
+import pytest
+
+from conversations import pipeline, prompts
+from conversations.pipeline import Question, within_budget
+from conversations.prompts import Turn
+from llm.errors import LlmError
+from tests.pipelines import BREAKOUT, Upstream, Viewer, tags
+
+HISTORY = [
+    Turn(role="user", text="What does COALESCE return?"),
+    Turn(role="assistant", text="Its first value that is not NULL [1]."),
+]
+
+
+class Understanding(Upstream):
+    def __init__(self, simulator):
+        super().__init__(simulator)
+        self.viewer = Viewer()
+
+    def __call__(self, text, **history):
+        question = Question(text=text, **history)
+        return self.run(lambda llm: pipeline.understand(question, question.turns, llm, self.viewer))
+
+
+@pytest.fixture
+def understand(simulator):
+    return Understanding(simulator)
+
+
+def purposes(simulator):
+    return [request["purpose"] for request in simulator.requests()]
+
+
+def test_first_question_is_not_rewritten(understand, simulator):
+    standalone, vector = understand("What does COALESCE return?")
+    assert purposes(simulator) == ["embedding"]
+    assert (standalone, len(vector)) == ("What does COALESCE return?", 1536)
+    assert understand.viewer.steps == []
+
+
+def test_follow_up_is_rewritten_from_what_was_said(understand, simulator):
+    standalone, _ = understand("And when all of them are missing?", turns=HISTORY)
+    assert sorted(purposes(simulator)) == ["embedding", "rewrite"]
+    assert "COALESCE" in standalone and standalone != "And when all of them are missing?"
+    assert understand.viewer.steps == ["rewriting"]
+
+
+def test_summary_alone_is_history_too(understand, simulator):
+    understand("And then?", summary="The learner asked about COALESCE.")
+    assert "rewrite" in purposes(simulator)
+
+
+def test_rewrite_and_embedding_happen_at_the_same_time(understand, simulator):
+    simulator.set(rewrite_latency=0.3, embedding_latency=0.3)
+    understand("And then?", turns=HISTORY)
+    requests = {request["purpose"]: request for request in simulator.requests()}
+    rewrite, embedding = requests["rewrite"], requests["embedding"]
+    assert rewrite["received_at"] < embedding["finished_at"] and embedding["received_at"] < rewrite["finished_at"]
+    assert embedding["body"]["input"] == ["And then?"], "the question as it was asked: there is no other yet"
+
+
+def test_failed_rewrite_does_not_leave_the_embedding_running(understand, simulator):
+    simulator.set(embedding_latency=20)
+    simulator.fault("quota", purpose="rewrite")
+    with pytest.raises(LlmError, match="upstream_quota"):
+        understand("And then?", turns=HISTORY)
+    assert {call.purpose: call.outcome for call in understand.calls} == {"rewrite": "failed", "embedding": "cancelled"}
+
+
+def turns(*sizes):
+    return [Turn(role="user", text=f"{n}".ljust(size * 4, "x")) for n, size in enumerate(sizes)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "kept"),
+    [([], []), ([10], [0]), ([11], []), ([5, 5], [0, 1]), ([6, 5], [1]), ([1, 20, 1], [2]), ([3, 3, 3, 3], [1, 2, 3])],
+)
+def test_history_is_the_newest_messages_within_the_budget(sizes, kept):
+    assert [int(turn.text[0]) for turn in within_budget(turns(*sizes), tokens=10)] == kept
+
+
+def test_question_and_history_cannot_close_their_tags_in_a_rewrite_or_summary():
+    said = [Turn(role="user", text=BREAKOUT), Turn(role="assistant", text=BREAKOUT)]
+    harmless = [Turn(role="user", text="x"), Turn(role="assistant", text="x")]
+    assert tags(prompts.rewrite(BREAKOUT, said, BREAKOUT)) == tags(prompts.rewrite("x", harmless, "x"))
+    assert tags(prompts.summarise(BREAKOUT, said)) == tags(prompts.summarise("x", harmless))
