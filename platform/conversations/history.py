@@ -5,6 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from django.db.models import F
+from django.utils import timezone
+
 from accounts.people import SYSTEM
 from conversations.models import Conversation, Message
 from conversations.pipeline import Question
@@ -31,18 +34,15 @@ def save_answer(job: AiJob, result: dict[str, Any]) -> None:
 
     What the kinds of all surfaces that answer have as their `save`.
     """
-    conversation = Conversation.objects.select_for_update().get(pk=job.payload["conversationId"])
+    conversation_id, said = job.payload["conversationId"], {"text": result["answer"], "citations": result["citations"]}
+    Conversation.objects.filter(pk=conversation_id).update(updated_at=timezone.now())
+    answer = Message.objects.filter(job_id=job.pk, role=Message.Role.ASSISTANT)
     # A stopped answer left its partial text; asked for again, the whole one takes its place.
-    Message.objects.update_or_create(
-        conversation=conversation,
-        role=Message.Role.ASSISTANT,
-        job=job,
-        defaults={"text": result["answer"], "citations": result["citations"]},
-    )
-    conversation.save(update_fields=["updated_at"])
-    unsummarised = conversation.messages.filter(pk__gt=conversation.summarised_upto).count()
-    if unsummarised >= SUMMARISE_EVERY:
-        _submit_summary(conversation)
+    if job.attempt == 1 or not answer.update(**said):
+        Message.objects.create(conversation_id=conversation_id, role=Message.Role.ASSISTANT, job_id=job.pk, **said)
+    unsummarised = Message.objects.filter(conversation=conversation_id, pk__gt=F("conversation__summarised_upto"))
+    if unsummarised.count() >= SUMMARISE_EVERY:
+        _submit_summary(Conversation.objects.get(pk=conversation_id))
 
 
 def to_summarise(job: AiJob) -> tuple[str, list[Turn], int]:
