@@ -68,6 +68,7 @@ INSTALLED_APPS = [
     "accounts",
     "courses",
     "assistant",
+    "personas",
 ]
 if DEV_STACK:
     INSTALLED_APPS.append("devstack")
