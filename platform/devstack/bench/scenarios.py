@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from devstack.bench import people
 from devstack.bench.cpu import Meter
 from devstack.bench.load import Answer, Crowd, Unexpected, at_rate
+from devstack.bench.personas import personas
 from devstack.bench.report import Result, Row
 from devstack.bench.rig import Rig
 from devstack.bench.stats import mean, percentile, ratio
@@ -124,6 +125,7 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[Result]]] = {
     "accept": accept,
     "answers": answers,
     "lessons": lessons,
+    "personas": personas,
 }
 
 
