@@ -43,7 +43,6 @@ class PersonasSerializer(serializers.Serializer[Any]):
 class AnswersSerializer(serializers.Serializer[Any]):
     answers = serializers.DictField(
         child=serializers.CharField(max_length=MAX_ANSWER, allow_blank=True),
-        allow_empty=False,
         help_text="The question's key: the answer.",
     )
 

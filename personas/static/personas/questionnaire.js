@@ -9,6 +9,7 @@ export class Questionnaire {
     this.form = form;
     this.send = /** @type {HTMLButtonElement} */ (form.querySelector("[data-part=send]"));
     this.newer = /** @type {HTMLElement} */ (form.querySelector("[data-part=newer]"));
+    this.send.disabled = false; // only now would pressing it do the right thing
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (this.send.getAttribute("aria-disabled") === "true") return;
