@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import ExpressionWrapper, Q
 
 from personas.pipeline import UNKNOWN
 
@@ -74,8 +74,11 @@ class Question(models.Model):
 class ProfileQuerySet(models.QuerySet["Profile"]):
     def stale(self, now: Versions) -> ProfileQuerySet:
         """Profiles that the model would see with other eyes today. What a person has decided is not among them."""
-        fresh = Q(personas_version=now.personas, prompt_version=now.prompt, model=now.model)
-        return self.filter(~fresh, source=Profile.Source.MODEL)
+        return self.filter(_is_stale(now))
+
+    def with_staleness(self, now: Versions) -> ProfileQuerySet:
+        """Each with `stale`: whether it is among them."""
+        return self.annotate(stale=ExpressionWrapper(_is_stale(now), models.BooleanField()))
 
 
 class Profile(models.Model):
@@ -114,6 +117,11 @@ class Profile(models.Model):
     def subject(self) -> str:
         """How the engine's jobs name this profile."""
         return subject_of(self.user_id)
+
+
+def _is_stale(now: Versions) -> Q:
+    fresh = Q(personas_version=now.personas, prompt_version=now.prompt, model=now.model)
+    return ~fresh & Q(source=Profile.Source.MODEL)
 
 
 def subject_of(user_id: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -57,14 +58,15 @@ async def classify(personas: Sequence[Offer], replies: Sequence[Reply], llm: Llm
     """Choose the persona that fits the answers, or none. Raises LlmError."""
     if not personas:
         return Classification(persona=UNKNOWN, confidence=0, reasons=[])
-    schema = schema_of(personas, replies)
+    schema = schema_of(tuple(offer.key for offer in personas), tuple(reply.key for reply in replies))
     return judge(await llm.parse("classify", prompts.classify(personas, replies), schema), replies)
 
 
-def schema_of(personas: Sequence[Offer], replies: Sequence[Reply]) -> type[Verdict]:
-    """The verdict's schema with the personas and questions that there are: no other fits."""
-    persona: Any = Literal[(*(offer.key for offer in personas), UNKNOWN)]
-    question: Any = Literal[tuple(reply.key for reply in replies)]
+@functools.lru_cache(maxsize=16)  # making models takes milliseconds, and a batch wants the same one again and again
+def schema_of(personas: tuple[str, ...], questions: tuple[str, ...]) -> type[Verdict]:
+    """The verdict's schema with the keys that there are: no other persona or question fits."""
+    persona: Any = Literal[(*personas, UNKNOWN)]
+    question: Any = Literal[questions]
     evidence: Any = create_model("Evidence", __base__=Evidence, question=(question, ...))
     return create_model("Verdict", __base__=Verdict, persona=(persona, ...), reasons=(list[evidence], ...))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -104,7 +105,7 @@ class Llm:
         OpenAI's strict mode wants a schema that forbids extra keys and has no optional ones.
         """
         body = self._chat(self.config.fast_model, messages, max_tokens)
-        json_schema = {"name": schema.__name__, "schema": schema.model_json_schema(), "strict": True}
+        json_schema = {"name": schema.__name__, "schema": _json_schema(schema), "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
 
         async def ask() -> Schema:
@@ -210,6 +211,11 @@ class Llm:
     def _settle(self, call: Call) -> None:
         if self._governor and call.input_tokens:
             self._governor.correct(call.model, call.expected_tokens, call.input_tokens + call.output_tokens)
+
+
+@functools.lru_cache(maxsize=64)
+def _json_schema(schema: type[BaseModel]) -> dict[str, Any]:
+    return schema.model_json_schema()
 
 
 def _content(answer: Any) -> str:

@@ -24,7 +24,7 @@ def demo(_database):
 async def test_learner_finds_corrects_and_deletes_the_profile(context, learner, simulator):
     page = await context.new_page()
     await page.goto("/")
-    await page.get_by_role("link", name="How I learn").click()
+    await page.get_by_role("link", name="Profile").click()
     card, status, send = (page.get_by_test_id(name) for name in ("persona", "profile-status", "send-answers"))
     await expect(card).to_be_hidden()
 

@@ -57,7 +57,7 @@ def test_words_that_the_learner_has_not_written_are_no_reason(quote, question):
 )
 def test_only_personas_and_questions_that_exist_fit_the_schema(answer):
     with pytest.raises(ValidationError):
-        pipeline.schema_of(OFFERS, REPLIES).model_validate_json(answer)
+        pipeline.schema_of(("maker", "thinker"), ("way", "goal")).model_validate_json(answer)
 
 
 def test_answers_and_personas_cannot_leave_their_tags():

@@ -15,6 +15,7 @@ from personas import actions, versions
 from personas.jobs import AT_ONCE
 from personas.models import Persona, Profile
 from tests.personas.conftest import new_profile, run
+from tests.support import eventually
 
 
 def stale():
@@ -70,15 +71,11 @@ def test_what_a_learner_says_while_a_renewal_is_under_way_stands(profile):
 
 
 class Crew:
-    """Runs the renewals as a worker would; remembers the most that there were at once."""
-
-    def __init__(self) -> None:
-        self.most = 0
+    """Runs the renewals as a worker would."""
 
     async def work(self, feeder: asyncio.Task) -> None:
         while not feeder.done() or await database.call(self._active):
             ids = await database.call(self._active)
-            self.most = max(self.most, len(ids))
             await asyncio.gather(*(run_job(str(pk)) for pk in ids))
             await asyncio.sleep(0.02)
 
@@ -87,7 +84,7 @@ class Crew:
 
 
 async def test_batch_is_fed_little_by_little_and_tries_each_once(personas, simulator, monkeypatch):
-    monkeypatch.setattr("personas.jobs.LOOK_EVERY", 0.05)
+    monkeypatch.setattr("personas.jobs.FEED_EVERY", 0.005)
     simulator.set(first_token=0, token_interval=0)
     profiles = await database.call(lambda: [new_profile() for _ in range(2 * AT_ONCE + 3)])
     decided = await database.call(new_profile, source="learner")
@@ -95,17 +92,31 @@ async def test_batch_is_fed_little_by_little_and_tries_each_once(personas, simul
     batch = await database.call(actions.renew_all)
     with pytest.raises(SubjectBusy):
         await database.call(actions.renew_all)
-    crew = Crew()
     feeder = asyncio.create_task(run_job(str(batch.pk)))
-    await crew.work(feeder)
+    await eventually(lambda: renewals().count() >= AT_ONCE)
+    await asyncio.sleep(0.1)  # time enough for the rest, if nobody counted
+    assert await database.call(renewals().count) == AT_ONCE
+    await Crew().work(feeder)
     await database.call(batch.refresh_from_db)
     assert (batch.status, batch.result) == ("completed", {"submitted": len(profiles)})
-    assert 1 < crew.most <= AT_ONCE
     assert len(await database.call(stale)) == 1  # the one that was refused, once
     assert await database.call(renewals().filter(status="failed").count) == 1
     assert await database.call(renewals().count) == len(profiles)
     await database.call(decided.refresh_from_db)
     assert decided.classified_at is None
+
+
+async def test_batch_that_only_fails_is_stopped(personas, simulator, monkeypatch):
+    monkeypatch.setattr("personas.jobs.FEED_EVERY", 0.005)
+    await database.call(lambda: [new_profile() for _ in range(4 * AT_ONCE)])
+    simulator.fault("quota")
+    batch = await database.call(actions.renew_all)
+    feeder = asyncio.create_task(run_job(str(batch.pk)))
+    await Crew().work(feeder)
+    await database.call(batch.refresh_from_db)
+    assert (batch.status, batch.error_code) == ("failed", "renewals_failing")
+    assert "not available at the moment" in batch.error_message
+    assert AT_ONCE <= await database.call(renewals().count) < 3 * AT_ONCE
 
 
 def test_batch_that_begins_anew_leaves_out_what_is_done(fresh):
