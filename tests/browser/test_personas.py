@@ -5,6 +5,7 @@ from playwright.async_api import expect
 
 from devstack import personas
 from jobs import database
+from jobs.models import AiJob
 from personas.models import Profile
 from tests.browser.pages import hold
 
@@ -62,13 +63,14 @@ async def test_learner_finds_corrects_and_deletes_the_profile(context, learner, 
 
 
 async def test_second_tab_shows_what_the_first_has_begun(context, learner, simulator):
-    simulator.set(first_token=0.5)
+    simulator.set(first_token=0.8)
     first, second = await context.new_page(), await context.new_page()
     for page in (first, second):
         await page.goto(PATH)
         await expect(page.get_by_test_id("send-answers")).to_be_visible()
     sent = await hold(second, "/api/personas/profile")
     for page in (second, first):
+        await page.bring_to_front()  # the browser takes its time with a tab in the background
         await page.get_by_label("What do you want to reach").fill(GOAL)
         await page.get_by_label("I try it out at once").check()
         await page.get_by_label("One to three hours").check()
@@ -78,3 +80,4 @@ async def test_second_tab_shows_what_the_first_has_begun(context, learner, simul
     sent.set()  # 409: follows the other tab's job
     for page in (first, second):
         await expect(page.get_by_test_id("persona")).to_contain_text("Hands-on maker")
+    assert await database.call(AiJob.objects.count) == 1
