@@ -12,6 +12,7 @@ from .conversation import question_and_context, turns_of
 from .faults import FaultRule
 from .followups import general_reply, rewrite_question, summarise
 from .schema import instance
+from .sorting import sort_learner
 from .text import estimate_tokens, pieces
 
 REFUSED = "I'm sorry, but I can't help with that request."
@@ -77,6 +78,8 @@ def _grounded(chat: ChatRequest) -> str:
 
 
 def _structured(chat: ChatRequest) -> str:
+    if verdict := sort_learner(chat.messages):
+        return verdict
     prose = _grounded(chat) if chat.passages else ""
     if chat.schema is None:
         return json.dumps({"answer": prose or general_reply(chat.question)}, ensure_ascii=False)
