@@ -9,7 +9,9 @@ from accounts.people import SYSTEM
 from assistant.models import Conversation, Message
 from assistant.pipeline import Question
 from assistant.prompts import Turn
+from courses.models import Course
 from jobs import submission
+from jobs.kinds import Refusal
 from jobs.models import AiJob
 from jobs.submission import SubjectBusy
 
@@ -18,9 +20,16 @@ RECENT = 16  # messages that a prompt may hold word for word, budget permitting
 
 
 def question_of(job: AiJob) -> tuple[int, Question]:
-    """The course's id and the question that this job answers, with the conversation before it."""
-    message = Message.objects.select_related("conversation__course").get(pk=job.payload["messageId"])
+    """The course's id and the question that this job answers, with the conversation before it.
+
+    Raises Refusal when the asker may no longer open the course: a job may have waited, or be a retry.
+    """
+    message = Message.objects.select_related("conversation__course", "conversation__owner").get(
+        pk=job.payload["messageId"]
+    )
     conversation = message.conversation
+    if not Course.objects.for_user(conversation.owner).filter(pk=conversation.course_id).exists():
+        raise Refusal("not_enrolled", "You are not enrolled in this course any more.")
     earlier = conversation.messages.filter(pk__lt=message.pk).order_by("-pk")[:RECENT]
     return conversation.course_id, Question(
         text=message.text,

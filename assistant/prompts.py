@@ -57,7 +57,9 @@ def answer(course: str, passages: Sequence[Passage], summary: str, turns: Sequen
     system = f"{ANSWER.format(course=escape(course))}\n<passages>\n{_passages(passages)}\n</passages>"
     if summary:
         system += f"\n<summary>\n{escape(summary, quote=False)}\n</summary>"
-    history = [{"role": turn.role, "content": turn.text} for turn in turns]
+    # What was asked earlier is no less a learner's text; the model's own answers stay as it wrote them.
+    said = [turn.text if turn.role == "assistant" else _question(turn.text) for turn in turns]
+    history = [{"role": turn.role, "content": text} for turn, text in zip(turns, said, strict=True)]
     return [{"role": "system", "content": system}, *history, {"role": "user", "content": _question(question)}]
 
 
