@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from assistant import prompts
 from assistant.citations import Citation, check
 from assistant.prompts import Passage, Turn
+from llm import leaks
 from llm.client import Llm
 from llm.tokens import estimate
 
@@ -58,7 +59,7 @@ async def answer(question: Question, llm: Llm, search: Search, viewer: Viewer) -
     viewer.progress("answering")
     messages = prompts.answer(question.course, passages, question.summary, turns, question.text)
     pieces = []
-    async for piece in llm.stream("answer", messages):
+    async for piece in leaks.stopped(prompts.ANSWER, llm.stream("answer", messages), prompts.INSTEAD_OF_RULES):
         pieces.append(piece)
         viewer.show(piece)
     text, citations = check("".join(pieces), passages)
