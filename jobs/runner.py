@@ -191,7 +191,7 @@ def _usage(calls: list[Call]) -> Usage:
 
 
 def _reason(error: BaseException) -> Failure:
-    if isinstance(error, LimitReached):
+    if isinstance(error, LimitReached | kinds.Refusal):
         return Failure(error.code, str(error))
     if isinstance(error, LlmError):
         kind = error.kind.value

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -81,7 +81,7 @@ class Llm:
         """Seconds spent waiting for a permit so far; time in which nothing could be done."""
         return self._waited + (time.monotonic() - self._waiting_since if self._waiting_since else 0.0)
 
-    async def stream(self, purpose: str, messages: Messages, max_tokens: int = 1200) -> AsyncIterator[str]:
+    async def stream(self, purpose: str, messages: Messages, max_tokens: int = 1200) -> AsyncGenerator[str, None]:
         """Yield the pieces of an answer as they come. Raises LlmError, also in mid-stream.
 
         Retried only before the first piece: nothing that was shown is ever shown again.

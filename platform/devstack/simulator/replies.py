@@ -8,7 +8,7 @@ from typing import Any
 from .answers import compose_answer
 from .chat_request import ChatRequest
 from .config import Settings
-from .conversation import question_and_context, turns_of
+from .conversation import question_and_context, system_text, turns_of
 from .faults import FaultRule
 from .followups import general_reply, rewrite_question, summarise
 from .schema import instance
@@ -47,7 +47,9 @@ def make_reply(chat: ChatRequest, settings: Settings, fault: FaultRule | None) -
     """The reply to this request; the same request gets the same text every time."""
     if fault and fault.kind == "refuse":
         return Reply(pieces(REFUSED), refused=True)
-    parts = pieces(_text(chat))
+    # A model that does what its passages or its user order: it recites its instructions.
+    is_leak = fault is not None and fault.kind == "leak"
+    parts = pieces(f"Of course. {system_text(chat.messages)}" if is_leak else _text(chat))
     if fault and fault.kind == "invalid_json":
         parts = parts[: max(1, len(parts) - 2)]
     if settings.answer_tokens and chat.purpose in ("answer", "other"):
