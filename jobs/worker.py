@@ -71,10 +71,7 @@ class AsyncWorker(BaseWorker):
         finally:
             self._loop.stop(timeout=RELEASE_SECONDS)
 
-    @property
-    def dequeue_timeout(self) -> int:
-        """Seconds of one blocking pop: a Redis that hangs is noticed soon after."""
-        return 10
+    dequeue_timeout = 10  # seconds of one blocking pop: a Redis that hangs is noticed soon after
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
@@ -102,6 +99,10 @@ class AsyncWorker(BaseWorker):
     def set_state(self, state: str, pipeline: Any = None) -> None:
         """Busy as long as anything is in flight, also while waiting for more."""
         super().set_state(WorkerStatus.BUSY if state == WorkerStatus.IDLE and self.executions else state, pipeline)
+
+    def register_birth(self) -> None:
+        super().register_birth()
+        self.connection.expire(self.key, ALIVE_SECONDS)
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """Stay registered for a short while only: the event loop sends the next one, as long as it turns."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views import defaults
@@ -45,6 +46,9 @@ def body(code: str, message: str, details: Any = None, retry_after: int | None =
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Every exception of an API view in the contract's shape; what nobody expected is logged and told as a 500."""
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.error("an API view has no database: %s", error)
+        error = Problem(503, "database_away", "The platform's database cannot be reached. Please try again.", None, 5)
     response = drf_exception_handler(error, context)
     if response is None:
         logger.exception("an API view failed", exc_info=error)
