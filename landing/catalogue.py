@@ -18,7 +18,7 @@ from landing.models import CourseOffer, FaqEntry, SitePage
 from llm.tokens import estimate
 
 FACT_TOKENS = 3000  # the most that the facts of one prompt take
-COMPARED = 20  # courses in the lists by price and by start
+COMPARED = 20  # courses in the lists at a glance
 MOST_WORDS = 60
 _SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£"}
 
@@ -49,7 +49,7 @@ def quotable(on_sale: Iterable[CourseOffer]) -> dict[str, str]:
         slug = offer.course.slug
         values[f"price:{slug}"] = price(offer)
         values[f"start:{slug}"] = start(offer)
-        values[f"seats:{slug}"] = "any number of" if offer.seats is None else str(offer.seats)
+        values[f"seats:{slug}"] = "no limit" if offer.seats is None else str(offer.seats)
     return values
 
 
@@ -94,14 +94,18 @@ def _of_page(page: SitePage) -> Fact:
 
 
 def _comparisons(on_sale: list[CourseOffer]) -> list[Fact]:
-    """The order of the courses: the model is not told the figures, so it cannot compare them itself."""
+    """The courses at a glance, and in order: the model is not told the figures, so it cannot compare them itself."""
     by_price = [o for o in sorted(on_sale, key=lambda o: o.price) if len({o.currency for o in on_sale}) == 1]
     by_start = sorted(filter(is_ahead, on_sale), key=lambda o: o.starts_on or timezone.now().date())
-    lists = (("Courses from the cheapest to the dearest", by_price), ("Courses by start, the next first", by_start))
+    lists = (
+        ("The school offers these courses", on_sale),
+        ("The courses from the cheapest to the dearest", by_price),
+        ("The courses in the order of their start, the next first", by_start),
+    )
     return [
-        Fact(title=title, text="; ".join(o.course.title for o in ordered[:COMPARED]) + ".", url="/#courses")
+        Fact(title=title, text=f"{title}: {'; '.join(o.course.title for o in ordered[:COMPARED])}.", url="/#courses")
         for title, ordered in lists
-        if len(ordered) > 1
+        if ordered
     ]
 
 

@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
 from courses.models import Course, Enrollment
+from devstack.site import load_site
 
 
 class Command(BaseCommand):
@@ -21,6 +22,7 @@ class Command(BaseCommand):
             call_command("ingest_course", str(course), stdout=self.stdout)
         for name in ("learner", "tutor", "staff"):
             _person(name)
+        load_site()
 
 
 def _person(name: str) -> None:
