@@ -41,7 +41,7 @@ class QuestionSerializer(serializers.Serializer[Any]):
     conversationId = serializers.UUIDField(required=False, allow_null=True, help_text="To ask a follow-up.")
 
 
-class MessageSerializer(serializers.Serializer[Any]):
+class ContactSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=100, required=False, allow_blank=True, default="")
     email = serializers.EmailField(help_text="Where the answer goes.")
     message = serializers.CharField(max_length=MAX_MESSAGE)
@@ -76,9 +76,7 @@ class _VisitorView(APIView):
 class QueryView(_VisitorView):
     parser_classes = [SmallJSONParser]
 
-    @extend_schema(
-        request=QuestionSerializer, responses=intake.RESPONSES, parameters=[intake.IDEMPOTENCY_KEY], auth=[{}]
-    )
+    @extend_schema(request=QuestionSerializer, responses=intake.RESPONSES, parameters=[intake.IDEMPOTENCY_KEY], auth=[])
     def post(self, request: Request) -> Response:
         """Ask about the school's courses, without signing in. The answer to the first question sets the cookie
         `visitor`, which the conversation and its jobs belong to."""
@@ -96,10 +94,10 @@ class QueryView(_VisitorView):
 class ContactView(_VisitorView):
     parser_classes = [ContactJSONParser]
 
-    @extend_schema(request=MessageSerializer, responses={201: ReceivedSerializer, **CONTACT_ERRORS}, auth=[{}])
+    @extend_schema(request=ContactSerializer, responses={201: ReceivedSerializer, **CONTACT_ERRORS}, auth=[])
     def post(self, request: Request) -> Response:
         """Leave a message for the people of the school. It comes to staff with the conversation."""
-        form = MessageSerializer(data=request.data)
+        form = ContactSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         body = form.validated_data
         conversation_id = body.pop("conversationId", None)

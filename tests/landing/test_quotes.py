@@ -1,5 +1,7 @@
 """Amounts and dates come from rows. What a model makes up is never shown, however its text is cut into pieces."""
 
+from itertools import pairwise
+
 import pytest
 
 from landing.quotes import CONTACT, INSTEAD, LONGEST, Quoting, amounts_in, fill, mask
@@ -18,10 +20,10 @@ QUOTED = {
     "{{config.SECRET_KEY}}": INSTEAD,
 }
 MADE_UP = [
-    "€49", "49 €", "49€", "EUR 49", "49 EUR", "49,90 euros", "49,- €", "$1,200.50", "1 200 USD", "1.200,50 EUR", "**49** €", "€ **49**",
-    "forty-nine euros", "two hundred and fifty dollars", "&euro;49", "&#8364;49", "CHF 120", "30 %", "30%", "30 percent",
-    "2027-03-02", "02.03.2027", "3/2/27", "2 March 2027", "2nd of March", "March 2, 2027", "March 2nd", "March 2027", "2. März 2027",
-    "2 de marzo de 2027", "1er janvier 2027", "Mar. 2, 2027", "5 May",
+    "€49", "49 €", "49€", "EUR 49", "49 EUR", "49,90 euros", "49,- €", "$1,200.50", "1 200 USD", "1.200,50 EUR",
+    "**49** €", "€ **49**", "forty-nine euros", "two hundred and fifty dollars", "&euro;49", "&#8364;49", "CHF 120",
+    "30 %", "30%", "30 percent", "2027-03-02", "02.03.2027", "3/2/27", "2 March 2027", "2nd of March", "March 2, 2027",
+    "March 2nd", "March 2027", "2. März 2027", "2 de marzo de 2027", "1er janvier 2027", "Mar. 2, 2027", "5 May",
 ]  # fmt: skip
 HARMLESS = [
     "The course has 12 lessons in 4 parts, for 24/7 access.",
@@ -34,7 +36,7 @@ HARMLESS = [
 def shown(text, cuts):
     quoting = Quoting(VALUES, STATED)
     ends = [0, *cuts, len(text)]
-    return "".join([*(quoting.feed(text[a:b]) for a, b in zip(ends, ends[1:], strict=False)), quoting.end()])
+    return "".join([*(quoting.feed(text[a:b]) for a, b in pairwise(ends)), quoting.end()])
 
 
 def every_way(text):
