@@ -134,3 +134,7 @@ async def test_on_a_phone_and_for_screen_readers(page, open_context):
     assert (box["width"], box["height"]) == (390, 844)
     await expect(phone.get_by_role("dialog", name="Ask us")).to_be_visible()
     await assert_usable(phone)
+    await ask(phone)
+    await completed(phone)
+    await phone.get_by_test_id("widget-answer").get_by_role("link", name="SQL").click()
+    await expect(phone.get_by_test_id("widget")).to_be_hidden()

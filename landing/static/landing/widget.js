@@ -12,7 +12,8 @@
 
 const OPEN = "landing:open";
 const BUTTON = `
-  <button type="button" class="opener" aria-haspopup="dialog" aria-expanded="false" data-testid="widget-open">
+  <button type="button" class="opener" aria-haspopup="dialog" aria-expanded="false" aria-label="Ask us"
+          data-testid="widget-open">
     <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M4 5h16v11H9l-5 4z"/></svg><span>Ask us</span>
   </button>`;
 
@@ -61,11 +62,16 @@ function closed() {
 /** @param {MouseEvent} event */
 function followLink(event) {
   const link = event.composedPath().find((node) => node instanceof HTMLAnchorElement);
-  if (!(link instanceof HTMLAnchorElement) || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey) return;
+  if (!(link instanceof HTMLAnchorElement) || event.defaultPrevented || event.ctrlKey || event.metaKey) return;
   const href = link.getAttribute("href");
-  if (href !== "#ask" && href !== "#contact") return;
+  // On a phone the panel covers the page that the link leads to.
+  if (href !== "#ask" && href !== "#contact") return coversPage() && panel?.then((shown) => shown.close());
   event.preventDefault();
   open(href.slice(1));
+}
+
+function coversPage() {
+  return root.querySelector(".panel:not([hidden])") !== null && matchMedia("(max-width: 30rem)").matches;
 }
 
 /** @param {string} value */

@@ -33,7 +33,9 @@ def site_answer(messages: list[dict[str, Any]]) -> str:
     passages = [Passage(n, title, "", text.strip()) for n, (title, _, text) in enumerate(facts, start=1)]
     if _PERSON.search(question):
         return "Gladly. A person of the school answers you by e-mail: {{contact}}."
-    answer = compose_answer(_in_their_words(question), passages, _in_their_words(context))
+    answer = compose_answer(_in_their_words(question), passages)
+    if answer.startswith(REFUSAL) and context:  # a follow-up that leans on what was said before
+        answer = compose_answer(_in_their_words(question), passages, _in_their_words(context))
     if answer.startswith(REFUSAL):
         return f'The site does not say anything about "{question}", and I do not want to guess: {{{{contact}}}}.'
     cited = dict.fromkeys(facts[int(n) - 1][:2] for n in _CITED.findall(answer))
