@@ -24,7 +24,8 @@ from llm.prices import cost_of
 logger = logging.getLogger(__name__)
 
 KIND = "landing.answer"
-PROMPT_TOKENS = FACT_TOKENS + HISTORY_TOKENS + 1200  # the rules, the tags and the question
+# The history is estimated at four characters a token, where some scripts have one. The rest: rules and question.
+PROMPT_TOKENS = FACT_TOKENS + 4 * HISTORY_TOKENS + 1800
 _LOCK = 0x4C616E64  # any number of our own: one admission at a time
 
 

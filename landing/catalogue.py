@@ -13,9 +13,8 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from courses.models import Course
-from landing.facts import Fact, Facts
+from landing.facts import Fact, Facts, as_data
 from landing.models import CourseOffer, FaqEntry, SitePage
-from llm.tokens import estimate
 
 FACT_TOKENS = 3000  # the most that the facts of one prompt take
 COMPARED = 20  # courses in the lists at a glance
@@ -112,11 +111,16 @@ def _comparisons(on_sale: list[CourseOffer]) -> list[Fact]:
 def _within_budget(facts: Iterable[Fact]) -> list[Fact]:
     kept, left = [], FACT_TOKENS
     for fact in facts:
-        left -= estimate(fact.title + fact.text)
+        left -= _most_tokens(as_data([fact]))
         if left < 0:
             break
         kept.append(fact)
     return kept
+
+
+def _most_tokens(text: str) -> int:
+    """More tokens than the text is likely to take in any script: the budget rests on it."""
+    return -(-len(text.encode()) // 3)
 
 
 def _courses(about: dict[int, Fact]) -> QuerySet[Any]:

@@ -16,7 +16,7 @@ from landing.quotes import CONTACT, Quoting, mask
 from llm.client import Llm
 
 ANSWER_TOKENS = 400
-HISTORY_TOKENS = 800
+HISTORY_TOKENS = 400
 
 
 class Answer(BaseModel):

@@ -13,7 +13,7 @@ from conversations.models import Message
 from jobs.models import AiCall, AiJob
 from jobs.runner import run_job
 from landing import budget
-from landing.models import Counter
+from landing.models import Counter, FaqEntry
 from tests.landing.conftest import CONTACT, QUERY, Visitor
 
 ONE_ANSWER = budget.PROMPT_TOKENS + budget.ANSWER_TOKENS
@@ -161,3 +161,19 @@ def test_500_characters_of_any_kind_fit(visitor):
 
 def test_larger_body_is_413(visitor, nothing_asked):
     assert visitor.ask("x" * 9000).status_code == 413
+
+
+def test_no_prompt_is_larger_than_what_is_set_aside_for_it(site, simulator):
+    FaqEntry.objects.bulk_create(FaqEntry(question=f"<&> {n}", answer="課程" * 40, position=n) for n in range(200))
+    visitor = Visitor()
+    conversation = visitor.answer("課" * 500)["conversationId"]
+    visitor.answer("&" * 500, conversationId=conversation)
+    prompts = [request["body"]["messages"] for request in simulator.requests()]
+    sizes = [sum(_tokens(message["content"]) for message in messages) for messages in prompts]
+    assert 2000 < max(sizes) <= budget.PROMPT_TOKENS
+
+
+def _tokens(text):
+    """A cautious count: a token for each sign beyond ASCII, and one for three others."""
+    beyond = sum(not char.isascii() for char in text)
+    return beyond + (len(text) - beyond) // 3
