@@ -11,6 +11,7 @@ from assistant import prompts
 from conversations.pipeline import Question, Viewer, understand, within_budget
 from courses.citations import Citation, check
 from courses.grounding import Passage
+from llm import leaks
 from llm.client import Llm
 
 Search = Callable[[str, list[float]], Awaitable[list[Passage]]]
@@ -32,7 +33,7 @@ async def answer(question: Question, course: str, llm: Llm, search: Search, view
     viewer.progress("answering")
     messages = prompts.answer(course, passages, question.summary, turns, question.text)
     pieces = []
-    async for piece in llm.stream("answer", messages):
+    async for piece in leaks.stopped(prompts.rules(course), llm.stream("answer", messages), prompts.INSTEAD_OF_RULES):
         pieces.append(piece)
         viewer.show(piece)
     text, citations = check("".join(pieces), passages)

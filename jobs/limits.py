@@ -66,6 +66,8 @@ def has_budgets() -> bool:
 
 def check_budgets(person: Person) -> None:
     """Whether there is still money and tokens for this person's calls today. LimitReached if not."""
+    if not has_budgets():
+        return
     if person != SYSTEM and _personal().is_used_up(AiCall.objects.filter(job__in=AiJob.objects.of(person))):
         raise LimitReached(
             "budget", "Your AI budget for today is used up. It is renewed at midnight UTC.", seconds_to_midnight()

@@ -191,10 +191,12 @@ def _usage(calls: list[Call]) -> Usage:
 
 
 def _reason(error: BaseException) -> Failure:
-    if isinstance(error, LimitReached):
+    if isinstance(error, LimitReached | kinds.Refusal):
         return Failure(error.code, str(error))
     if isinstance(error, LlmError):
         kind = error.kind.value
+        if error.kind is Kind.INVALID:  # it was asked for again at once; from here on a person decides
+            return Failure(kind.code, kind.message, error.detail, retryable=True, tries=1)
         return Failure(kind.code, kind.message, error.detail, kind.passing, is_free=error.kind is Kind.PAUSED)
     if isinstance(error, database.AWAY):  # not the job's fault, and it passes: no reason to give up soon
         return Failure("database_away", DATABASE_AWAY, f"{type(error).__name__}: {error}"[:300], retryable=True)

@@ -13,6 +13,7 @@ from courses.citations import Citation
 from landing import prompts
 from landing.facts import Facts
 from landing.quotes import CONTACT, Quoting, mask
+from llm import leaks
 from llm.client import Llm
 
 ANSWER_TOKENS = 400
@@ -32,7 +33,8 @@ async def answer(question: Question, facts: Facts, llm: Llm, viewer: Viewer) -> 
     turns = within_budget([_without_figures(turn) for turn in question.turns], HISTORY_TOKENS)
     quoting = Quoting(facts.values, facts.stated)
     shown = []
-    async for piece in llm.stream("answer", prompts.answer(facts, turns, question.text), ANSWER_TOKENS):
+    pieces = llm.stream("answer", prompts.answer(facts, turns, question.text), ANSWER_TOKENS)
+    async for piece in leaks.stopped(prompts.ANSWER, pieces, prompts.INSTEAD_OF_RULES):
         if text := quoting.feed(piece):
             shown.append(text)
             viewer.show(text)

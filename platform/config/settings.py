@@ -72,6 +72,7 @@ INSTALLED_APPS = [
     "conversations",
     "assistant",
     "landing",
+    "personas",
 ]
 if DEV_STACK:
     INSTALLED_APPS.append("devstack")

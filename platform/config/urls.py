@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include("courses.urls")),
     path("", include("assistant.urls")),
     path("", include("landing.urls")),
+    path("", include("personas.urls")),
     path("api/", include("accounts.urls")),
     path("api/", include("conversations.urls")),
     path("api/", include("jobs.urls")),

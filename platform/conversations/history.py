@@ -12,7 +12,9 @@ from accounts.people import SYSTEM
 from conversations.models import Conversation, Message
 from conversations.pipeline import Question
 from conversations.prompts import Turn
+from courses.models import Course
 from jobs import submission
+from jobs.kinds import Refusal
 from jobs.models import AiJob
 from jobs.submission import SubjectBusy
 
@@ -21,9 +23,19 @@ RECENT = 16  # messages that a prompt may hold word for word, budget permitting
 
 
 def question_of(job: AiJob) -> tuple[Conversation, Question]:
-    """The question that this job answers, and its conversation, with the course if it is about one."""
-    message = Message.objects.select_related("conversation__course").get(pk=job.payload["messageId"])
+    """The question that this job answers, and its conversation, with the course if it is about one.
+
+    Raises Refusal when the asker may no longer open the course: a job may have waited, or be a retry.
+    """
+    message = Message.objects.select_related("conversation__course", "conversation__owner").get(
+        pk=job.payload["messageId"]
+    )
     conversation = message.conversation
+    if (
+        conversation.course
+        and not Course.objects.for_user(conversation.owner).filter(pk=conversation.course.pk).exists()
+    ):
+        raise Refusal("not_enrolled", "You are not enrolled in this course any more.")
     earlier = conversation.messages.filter(pk__lt=message.pk).order_by("-pk")[:RECENT]
     turns = _turns(reversed(earlier))
     return conversation, Question(text=message.text, summary=conversation.summary, turns=turns)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from django.core.management import call_command
 
-CREATES_A_JOB = ["/api/assistant/query", "/api/landing-assistant/query"]
+CREATES_A_JOB = ["/api/assistant/query", "/api/landing-assistant/query", "/api/personas/profile"]
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,9 @@ def test_every_call_of_the_contract_is_there(schema):
         "/api/landing-assistant/query",
         "/api/landing-assistant/contact",
         "/api/conversations/{}",
+        "/api/personas",
+        "/api/personas/profile",
+        "/api/personas/questionnaire",
         "/api/courses",
         "/api/courses/{}",
         "/api/lessons/{}",

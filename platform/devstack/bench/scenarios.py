@@ -13,6 +13,7 @@ from pathlib import Path
 from devstack.bench import people
 from devstack.bench.cpu import Meter
 from devstack.bench.load import Answer, Crowd, Unexpected, at_rate
+from devstack.bench.personas import personas
 from devstack.bench.report import Result, Row
 from devstack.bench.rig import Rig
 from devstack.bench.stats import mean, percentile, ratio
@@ -151,6 +152,7 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[Result]]] = {
     "answers": answers,
     "cpu": cpu,
     "lessons": lessons,
+    "personas": personas,
 }
 
 
