@@ -36,7 +36,7 @@ class ContactJSONParser(BoundedJSONParser):
     max_bytes = 32 * 1024
 
 
-class QuestionSerializer(serializers.Serializer[Any]):
+class VisitorQuestionSerializer(serializers.Serializer[Any]):
     question = serializers.CharField(max_length=MAX_QUESTION)
     conversationId = serializers.UUIDField(required=False, allow_null=True, help_text="To ask a follow-up.")
 
@@ -76,11 +76,13 @@ class _VisitorView(APIView):
 class QueryView(_VisitorView):
     parser_classes = [SmallJSONParser]
 
-    @extend_schema(request=QuestionSerializer, responses=intake.RESPONSES, parameters=[intake.IDEMPOTENCY_KEY], auth=[])
+    @extend_schema(
+        request=VisitorQuestionSerializer, responses=intake.RESPONSES, parameters=[intake.IDEMPOTENCY_KEY], auth=[]
+    )
     def post(self, request: Request) -> Response:
         """Ask about the school's courses, without signing in. The answer to the first question sets the cookie
         `visitor`, which the conversation and its jobs belong to."""
-        query = QuestionSerializer(data=request.data)
+        query = VisitorQuestionSerializer(data=request.data)
         query.is_valid(raise_exception=True)
         body = query.validated_data
         accepted = intake.accept(
