@@ -39,7 +39,7 @@ class Budget:
         """Whether today's calls among these have reached the budget."""
         if not self.tokens and not self.dollars:
             return False
-        spent = calls.filter(started_at__gte=_midnight()).aggregate(
+        spent = calls.filter(started_at__gte=midnight()).aggregate(
             input=Sum("input_tokens"), output=Sum("output_tokens"), dollars=Sum("cost")
         )
         tokens = (spent["input"] or 0) + (spent["output"] or 0)
@@ -70,11 +70,11 @@ def check_budgets(person: Person) -> None:
         return
     if person != SYSTEM and _personal().is_used_up(AiCall.objects.filter(job__in=AiJob.objects.of(person))):
         raise LimitReached(
-            "budget", "Your AI budget for today is used up. It is renewed at midnight UTC.", _to_midnight()
+            "budget", "Your AI budget for today is used up. It is renewed at midnight UTC.", seconds_to_midnight()
         )
     if _total().is_used_up(AiCall.objects.all()):
         message = "The platform's AI budget for today is used up. It is renewed at midnight UTC."
-        raise LimitReached("platform_budget", message, _to_midnight(), is_ours=True)
+        raise LimitReached("platform_budget", message, seconds_to_midnight(), is_ours=True)
 
 
 def current_wait(queue: str) -> timedelta:
@@ -99,9 +99,11 @@ def _total() -> Budget:
     return Budget(settings.BUDGET_TOTAL_TOKENS, settings.BUDGET_TOTAL_DOLLARS)
 
 
-def _midnight() -> datetime:
+def midnight() -> datetime:
+    """When today's budgets began: their days are UTC's."""
     return timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _to_midnight() -> int:
-    return round((_midnight() + timedelta(days=1) - timezone.now()).total_seconds())
+def seconds_to_midnight() -> int:
+    """When to come back after a budget is used up."""
+    return round((midnight() + timedelta(days=1) - timezone.now()).total_seconds())

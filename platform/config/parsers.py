@@ -19,7 +19,9 @@ class TooLarge(APIException):
 
 
 class BoundedJSONParser(JSONParser):
-    """JSON of at most MAX_BODY_BYTES; DRF alone would read any amount into memory."""
+    """JSON of at most `max_bytes`; DRF alone would read any amount into memory."""
+
+    max_bytes = settings.MAX_BODY_BYTES
 
     def parse(
         self,
@@ -27,8 +29,8 @@ class BoundedJSONParser(JSONParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        body = stream.read(settings.MAX_BODY_BYTES + 1)
-        if len(body) > settings.MAX_BODY_BYTES:
+        body = stream.read(self.max_bytes + 1)
+        if len(body) > self.max_bytes:
             raise TooLarge()
         try:
             return super().parse(io.BytesIO(body), media_type, parser_context)

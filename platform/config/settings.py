@@ -34,6 +34,8 @@ SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 3600 * 24 * 365 if HTTPS else 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # HSTS for other hosts of the domain is not ours to set
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+# How many proxies of ours add the address they saw to X-Forwarded-For: the limits for networks count by it.
+PROXIES = env.int("PROXIES", default=int(SECURE_PROXY_SSL_HEADER is not None))
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -69,6 +71,7 @@ INSTALLED_APPS = [
     "courses",
     "conversations",
     "assistant",
+    "landing",
     "personas",
 ]
 if DEV_STACK:
@@ -174,6 +177,11 @@ BUDGET_PERSON_TOKENS = env.int("BUDGET_PERSON_TOKENS", default=0)
 BUDGET_PERSON_DOLLARS = Decimal(env.str("BUDGET_PERSON_DOLLARS", default="0"))
 BUDGET_TOTAL_TOKENS = env.int("BUDGET_TOTAL_TOKENS", default=0)
 BUDGET_TOTAL_DOLLARS = Decimal(env.str("BUDGET_TOTAL_DOLLARS", default="0"))
+# The landing assistant answers anybody: its limits are set from the start.
+BUDGET_LANDING_TOKENS = env.int("BUDGET_LANDING_TOKENS", default=1_000_000)
+BUDGET_LANDING_DOLLARS = Decimal(env.str("BUDGET_LANDING_DOLLARS", default="0"))
+LANDING_QUESTIONS_PER_VISITOR = env.int("LANDING_QUESTIONS_PER_VISITOR", default=20)  # an hour
+LANDING_QUESTIONS_PER_NETWORK = env.int("LANDING_QUESTIONS_PER_NETWORK", default=100)
 JOBS_EVENTS_TTL = env.int("JOBS_EVENTS_TTL", default=3600)
 JOBS_KEEP_DAYS = env.int("JOBS_KEEP_DAYS", default=90)  # older jobs that have ended are deleted
 

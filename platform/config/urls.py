@@ -5,15 +5,16 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from config import pages
 from jobs.upstream import upstream
+from landing.pages import home
 
 urlpatterns = [
-    path("", pages.home, name="home"),
+    path("", home, name="home"),
     path("accounts/login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
     path("", include("courses.urls")),
     path("", include("assistant.urls")),
+    path("", include("landing.urls")),
     path("", include("personas.urls")),
     path("api/", include("accounts.urls")),
     path("api/", include("conversations.urls")),

@@ -44,17 +44,23 @@ def question_of(job: AiJob) -> tuple[Conversation, Question]:
 def save_answer(job: AiJob, result: dict[str, Any]) -> None:
     """Add the answer to its conversation; every so often, have the older messages summarised.
 
-    What the kinds of all surfaces that answer have as their `save`.
+    What the kinds of most surfaces that answer have as their `save`.
     """
+    keep_answer(job, result)
+    conversation_id = job.payload["conversationId"]
+    unsummarised = Message.objects.filter(conversation=conversation_id, pk__gt=F("conversation__summarised_upto"))
+    if unsummarised.count() >= SUMMARISE_EVERY:
+        _submit_summary(Conversation.objects.get(pk=conversation_id))
+
+
+def keep_answer(job: AiJob, result: dict[str, Any]) -> None:
+    """Add the answer to its conversation, and no more: for surfaces that go without summaries."""
     conversation_id, said = job.payload["conversationId"], {"text": result["answer"], "citations": result["citations"]}
     Conversation.objects.filter(pk=conversation_id).update(updated_at=timezone.now())
     answer = Message.objects.filter(job_id=job.pk, role=Message.Role.ASSISTANT)
     # A stopped answer left its partial text; asked for again, the whole one takes its place.
     if job.attempt == 1 or not answer.update(**said):
         Message.objects.create(conversation_id=conversation_id, role=Message.Role.ASSISTANT, job_id=job.pk, **said)
-    unsummarised = Message.objects.filter(conversation=conversation_id, pk__gt=F("conversation__summarised_upto"))
-    if unsummarised.count() >= SUMMARISE_EVERY:
-        _submit_summary(Conversation.objects.get(pk=conversation_id))
 
 
 def to_summarise(job: AiJob) -> tuple[str, list[Turn], int]:

@@ -80,7 +80,7 @@ def _greet(parts: Stack, url: str, data: Path) -> None:
     upstream = "the simulator" if parts.simulator else os.environ.get("OPENAI_BASE_URL", "OpenAI")
     print(
         f"""
-  Open      {url}
+  Open      {url}                      the landing page, with a chat for visitors
   Sign in   learner / demo-learner     a learner: ask the course assistant
             tutor / demo-tutor         a tutor
             staff / demo-staff         {url}/admin/

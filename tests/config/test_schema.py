@@ -7,7 +7,7 @@ import pytest
 import yaml
 from django.core.management import call_command
 
-CREATES_A_JOB = ["/api/assistant/query", "/api/personas/profile"]
+CREATES_A_JOB = ["/api/assistant/query", "/api/landing-assistant/query", "/api/personas/profile"]
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,8 @@ def test_every_call_of_the_contract_is_there(schema):
         "/api/auth/token",
         "/api/ws-ticket",
         "/api/assistant/query",
+        "/api/landing-assistant/query",
+        "/api/landing-assistant/contact",
         "/api/conversations/{}",
         "/api/personas",
         "/api/personas/profile",

@@ -9,6 +9,7 @@ from .conversation import question_of, system_text, text_of
 from .errors import ApiError, bad_request, context_length_exceeded, model_not_found
 from .passages import Passage, find_passages
 from .schema import check_strict
+from .site import is_about_site
 from .text import estimate_tokens
 
 CONTEXT_TOKENS = 128_000
@@ -36,7 +37,7 @@ class ChatRequest:
         if self.response_format != "text":
             return "structured"
         system = system_text(self.messages).lower()
-        if self.passages:
+        if self.passages or is_about_site(self.messages):
             return "answer"
         if "standalone question" in system:
             return "rewrite"

@@ -12,6 +12,7 @@ from .conversation import question_and_context, system_text, turns_of
 from .faults import FaultRule
 from .followups import general_reply, rewrite_question, summarise
 from .schema import instance
+from .site import is_about_site, site_answer
 from .sorting import sort_learner
 from .text import estimate_tokens, pieces
 
@@ -75,6 +76,8 @@ def _text(chat: ChatRequest) -> str:
 
 
 def _grounded(chat: ChatRequest) -> str:
+    if is_about_site(chat.messages):
+        return site_answer(chat.messages)
     question, context = question_and_context(chat.messages)
     return compose_answer(question, chat.passages, context)
 

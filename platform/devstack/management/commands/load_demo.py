@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from courses.models import Course, Enrollment
 from devstack import personas
+from devstack.site import load_site
 
 
 class Command(BaseCommand):
@@ -23,6 +24,7 @@ class Command(BaseCommand):
         personas.load()
         for name in ("learner", "tutor", "staff"):
             _person(name)
+        load_site()
 
 
 def _person(name: str) -> None:

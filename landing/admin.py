@@ -1,0 +1,72 @@
+"""What staff edit for visitors, and what visitors wrote to them."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from landing.models import ContactRequest, CourseOffer, FaqEntry, SitePage
+
+logger = logging.getLogger(__name__)
+
+
+@admin.register(CourseOffer)
+class CourseOfferAdmin(admin.ModelAdmin):
+    list_display = ("course", "price", "currency", "starts_on", "seats", "is_published")
+    list_editable = ("price", "starts_on", "seats", "is_published")
+    list_select_related = ("course",)
+    autocomplete_fields = ("course",)
+
+
+@admin.register(FaqEntry)
+class FaqEntryAdmin(admin.ModelAdmin):
+    list_display = ("question", "position", "is_published")
+    list_editable = ("position", "is_published")
+    search_fields = ("question", "answer")
+
+
+@admin.register(SitePage)
+class SitePageAdmin(admin.ModelAdmin):
+    list_display = ("title", "slug", "position", "is_published")
+    list_editable = ("position", "is_published")
+    prepopulated_fields = {"slug": ("title",)}
+    search_fields = ("title", "body")
+
+
+@admin.register(ContactRequest)
+class ContactRequestAdmin(admin.ModelAdmin):
+    """To be answered by e-mail and ticked off. The conversation was handed over with the message."""
+
+    list_display = ("created_at", "email", "name", "beginning", "is_answered")
+    list_filter = ("is_answered", "created_at")
+    search_fields = ("email", "name", "message")
+    fields = ("created_at", "name", "email", "message", "is_answered", "said")
+    readonly_fields = ("created_at", "name", "email", "message", "said")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ContactRequest]:
+        return super().get_queryset(request).select_related("conversation")
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Show one; who opens a visitor's conversation stands in the log."""
+        logger.info("contact request %s opened by %s", object_id, request.user.pk)
+        return super().change_view(request, object_id, *args, **kwargs)
+
+    @admin.display(description="Message")
+    def beginning(self, contact: ContactRequest) -> str:
+        return contact.message if len(contact.message) <= 80 else f"{contact.message[:79]}…"
+
+    @admin.display(description="Conversation")
+    def said(self, contact: ContactRequest) -> str | SafeString:
+        if contact.conversation is None:
+            return "None was handed over."
+        messages = contact.conversation.messages.all()
+        return format_html_join("", "<p><b>{}</b><br>{}</p>", ((m.role, m.text) for m in messages))

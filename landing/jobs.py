@@ -1,0 +1,31 @@
+"""The landing assistant's kind of jobs, as the engine knows it: what it loads, runs and saves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from conversations import history
+from jobs import kinds
+from jobs.runner import Run
+from landing import budget, catalogue, pipeline
+from llm.errors import Kind, LlmError
+
+
+async def answer(run: Run) -> dict[str, Any]:
+    """Answer the question that the payload names."""
+    await run.db(budget.check_run)
+    _, question = await run.db(history.question_of, run.job)
+    run.progress("searching")
+    facts = await run.db(catalogue.facts_for, pipeline.words_of(question))
+    try:
+        return (await pipeline.answer(question, facts, run.llm, run)).model_dump()
+    except LlmError as error:
+        if error.kind is Kind.PAUSED:  # the next attempt's text takes the place of this
+            run.show(pipeline.in_the_meantime())
+        raise
+
+
+# No summaries: every call of this surface is one that its budget knows of.
+ANSWER = kinds.register(
+    kinds.JobKind(budget.KIND, kinds.INTERACTIVE, answer, history.keep_answer, deadline=60, priority=1)
+)

@@ -1,0 +1,62 @@
+"""From a visitor's question to an answer. Plain asyncio: no database, no Django; what it needs is passed in.
+
+One upstream call for each answer: the facts of a site are few enough to be chosen by their words.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from conversations.pipeline import Question, Viewer, within_budget
+from conversations.prompts import Turn
+from courses.citations import Citation
+from landing import prompts
+from landing.facts import Facts
+from landing.quotes import CONTACT, Quoting, mask
+from llm import leaks
+from llm.client import Llm
+
+ANSWER_TOKENS = 400
+HISTORY_TOKENS = 400
+
+
+class Answer(BaseModel):
+    """A finished answer in Markdown. Nothing of the site is cited by number: the answer links it."""
+
+    answer: str
+    citations: list[Citation] = []
+
+
+async def answer(question: Question, facts: Facts, llm: Llm, viewer: Viewer) -> Answer:
+    """Answer from these facts, streaming to the viewer. Raises LlmError."""
+    viewer.progress("answering")
+    turns = within_budget([_without_figures(turn) for turn in question.turns], HISTORY_TOKENS)
+    quoting = Quoting(facts.values, facts.stated)
+    shown = []
+    pieces = llm.stream("answer", prompts.answer(facts, turns, question.text), ANSWER_TOKENS)
+    async for piece in leaks.stopped(prompts.ANSWER, pieces, prompts.INSTEAD_OF_RULES):
+        if text := quoting.feed(piece):
+            shown.append(text)
+            viewer.show(text)
+    if text := quoting.end():
+        shown.append(text)
+        viewer.show(text)
+    return Answer(answer="".join(shown))
+
+
+def words_of(question: Question) -> str:
+    """What to look for: the question, with the one before it, which a follow-up leans on."""
+    asked = [turn.text for turn in question.turns if turn.role == "user"]
+    return " ".join([question.text, *asked[-1:]])
+
+
+def in_the_meantime() -> str:
+    """What to show while the upstream is away."""
+    return (
+        "**The assistant is not available right now.** Your question is kept and will be answered here. Until then, "
+        f"the [course list](/#courses) tells prices and dates, or {CONTACT}."
+    )
+
+
+def _without_figures(turn: Turn) -> Turn:
+    return turn if turn.role == "user" else Turn(role=turn.role, text=mask(turn.text))

@@ -1,0 +1,179 @@
+"""What visitors may not do: exact also when all come at once, told with a time to come back, and paid for by nobody."""
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+
+from conversations.models import Message
+from jobs.models import AiCall, AiJob
+from jobs.runner import run_job
+from landing import budget
+from landing.models import Counter, FaqEntry
+from tests.landing.conftest import CONTACT, QUERY, Visitor
+
+ONE_ANSWER = budget.PROMPT_TOKENS + budget.ANSWER_TOKENS
+
+
+def at_once(calls):
+    """The statuses of all these calls, made at the same moment."""
+
+    def make(call):
+        try:
+            return call().status_code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return sorted(threads.map(make, calls))
+
+
+def refused(response, status, code):
+    assert response.status_code == status, response.content
+    error = response.json()["error"]
+    assert error["code"] == code and error["retryAfter"] == int(response["Retry-After"]) > 0
+    return error
+
+
+def test_questions_of_a_visitor_are_counted_exactly(visitor, settings):
+    settings.LANDING_QUESTIONS_PER_VISITOR = 4
+    visitor.ask()
+    cookie = visitor.cookie.value
+    same = [Visitor() for _ in range(8)]
+    for other in same:
+        other.browser.cookies["visitor"] = cookie
+    assert at_once([other.ask for other in same]) == [202] * 3 + [429] * 5
+    assert refused(visitor.ask(), 429, "too_many")["retryAfter"] <= 3600
+    assert AiJob.objects.count() == Message.objects.count() == 4
+    assert Visitor().ask().status_code == 202
+
+
+def test_questions_of_a_network_are_counted_exactly(site, settings):
+    settings.LANDING_QUESTIONS_PER_NETWORK = 5
+    neighbours = [Visitor(f"10.0.0.{n}") for n in range(8)]
+    assert at_once([neighbour.ask for neighbour in neighbours]) == [202] * 5 + [429] * 3
+    assert Visitor("10.0.1.1").ask().status_code == 202
+    assert Visitor("2001:db8:0:1::1").ask().status_code == 202
+
+
+def test_a_new_hour_begins_anew_and_old_counters_go(visitor, settings):
+    settings.LANDING_QUESTIONS_PER_VISITOR = 1
+    visitor.ask()
+    refused(visitor.ask(), 429, "too_many")
+    Counter.objects.update(until=timezone.now() - timedelta(hours=2))
+    assert visitor.ask().status_code == 202
+    assert Counter.objects.count() == 2
+    assert not Counter.objects.filter(name__contains="10.0").exists()
+
+
+def test_repeated_request_counts_once(visitor, settings):
+    visitor.ask()
+    settings.LANDING_QUESTIONS_PER_VISITOR = 2
+    answers = [visitor.post(QUERY, {"question": "How much?"}, **{"Idempotency-Key": "k"}) for _ in range(3)]
+    assert len({answer.json()["jobId"] for answer in answers}) == 1
+
+
+def test_client_cannot_choose_its_network(site, settings):
+    settings.LANDING_QUESTIONS_PER_NETWORK = 1
+    assert Visitor("10.0.0.1", **{"X-Forwarded-For": "1.2.3.4"}).ask().status_code == 202
+    refused(Visitor("10.0.0.1", **{"X-Forwarded-For": "5.6.7.8"}).ask(), 429, "too_many")
+    settings.PROXIES = 1
+    assert Visitor("10.0.0.1", **{"X-Forwarded-For": "9.9.9.9, 1.2.3.4"}).ask().status_code == 202
+    refused(Visitor("10.0.0.1", **{"X-Forwarded-For": "8.8.8.8, 1.2.3.5"}).ask(), 429, "too_many")
+    settings.PROXIES = 2
+    assert Visitor("10.0.0.1", **{"X-Forwarded-For": "7.7.7.7, 1.2.3.4"}).ask().status_code == 202
+
+
+@pytest.mark.parametrize("budgets", [(2 * ONE_ANSWER, 0), (0, 2 * budget._dearest())], ids=["tokens", "dollars"])
+def test_budget_is_kept_exactly_and_nothing_is_called_beyond_it(site, settings, simulator, budgets):
+    settings.BUDGET_LANDING_TOKENS, settings.BUDGET_LANDING_DOLLARS = budgets
+    everybody = [Visitor(f"10.{n}.0.1") for n in range(8)]
+    assert at_once([one.ask for one in everybody]) == [202] * 2 + [503] * 6
+    refused(Visitor().ask(), 503, "landing_budget")
+    assert AiJob.objects.count() == Message.objects.count() == 2
+    for job in AiJob.objects.all():
+        asyncio.run(run_job(str(job.pk)))
+    assert len(simulator.requests()) == 2
+    assert AiJob.objects.filter(status="completed").count() == 2
+    # An answer uses less than was set aside for it, so that there is room again, and then no more.
+    while Visitor().ask().status_code == 202:
+        asyncio.run(run_job(str(AiJob.objects.latest("created_at").pk)))
+    spent = sum(call.input_tokens + call.output_tokens for call in AiCall.objects.all())
+    assert ONE_ANSWER < spent <= 2 * ONE_ANSWER or budgets[0] == 0
+    assert sum(call.cost for call in AiCall.objects.all()) <= (budgets[1] or 1)
+
+
+def test_run_that_comes_when_the_budget_is_gone_calls_nobody(visitor, settings, simulator):
+    job = visitor.ask().json()["jobId"]
+    settings.BUDGET_LANDING_TOKENS = 1
+    asyncio.run(run_job(job))
+    ended = AiJob.objects.get(pk=job)
+    assert (ended.status, ended.error_code, simulator.requests()) == ("failed", "landing_budget", [])
+
+
+def test_model_without_a_price_is_not_called_on_a_budget_in_money(visitor, settings):
+    settings.BUDGET_LANDING_DOLLARS, settings.LLM_CHAT_MODEL = 100, "unheard-of"
+    refused(visitor.ask(), 503, "landing_budget")
+
+
+FOREIGN = [
+    {"Origin": "https://evil.example"},
+    {"Origin": "http://localhost:8001"},
+    {"Origin": "https://localhost"},
+    {"Origin": "null"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=lambda headers: headers["Origin"])
+@pytest.mark.parametrize("path", [QUERY, CONTACT])
+def test_pages_of_other_sites_are_refused(visitor, path, headers, nothing_asked):
+    body = {"question": "What?", "email": "a@example.org", "message": "x"}
+    response = visitor.post(path, body, **headers)
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "foreign_origin")
+
+
+def test_browser_that_tells_only_where_it_comes_from(site):
+    stranger, client = Visitor(), Visitor()
+    for one in (stranger, client):
+        del one.browser.defaults["HTTP_ORIGIN"]
+    assert stranger.post(QUERY, {"question": "x"}, **{"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert client.ask().status_code == 202
+
+
+def test_trusted_origin_may_ask(visitor):
+    assert visitor.post(QUERY, {"question": "x"}, Origin="https://app.example.org").status_code == 202
+
+
+@pytest.mark.parametrize("question", ["", " ", "x" * 501, None, "a\0b", ["x"]])
+def test_bad_question_is_400(visitor, question, nothing_asked):
+    assert visitor.ask(question).status_code == 400
+
+
+def test_500_characters_of_any_kind_fit(visitor):
+    body = json.dumps({"question": "🐝" * 500})
+    assert len(body) > 5000
+    assert visitor.browser.post(QUERY, body, content_type="application/json").status_code == 202
+
+
+def test_larger_body_is_413(visitor, nothing_asked):
+    assert visitor.ask("x" * 9000).status_code == 413
+
+
+def test_no_prompt_is_larger_than_what_is_set_aside_for_it(site, simulator):
+    FaqEntry.objects.bulk_create(FaqEntry(question=f"<&> {n}", answer="課程" * 40, position=n) for n in range(200))
+    visitor = Visitor()
+    conversation = visitor.answer("課" * 500)["conversationId"]
+    visitor.answer("&" * 500, conversationId=conversation)
+    prompts = [request["body"]["messages"] for request in simulator.requests()]
+    sizes = [sum(_tokens(message["content"]) for message in messages) for messages in prompts]
+    assert 2000 < max(sizes) <= budget.PROMPT_TOKENS
+
+
+def _tokens(text):
+    """A cautious count: a token for each sign beyond ASCII, and one for three others."""
+    beyond = sum(not char.isascii() for char in text)
+    return beyond + (len(text) - beyond) // 3
