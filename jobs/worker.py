@@ -39,8 +39,7 @@ from jobs.slots import Slots
 
 BOOKKEEPING_THREADS = 4
 RELEASE_SECONDS = 5.0
-ALIVE_SECONDS = 90
-BEAT_SECONDS = 1.0
+ALIVE_SECONDS, BEAT_SECONDS = 90, 1.0
 
 
 class AsyncWorker(BaseWorker):
@@ -142,7 +141,7 @@ class AsyncWorker(BaseWorker):
         self._hurry.set()
 
     def teardown(self) -> None:
-        """Let the jobs in flight end, hand back what does not end in time, then sign off."""
+        """Let the jobs in flight end or hand them back, then sign off."""
         self._drain()
         self._is_signing_off = True
         try:
