@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import aiohttp
 
@@ -19,40 +20,48 @@ from devstack.bench.upstream import REALISTIC
 
 ASKERS = 40
 SECONDS = 12.0
+DATABASE_CONNECTIONS = (12, 60)  # as the settings come, and enough for all askers
 
 
 async def blocking(bench: Bench) -> Result:
     """40 people who ask again and again: answers per second, and what a lesson takes meanwhile."""
     await bench.control.begin(REALISTIC)
-    url, web = await asyncio.to_thread(
-        bench.rig.fleet.start_web, "blocking", DJANGO_SETTINGS_MODULE="devstack.bench.blocking_settings"
-    )
-    async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as http:
-        theirs = _Blocking(http, bench)
-        their_answers, their_lessons = await _measure(theirs.keep_asking, theirs.lesson_ms)
-    await asyncio.to_thread(processes.end, web.process)
+    result = Result("blocking")
+    for connections in DATABASE_CONNECTIONS:
+        await _theirs(bench, connections, result)
 
     async def ask(until: float) -> list[float]:
         answers = await bench.crowd.keep_asking(ASKERS, REALISTIC.total, until)
         return [answer.ended_at for answer in answers]
 
     person = bench.crowd.people[-1]
-    our_answers, our_lessons = await _measure(ask, lambda: person.get_ms(bench.rig.lesson_path))
-    return Result(
-        "blocking",
-        [
-            Row(f"blocking view, {ASKERS} askers, answers of {REALISTIC.total:.1f} s", their_answers, "/s"),
-            Row("GET of a lesson beside it, p99", percentile(their_lessons, 99), "ms"),
-            Row(f"ours, {ASKERS} askers, the same answers", our_answers, "/s"),
-            Row("GET of a lesson beside it, p99", percentile(our_lessons, 99), "ms"),
-        ],
-        [
-            f"{theirs.refused} of {theirs.asked} requests to the blocking view failed",
-            f"{theirs.lessons_refused} of {len(their_lessons)} lessons beside it did",
-            f"GET of a lesson p50: {percentile(their_lessons, 50):.0f} ms beside the blocking view, "
-            f"{percentile(our_lessons, 50):.0f} ms beside ours",
-        ],
+    per_second, lessons = await _measure(ask, lambda: person.get_ms(bench.rig.lesson_path))
+    result.rows += _rows("ours", per_second, lessons)
+    return result
+
+
+async def _theirs(bench: Bench, connections: int, result: Result) -> None:
+    """A request that waits for the upstream keeps its database connection, so their number counts too."""
+    env = {"DJANGO_SETTINGS_MODULE": "devstack.bench.blocking_settings", "DB_POOL_SIZE": str(connections)}
+    url, web = await asyncio.to_thread(partial(bench.rig.fleet.start_web, "blocking", **env))
+    async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as http:
+        theirs = _Blocking(http, bench)
+        per_second, lessons = await _measure(theirs.keep_asking, theirs.lesson_ms)
+    await asyncio.to_thread(processes.end, web.process)
+    what = f"blocking view with {connections} database connections"
+    result.rows += _rows(what, per_second, lessons)
+    result.notes.append(
+        f"{what}: {theirs.refused} of {theirs.asked} questions failed, "
+        f"{theirs.lessons_refused} of {len(lessons)} lessons"
     )
+
+
+def _rows(what: str, per_second: float, lessons: list[float]) -> list[Row]:
+    return [
+        Row(f"{what}, {ASKERS} askers, answers of {REALISTIC.total:.1f} s", per_second, "/s"),
+        Row("GET of a lesson meanwhile, p50", percentile(lessons, 50), "ms"),
+        Row("the same, p99", percentile(lessons, 99), "ms"),
+    ]
 
 
 class _Blocking:
