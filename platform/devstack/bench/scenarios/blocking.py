@@ -19,7 +19,7 @@ from devstack.bench.stats import percentile
 from devstack.bench.upstream import REALISTIC
 
 ASKERS = 40
-SECONDS = 12.0
+SECONDS = 8.0
 DATABASE_CONNECTIONS = (12, 60)  # as the settings come, and enough for all askers
 
 

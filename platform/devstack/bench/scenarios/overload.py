@@ -24,7 +24,7 @@ from llm.tokens import estimate
 CALLS_PER_SECOND = 10  # allowed; twice as many are asked for
 PROMPT = "What is a window function good for? " * 120  # as long as one with passages
 MAX_TOKENS = 800
-WARM_UP, SECONDS = 8.0, 20.0
+WARM_UP, SECONDS = 5.0, 12.0
 PEOPLE = 30
 MODEL = "gpt-4.1-nano"
 USERS = 50  # who use the allowance up before

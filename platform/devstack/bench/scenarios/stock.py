@@ -11,8 +11,8 @@ from devstack.bench.report import Result, Row
 from devstack.bench.stats import ratio
 from devstack.bench.upstream import REALISTIC
 
-STOCK_SECONDS = 25.0
-SECONDS = 12.0
+STOCK_SECONDS = 18.0
+SECONDS = 8.0
 IN_FLIGHT = 100
 TIMES = 20
 
