@@ -14,7 +14,7 @@ USAGE = """usage: ./dev COMMAND
 
   run     set everything up and start the platform (PORT, DEV_DATA choose where)
   test    set everything up and pass the checks and tests (arguments go to pytest)
-  bench   measure how fast the platform is on this machine (--only SCENARIO; see docs/benchmarks.md)
+  bench   measure how fast the platform is on this machine (--only SCENARIO ...; see docs/benchmarks.md)
   eval    ask the question set: how well passages are found, cited and refused (see docs/evaluation.md)
   chaos   ask while everything is killed around the answers, and check every promise (see docs/chaos.md)
 """

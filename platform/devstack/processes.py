@@ -59,7 +59,7 @@ class Supervisor:
     def stop(self) -> None:
         """End everything, the last started first; what does not end in time is killed."""
         for program in reversed(self._programs):
-            _end(program.process)
+            end(program.process)
         self._programs.clear()
         self._pids.unlink(missing_ok=True)
 
@@ -83,6 +83,18 @@ class Supervisor:
     def _remember(self) -> None:
         pids = [p.process.pid for p in self._programs if p.process]
         self._pids.write_text(json.dumps([[pid, _birth(pid)] for pid in pids]))
+
+
+def end(process: subprocess.Popen[bytes] | None) -> None:
+    """End a process and wait for it; kill it when it does not end in time."""
+    if process is None or process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def end_leftovers(data: Path) -> None:
@@ -159,14 +171,3 @@ def _birth(pid: int) -> float | None:
     with suppress(psutil.Error):
         return psutil.Process(pid).create_time()
     return None
-
-
-def _end(process: subprocess.Popen[bytes] | None) -> None:
-    if process is None or process.poll() is not None:
-        return
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

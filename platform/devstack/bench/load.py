@@ -6,9 +6,10 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 
 import aiohttp
@@ -40,7 +41,9 @@ class Watched:
     """What a viewer has seen of one job; moments are `time.time()`."""
 
     ended: asyncio.Future[float] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    heard_at: float = field(default_factory=time.time)
     first_delta_at: float = 0.0
+    attempts: dict[int, float] = field(default_factory=dict)  # when each of them began
     place: dict[str, int] = field(default_factory=lambda: {"attempt": 0, "seq": 0})
 
 
@@ -55,6 +58,7 @@ class Answer:
     first_delta_at: float
     ended_at: float
     missed: bool
+    attempts: dict[int, float]
 
 
 class Person:
@@ -67,6 +71,12 @@ class Person:
         self._headers = {"Authorization": f"Token {token}"}
         self._numbers = numbers
         self._jobs: dict[str, Watched] = {}
+        self.lags: list[float] = []  # seconds from each event to its receipt
+
+    @property
+    def watched(self) -> list[Watched]:
+        """The questions under way."""
+        return list(self._jobs.values())
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[Person]:
@@ -81,8 +91,8 @@ class Person:
             yield self
             reader.cancel()
 
-    async def ask(self) -> Answer:
-        """Ask a question in a new conversation and watch it to its end. Unexpected unless it is answered."""
+    async def ask(self, patience: float = ANSWER_TIMEOUT) -> Answer:
+        """Ask a question in a new conversation and watch it to its end. Unexpected unless it is answered in time."""
         number = next(self._numbers)
         question = upstream.numbered(QUESTIONS[number % len(QUESTIONS)], number)
         body = {"courseId": COURSE, "question": question}
@@ -94,13 +104,10 @@ class Person:
             raise Unexpected(f"a question was answered with {response.status}: {accepted}")
         job_id = accepted["jobId"]
         watched = self._watched(job_id)
-        missed = not await self._ends(watched, SILENCE)
-        if missed:
-            await self._socket.send_json({"type": "resume", "jobId": job_id, "after": watched.place})
-            if not await self._ends(watched, ANSWER_TIMEOUT):
-                raise Unexpected(f"job {job_id} has not ended after {SILENCE + ANSWER_TIMEOUT:.0f} s")
+        missed = await self._until_ended(job_id, watched, time.time() + patience)
         del self._jobs[job_id]
-        return Answer(number, job_id, posted_at, accept_ms, watched.first_delta_at, watched.ended.result(), missed)
+        ended_at = watched.ended.result()
+        return Answer(number, job_id, posted_at, accept_ms, watched.first_delta_at, ended_at, missed, watched.attempts)
 
     async def get_ms(self, path: str) -> float:
         """Milliseconds that a GET took, body included."""
@@ -117,9 +124,20 @@ class Person:
             self._jobs[job_id] = Watched()
         return self._jobs[job_id]
 
-    async def _ends(self, watched: Watched, seconds: float) -> bool:
-        done, _ = await asyncio.wait({watched.ended}, timeout=seconds)
-        return bool(done)
+    async def _until_ended(self, job_id: str, watched: Watched, until: float) -> bool:
+        """Whether the end came only when it was asked for, after a silence, as the pages do."""
+        asked_at = 0.0
+        while not watched.ended.done():
+            if time.time() > until:
+                raise Unexpected(f"job {job_id} has not ended in time")
+            if (silence := time.time() - watched.heard_at) >= SILENCE:
+                asked_at, silence = time.time(), 0.0
+                watched.heard_at = asked_at
+                await self._socket.send_json({"type": "resume", "jobId": job_id, "after": watched.place})
+            await asyncio.wait({watched.ended}, timeout=SILENCE - silence)
+            if not watched.ended.done() and watched.heard_at > asked_at:
+                asked_at = 0.0
+        return asked_at > 0
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
@@ -130,7 +148,11 @@ class Person:
     def _note(self, event: dict[str, Any], now: float) -> None:
         watched = self._watched(event["jobId"])
         watched.place = {"attempt": event["attempt"], "seq": event["seq"]}
-        if event["type"] == "job.delta":
+        watched.heard_at = now
+        self.lags.append(now - datetime.fromisoformat(event["at"]).timestamp())
+        if event["type"] == "job.started":
+            watched.attempts[event["attempt"]] = now
+        elif event["type"] == "job.delta":
             watched.first_delta_at = watched.first_delta_at or now
         elif event["type"] == "job.completed" and not watched.ended.done():
             watched.ended.set_result(now)
@@ -183,11 +205,11 @@ async def crowd(http: aiohttp.ClientSession, tokens: list[str]) -> AsyncIterator
         yield Crowd(people)
 
 
-async def at_rate(rate: float, seconds: float, call: Callable[[int], Coroutine[Any, Any, T]]) -> list[Awaitable[T]]:
+async def at_rate(rate: float, seconds: float, call: Callable[[int], Coroutine[Any, Any, T]]) -> list[asyncio.Task[T]]:
     """Start `call(0)`, `call(1)`, ... at this rate, however long they take; returns them, some still under way."""
     loop = asyncio.get_running_loop()
-    start, calls = loop.time(), []
+    start, calls = loop.time(), list[asyncio.Task[T]]()
     for index in range(round(rate * seconds)):
         await asyncio.sleep(max(0.0, start + index / rate - loop.time()))
         calls.append(asyncio.create_task(call(index)))
-    return list(calls)
+    return calls

@@ -81,6 +81,30 @@ def renewals_left() -> int:
     return Profile.objects.filter(classified_at__isnull=True).count()
 
 
+def session_cookies(count: int) -> list[str]:
+    """The session keys of so many people who have signed in with a browser."""
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+    from django.contrib.auth.models import User
+    from django.contrib.sessions.backends.db import SessionStore
+
+    keys = []
+    for user in User.objects.bulk_create(User(username=f"bench-idle-{n}", password="!") for n in range(count)):
+        session = SessionStore()
+        session[SESSION_KEY] = str(user.pk)
+        session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+        session.save()
+        keys.append(str(session.session_key))
+    return keys
+
+
+def failed_jobs() -> int:
+    """How many jobs have failed so far."""
+    from jobs.models import AiJob
+
+    return AiJob.objects.filter(status=AiJob.Status.FAILED).count()
+
+
 def disconnect() -> None:
     """Give up this process's database connections."""
     from django.apps import apps

@@ -12,25 +12,32 @@ import psutil
 
 @dataclass(frozen=True)
 class Row:
-    """One measured value. `target` is what it must stay under (`inclusive`: or reach); None: for comparison only."""
+    """One measured value. `target` is what it must stay under (`inclusive`: or reach); None: for comparison only.
+
+    `at_least`: the target is what it must reach instead.
+    """
 
     what: str
     value: float
     unit: str
     target: float | None = None
     inclusive: bool = False
+    at_least: bool = False
 
     @property
     def verdict(self) -> str:
         """met, missed, or nothing where there is no target."""
         if self.target is None:
             return ""
-        met = self.value <= self.target if self.inclusive else self.value < self.target
+        if self.at_least:
+            met = self.value >= self.target
+        else:
+            met = self.value <= self.target if self.inclusive else self.value < self.target
         return "met" if met else "**missed**"
 
     def cells(self) -> list[str]:
         """The row as the table shows it."""
-        sign = "<=" if self.inclusive else "<"
+        sign = ">=" if self.at_least else "<=" if self.inclusive else "<"
         target = "" if self.target is None else f"{sign} {_number(self.target, self.unit)}"
         return [self.what, _number(self.value, self.unit), target, self.verdict]
 
@@ -85,4 +92,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _number(value: float, unit: str) -> str:
-    return f"{value:.2f}x" if unit == "x" else f"{value:.{0 if value >= 100 else 1}f} {unit}"
+    if unit == "x":
+        return f"{value:.2f}x"
+    digits = 0 if value >= 100 or not unit else 1
+    return f"{value:.{digits}f} {unit}".rstrip()

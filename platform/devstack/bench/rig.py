@@ -6,21 +6,22 @@ import os
 import shutil
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from devstack import processes, stack
+from devstack import stack
 from devstack.bench import people
+from devstack.bench.fleet import Fleet, is_well, wait_until
+from devstack.processes import Program
 from devstack.stack import Stack
 
 NAMED_SERVERS = ("DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
-START_SECONDS = 60.0
 # What the simulator's headers tell: the upstream's rate is not what is measured here.
 RATE = {"LLM_REQUESTS_PER_MINUTE": "30000", "LLM_TOKENS_PER_MINUTE": "150000000"}
+# Some few people ask for many; a worker takes all that is asked at once.
+ENVIRONMENT = RATE | {"JOBS_PER_WORKER": "300", "JOBS_PER_PERSON": "1000"}
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,13 @@ class Rig:
     tokens: list[str]
     lesson_path: str
     pids: dict[str, int]
+    fleet: Fleet
 
 
 @contextmanager
 def running(count: int) -> Iterator[Rig]:
     """The platform with so many learners; ended and removed with the block."""
-    with own_stack("bench", RATE) as (parts, data):
+    with own_stack("bench", ENVIRONMENT) as (parts, data):
         yield _start(parts, data, count)
 
 
@@ -79,35 +81,24 @@ def _show_logs(folder: Path) -> None:
 
 def _start(parts: Stack, data: Path, count: int) -> Rig:
     tokens = people.prepare(count)
-    port = processes.free_port()
-    daphne = processes.manage("daphne", "daphne", "--bind", "127.0.0.1", "--port", str(port))
-    worker = processes.manage("rqworker", "rqworker", "interactive", "background")
-    programs = {
-        "Daphne": parts.supervisor.start(daphne),
-        "worker": parts.supervisor.start(worker),
-        "simulator": parts.simulator,
-        "Redis": parts.redis,
-    }
-    url = f"http://127.0.0.1:{port}"
+    fleet = Fleet(parts.supervisor)
+    url, daphne = fleet.start_web("daphne")
+    fleet.start_worker()
     wait_until_ready(f"{url}/readyz")
     people.wait_until_embedded()
-    pids = {name: program.process.pid for name, program in programs.items() if program and program.process}
+    pids = {
+        name: _pid(program) for name, program in (("simulator", parts.simulator), ("Redis", parts.redis)) if program
+    }
+    pids |= {"Daphne": _pid(daphne), "worker": fleet.workers[0].pid}
     pids["Postgres"] = int((data / "postgres" / "postmaster.pid").read_text().split()[0])
-    return Rig(url, parts.simulator_url, tokens, people.lesson_path(), pids)
+    return Rig(url, parts.simulator_url, tokens, people.lesson_path(), pids, fleet)
 
 
 def wait_until_ready(url: str) -> None:
     """Return when this address answers 200; TimeoutError when it does not."""
-    deadline = time.monotonic() + START_SECONDS
-    while not _is_ready(url):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{url} does not answer")
-        time.sleep(0.2)
+    wait_until(lambda: is_well(url), url)
 
 
-def _is_ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except OSError:
-        return False
+def _pid(program: Program) -> int:
+    assert program.process, "it was started"
+    return program.process.pid

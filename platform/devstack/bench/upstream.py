@@ -28,6 +28,8 @@ class Latencies:
 
 REALISTIC = Latencies(embedding=0.2, first_token=0.5, stream=3.0)
 AT_ONCE = Latencies(0, 0, 0)
+OLD = Latencies(embedding=0.5, first_token=1.0, stream=4.5)  # the middle of the replaced system's 3 to 8 s
+LONG = Latencies(embedding=0.5, first_token=1.0, stream=18.5)  # many in flight, few begun and ended in a second
 
 
 @dataclass
@@ -59,7 +61,22 @@ class Control:
             "answer_tokens": deltas,
         }
         await self._call("POST", "/reset")
+        await self.change(**settings)
+
+    async def change(self, **settings: float | None) -> None:
+        """Change these of the simulator's settings and leave the others."""
         await self._call("PATCH", "", json={"settings": settings})
+
+    async def counters(self) -> dict[str, Any]:
+        """What was counted since `begin`."""
+        answer: dict[str, Any] = (await self._call("GET", ""))["counters"]
+        return answer
+
+    async def statuses(self, model: str, since: float) -> list[int]:
+        """The HTTP status of each request for this model that has come since that moment and has ended."""
+        seen = (await self._call("GET", f"/requests?last={JOURNAL}&bodies=false"))["requests"]
+        ours = [each for each in seen if each["model"] == model and each["received_at"] >= since]
+        return [each["status"] for each in ours if each["status"]]
 
     async def timings(self) -> dict[int, Upstream]:
         """For each question's number, what the upstream took for it since `begin`."""

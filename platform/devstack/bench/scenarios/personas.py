@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
 
 from devstack.bench import people
 from devstack.bench.cpu import Meter
 from devstack.bench.load import Answer, Unexpected, at_rate
+from devstack.bench.measuring import Bench
 from devstack.bench.report import Result, Row
 from devstack.bench.stats import percentile, ratio
 from devstack.bench.upstream import REALISTIC
-
-if TYPE_CHECKING:
-    from devstack.bench.scenarios import Bench
 
 PROFILES = 500
 QUESTIONS_PER_SECOND = 5
