@@ -23,7 +23,7 @@ from jobs.history import Entry
 from jobs.models import AiJob
 
 Status = AiJob.Status
-Save = Callable[[AiJob, dict[str, Any]], None]
+Save = Callable[[AiJob, dict[str, Any]], object]
 
 MAX_CRASHES = 2
 
@@ -144,7 +144,8 @@ def retry(job: AiJob) -> AiJob | None:
     Raises IntegrityError when another job of the same subject is active.
     """
     with transaction.atomic():
-        ended = AiJob.objects.select_for_update(no_key=True).filter(pk=job.pk, status__in=_ENDED_BADLY).first()
+        badly_ended = AiJob.objects.filter(status__in=_ENDED_BADLY, is_erased=False)
+        ended = badly_ended.select_for_update(no_key=True).filter(pk=job.pk).first()
         if ended is None:
             return None
         begun = _UNENDED | history.added(history.of_retried(ended))
@@ -211,7 +212,10 @@ def _end(run: AiJob, entry: Entry, save: Save | None, result: dict[str, Any] | N
     with transaction.atomic():
         _move(run, entry, result=result, finished_at=timezone.now(), run_after=None, **changes)
         job = AiJob.objects.get(pk=run.pk)
-        if save and result:
+        if job.is_erased:  # while it ran: nothing of its text may stay
+            AiJob.objects.filter(pk=job.pk).update(result=None)
+            job.result = None
+        elif save and result:
             save(job, result)
     return job
 

@@ -68,7 +68,7 @@ from courses.ingestion import ingest  # noqa: E402
 from courses.models import Course, Enrollment  # noqa: E402
 from devstack.run import DEMO_COURSES  # noqa: E402
 from jobs import queues  # noqa: E402
-from jobs.models import AiJob  # noqa: E402
+from jobs.models import AiJob, Reading  # noqa: E402
 from tests.support import Platform, Simulator, password_hash, run_pending, unique, wait_for  # noqa: E402
 
 
@@ -90,6 +90,7 @@ def clean_slate(_database, simulator: Simulator) -> Iterator[None]:
     yield
     wait_for(_no_jobs, what="for the jobs to go")
     User.objects.filter(username__startswith="test-").delete()
+    Reading.objects.all().delete()
 
 
 @pytest.fixture(scope="session")

@@ -26,23 +26,24 @@ def question_of(job: AiJob) -> tuple[Conversation, Question]:
     return conversation, Question(text=message.text, summary=conversation.summary, turns=turns)
 
 
-def save_answer(job: AiJob, result: dict[str, Any]) -> None:
+def save_answer(job: AiJob, result: dict[str, Any]) -> Message:
     """Add the answer to its conversation; every so often, have the older messages summarised.
 
-    What the kinds of all surfaces that answer have as their `save`.
+    For the `save` of every surface's kind that answers.
     """
     conversation = Conversation.objects.select_for_update().get(pk=job.payload["conversationId"])
     # A stopped answer left its partial text; asked for again, the whole one takes its place.
-    Message.objects.update_or_create(
+    answer, _ = Message.objects.update_or_create(
         conversation=conversation,
         role=Message.Role.ASSISTANT,
         job=job,
-        defaults={"text": result["answer"], "citations": result["citations"]},
+        defaults={"text": result["answer"], "citations": result["citations"], "rating": "", "reason": ""},
     )
     conversation.save(update_fields=["updated_at"])
     unsummarised = conversation.messages.filter(pk__gt=conversation.summarised_upto).count()
     if unsummarised >= SUMMARISE_EVERY:
         _submit_summary(conversation)
+    return answer
 
 
 def to_summarise(job: AiJob) -> tuple[str, list[Turn], int]:
