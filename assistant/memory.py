@@ -89,6 +89,6 @@ def _topics(course: Course, answer: Message) -> list[str]:
     """The sections of the lessons that the answer cites, then the course's lessons."""
     cited = [int(citation["lessonId"]) for citation in answer.citations]
     sections = Passage.objects.filter(lesson__in=cited).exclude(heading="").order_by("lesson", "position")
-    headings = [f"{lesson}: {heading}" for lesson, heading in sections.values_list("lesson__title", "heading")]
+    headings = [f"{lesson} > {heading}" for lesson, heading in sections.values_list("lesson__title", "heading")]
     lessons = course.lessons.order_by("position").values_list("title", flat=True)
     return list(dict.fromkeys([*headings, *lessons]))[:MOST_TOPICS]

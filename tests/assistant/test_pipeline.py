@@ -142,7 +142,7 @@ def test_suggestions_are_few_short_and_no_repeats(ask, monkeypatch):
 
 
 def test_suggestions_come_from_the_topics(ask, simulator):
-    topics = ["Joins: LEFT JOIN", "Joins: CROSS JOIN"]
+    topics = ["Joins > LEFT JOIN", "Joins > CROSS JOIN"]
     suggested = ask.run(lambda llm: pipeline.suggest("SQL", topics, "What is NULL?", "A join keeps rows.", llm))
     assert suggested and all("JOIN" in question for question in suggested)
     [request] = simulator.requests()

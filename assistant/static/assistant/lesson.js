@@ -11,6 +11,7 @@ const { lessonId = "", chatUrl = "" } = tools.dataset;
 for (const button of tools.querySelectorAll("button[data-question]")) {
   button.addEventListener("click", () => ask(/** @type {HTMLElement} */ (button).dataset.question ?? ""));
 }
+document.body.append(floating); // it is placed by the page, not by the column that it came in
 floating.addEventListener("click", () => ask(`Explain this:\n\n“${selectedText()}”`));
 // Without it the press would take the selection away before the click.
 floating.addEventListener("pointerdown", (event) => event.preventDefault());

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from .conversation import Turn
 from .passages import Passage, Unit
-from .text import content_words, stems
+from .text import stems
 
 _LEVEL = re.compile(r"Guidance level: (answers|hints first|hints only)")
 _TASK = re.compile(
@@ -56,7 +56,8 @@ def about_lesson(system: str, question: str, passages: list[Passage]) -> str:
     if not reading or not _ABOUT_LESSON.search(question):
         return ""
     own = [passage for passage in passages if passage.lesson == html.unescape(reading[1])]
-    if not own or _QUOTED.search(question):
+    quoted = _QUOTED.search(question)
+    if not own or (quoted and quoted[1] != own[0].lesson):
         return ""
     lines = [f"- **{_name(p)}**: {sentence} [{p.n}]" for p in own if (sentence := _first_sentence(p))]
     return "\n\n".join([f"The lesson *{own[0].lesson}* in short:", "\n".join(lines[:MOST_SECTIONS])])
@@ -69,11 +70,11 @@ def next_questions(system: str, asked: str) -> list[str] | None:
         return None
     question, answer = html.unescape(said[1]), html.unescape(said[2])
     near = set(stems(answer))
-    names = [line.removeprefix("- ").split(": ")[-1].split(" > ")[-1] for line in html.unescape(topics[-1]).split("\n")]
+    names = [line.removeprefix("- ").split(" > ")[-1] for line in html.unescape(topics[-1]).split("\n")]
     fresh = [name for name in dict.fromkeys(names) if name and not set(stems(name)) <= set(stems(question))]
     fresh.sort(key=lambda name: -len(near & set(stems(name))))
-    forms = ("What should I know about {}?", "Can you show me an example of {}?", "Why does {} matter?")
-    return [form.format(_in_sentence(name)) for form, name in zip(forms, fresh[:MOST_QUESTIONS], strict=False)]
+    forms = ("Tell me more about “{}”.", "Can you show me an example for “{}”?", "Why does “{}” matter?")
+    return [form.format(name) for form, name in zip(forms, fresh[:MOST_QUESTIONS], strict=False)]
 
 
 def _name(passage: Passage) -> str:
@@ -85,8 +86,3 @@ def _first_sentence(passage: Passage) -> str:
         return unit.kind == "sentence" and not unit.text.endswith(":") and len(unit.text) > 30
 
     return next((unit.text for unit in passage.units() if is_whole(unit)), "")
-
-
-def _in_sentence(name: str) -> str:
-    words = content_words(name)
-    return name[0].lower() + name[1:] if words and words[0] == words[0].lower() else name

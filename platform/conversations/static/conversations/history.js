@@ -67,7 +67,8 @@ function edit(item) {
   item.prepend(field);
   field.select();
   const close = async (/** @type {boolean} */ keep) => {
-    if (!field.isConnected) return;
+    if (field.hidden) return; // taking it away blurs it
+    field.hidden = true;
     const title = field.value.trim();
     link.hidden = menu.hidden = false;
     field.remove();

@@ -32,7 +32,7 @@ export class RatingView {
     const rating = chosen === before ? null : chosen;
     this.#mark(rating);
     this.form.hidden = rating === null;
-    this.input.placeholder = rating === "up" ? "What helped? (optional)" : "What was wrong or missing? (optional)";
+    this.input.placeholder = rating === "up" ? "What helped? (optional)" : "What was wrong? (optional)";
     this.input.value = "";
     this.thanks.textContent = "";
     if (!(await this.#keep(rating, ""))) this.#mark(before);
