@@ -40,7 +40,8 @@ export class AnswerView {
     this.body = this.#part("body");
     this.markdown = new GrowingMarkdown(this.body, answerParser);
     this.#part("retry").addEventListener("click", () => surroundings.onRetry());
-    this.rating = new RatingView(this.element, surroundings.onRate);
+    // A small chat may leave ratings and suggestions out of its template.
+    this.rating = this.#part("rating") && new RatingView(this.element, surroundings.onRate);
     this.think();
   }
 
@@ -89,8 +90,8 @@ export class AnswerView {
 
   /** Offers questions that may follow; none takes them away. @param {string[]} questions */
   suggest(questions) {
-    this.#part("follow-ups").hidden = questions.length === 0;
-    this.#part("follow-up-list").replaceChildren(
+    this.#hide("follow-ups", questions.length === 0);
+    this.#part("follow-up-list")?.replaceChildren(
       ...questions.map((question) => {
         const button = Object.assign(document.createElement("button"), { type: "button", textContent: question });
         button.addEventListener("click", () => this.surroundings.onSuggestion(question));
@@ -190,9 +191,15 @@ export class AnswerView {
     this.#part("sources").hidden = true;
     this.#part("stopped").hidden = state !== "cancelled";
     this.#part("mark").hidden = state === "thinking" || (state === "failed" && !this.body.hasChildNodes());
-    this.#part("rating").hidden = state !== "completed";
-    this.#part("reason").hidden = true;
-    this.#part("follow-ups").hidden = true;
+    this.#hide("rating", state !== "completed");
+    this.#hide("reason", true);
+    this.#hide("follow-ups", true);
+  }
+
+  /** @param {string} name of a part that a template may leave out @param {boolean} isHidden */
+  #hide(name, isHidden) {
+    const part = this.#part(name);
+    if (part) part.hidden = isHidden;
   }
 
   /** @param {string} name */

@@ -116,7 +116,7 @@ export class Transcript {
     if (turn.answer.state === "cancelled") turn.answer.cancel(text);
     else turn.answer.complete(text, citations ?? []);
     turn.messageId = messageId;
-    turn.answer.rating.show(rating ?? null, reason ?? "");
+    turn.answer.rating?.show(rating ?? null, reason ?? "");
     if (suggestions?.length && turn === this.#turns.at(-1)) turn.answer.suggest(suggestions);
   }
 }
