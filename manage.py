@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
+SWITCH_SECONDS = 0.0005
 
 for folder in (ROOT / "platform", ROOT):
     if str(folder) not in sys.path:
@@ -21,6 +22,8 @@ def main() -> None:
     """Run a Django management command."""
     from django.core.management import execute_from_command_line
 
+    # Daphne and the workers have an event loop beside threads: by default it waits up to 5 ms for each that computes.
+    sys.setswitchinterval(SWITCH_SECONDS)
     execute_from_command_line(sys.argv)
 
 

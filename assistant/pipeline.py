@@ -12,6 +12,7 @@ from assistant.prompts import Setting
 from conversations.pipeline import Question, Viewer, understand, within_budget
 from courses.citations import Citation, check
 from courses.grounding import Passage
+from llm import leaks
 from llm.client import Llm
 
 MOST_SUGGESTIONS = 3
@@ -45,7 +46,7 @@ async def answer(question: Question, setting: Setting, llm: Llm, search: Search,
     viewer.progress("answering")
     messages = prompts.answer(setting, passages, question.summary, turns, question.text)
     pieces = []
-    async for piece in llm.stream("answer", messages):
+    async for piece in leaks.stopped(prompts.rules(setting), llm.stream("answer", messages), prompts.INSTEAD_OF_RULES):
         pieces.append(piece)
         viewer.show(piece)
     text, citations = check("".join(pieces), passages)

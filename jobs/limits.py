@@ -61,8 +61,15 @@ def check_admission(person: Person, queue: str) -> None:
         raise LimitReached("saturated", message, max(RETRY_SECONDS, round(wait.total_seconds() / 4)), is_ours=True)
 
 
+def has_budgets() -> bool:
+    """Whether any budget is set."""
+    return any((budget.tokens or budget.dollars) for budget in (_personal(), _total()))
+
+
 def check_budgets(person: Person) -> None:
     """Whether there is still money and tokens for this person's calls today. LimitReached if not."""
+    if not has_budgets():
+        return
     if person != SYSTEM and left_today(person) == 0:
         raise LimitReached(
             "budget", "Your AI budget for today is used up. It is renewed at midnight UTC.", _to_midnight()

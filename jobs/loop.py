@@ -8,13 +8,15 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import uvloop
+
 
 class LoopThread(threading.Thread):
     """An event loop with tasks that run beside everything else for as long as it turns."""
 
     def __init__(self, *background: Callable[[], Coroutine[Any, Any, None]]) -> None:
         super().__init__(name="jobs-loop", daemon=True)
-        self.loop = asyncio.new_event_loop()
+        self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._background = background
 
     def run(self) -> None:

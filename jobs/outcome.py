@@ -24,14 +24,17 @@ def wire_error(job: AiJob) -> dict[str, Any] | None:
     return {"code": job.error_code, "message": job.error_message} if job.error_code else None
 
 
-def final_event(job: AiJob) -> Event:
-    """The event that tells how this job ended. Reads the job's calls; ValueError for one that has not ended."""
+def final_event(job: AiJob, used: Usage | None = None) -> Event:
+    """The event that tells how this job ended. ValueError for one that has not ended.
+
+    Reads the job's calls, unless it is told what they used.
+    """
     result = wire_result(job)
     match job.status:
         case AiJob.Status.COMPLETED:
             citations = [Citation(**citation) for citation in result.get("citations", [])]
             cited = {**result, "citations": citations} if "answer" in result else result
-            return Completed(**cited, usage=usage(job))
+            return Completed(**cited, usage=used or usage(job))
         case AiJob.Status.FAILED:
             return Failed(error=Error(code=job.error_code, message=job.error_message), retryable=job.retryable)
         case AiJob.Status.CANCELLED:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts.people import Person
 from config import logs
 from jobs import accounting, actions, database, events, gateway, kinds, limits, outcome, transitions, watch
-from jobs.event_types import Progress, Retrying, Started
+from jobs.event_types import Event, Progress, Retrying, Started, Usage
 from jobs.limits import LimitReached
 from jobs.models import AiJob
 from jobs.outbox import Outbox
@@ -82,6 +82,7 @@ class Run:
         self.stop: Stop | None = None
         self._outbox = Outbox(job)
         self._text: list[str] = []
+        self._calls: list[Call] = []
         self._writes: set[asyncio.Task[None]] = set()
         self._work: asyncio.Task[kinds.Result] | None = None
         self._is_erased = False
@@ -142,7 +143,8 @@ class Run:
             await asyncio.wait({work})
 
     async def _work_within_budget(self) -> kinds.Result:
-        await self.db(limits.check_budgets, self.person)
+        if limits.has_budgets():
+            await self.db(limits.check_budgets, self.person)
         return await self.kind.run(self)
 
     async def _settle(self, work: asyncio.Task[kinds.Result]) -> None:
@@ -173,20 +175,32 @@ class Run:
     async def _end(self, move: Callable[..., AiJob], *args: Any) -> None:
         ended = await database.insist(move, self.job, *args)
         self._is_erased = ended.is_erased
-        self._outbox.add(await database.insist(outcome.final_event, ended))
+        self._outbox.add(await self._final_event(ended))
         logger.info("job %s %s after attempt %d", ended.pk, ended.status, ended.attempt)
 
+    async def _final_event(self, ended: AiJob) -> Event:
+        if ended.attempt > 1:  # what earlier attempts used stands in the account only
+            return await database.insist(outcome.final_event, ended)
+        return outcome.final_event(ended, _usage(self._calls))
+
     def _record(self, call: Call) -> None:
+        self._calls.append(call)
         write = asyncio.create_task(database.insist(accounting.enter, self.job, call))
         self._writes.add(write)
         write.add_done_callback(self._writes.discard)
 
 
+def _usage(calls: list[Call]) -> Usage:
+    return Usage(inputTokens=sum(c.input_tokens for c in calls), outputTokens=sum(c.output_tokens for c in calls))
+
+
 def _reason(error: BaseException) -> Failure:
-    if isinstance(error, LimitReached):
+    if isinstance(error, LimitReached | kinds.Refusal):
         return Failure(error.code, str(error))
     if isinstance(error, LlmError):
         kind = error.kind.value
+        if error.kind is Kind.INVALID:  # it was asked for again at once; from here on a person decides
+            return Failure(kind.code, kind.message, error.detail, retryable=True, tries=1)
         return Failure(kind.code, kind.message, error.detail, kind.passing, is_free=error.kind is Kind.PAUSED)
     if isinstance(error, database.AWAY):  # not the job's fault, and it passes: no reason to give up soon
         return Failure("database_away", DATABASE_AWAY, f"{type(error).__name__}: {error}"[:300], retryable=True)

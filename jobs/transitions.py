@@ -8,6 +8,7 @@ workers call them on their database threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, QuerySet, Value, When
 from django.utils import timezone
 
 from jobs import history
@@ -55,18 +56,21 @@ POISONOUS = Failure(
 )
 
 
+# In SQL because the ORM's UPDATE cannot return the row: one statement, and no reading of what others changed since.
+_CLAIM = """
+UPDATE jobs_aijob
+SET status = 'running', attempt = attempt + 1, worker = %(worker)s, started_at = %(now)s, lease_until = %(until)s
+WHERE id = %(id)s AND status = 'pending' AND (run_after IS NULL OR run_after <= %(now)s)
+RETURNING *
+"""
+
+
 def claim(job_id: UUID, worker: str) -> AiJob | None:
     """Take a due pending job for one run. None when another worker was first, or nothing is left to do."""
     now = timezone.now()
-    due = Q(run_after__isnull=True) | Q(run_after__lte=now)
-    claimed = AiJob.objects.filter(due, pk=job_id, status=Status.PENDING).update(
-        status=Status.RUNNING,
-        attempt=F("attempt") + 1,
-        worker=worker,
-        started_at=now,
-        lease_until=now + timedelta(seconds=settings.JOBS_LEASE_SECONDS),
-    )
-    return AiJob.objects.select_related("owner").get(pk=job_id) if claimed else None
+    until = now + timedelta(seconds=settings.JOBS_LEASE_SECONDS)
+    values = {"id": job_id, "worker": worker, "now": now, "until": until}
+    return next(iter(AiJob.objects.raw(_CLAIM, values)), None)
 
 
 def renew_leases(worker: str, runs: Iterable[AiJob]) -> None:
@@ -203,21 +207,29 @@ _UNENDED: dict[str, Any] = {
 
 def _move(run: AiJob, entry: Entry, **changes: Any) -> None:
     """Move a running job, fenced by its attempt."""
-    changes = {"lease_until": None, "enqueued_at": None, **history.added(entry), **changes}
-    if not AiJob.objects.filter(pk=run.pk, attempt=run.attempt, status=Status.RUNNING).update(**changes):
+    if not _is_moved(AiJob.objects.all(), run, entry, **changes):
         raise LostRun(f"job {run.pk} attempt {run.attempt}")
 
 
+def _is_moved(rows: QuerySet[AiJob], run: AiJob, entry: Entry, **changes: Any) -> bool:
+    changes = {"lease_until": None, "enqueued_at": None, **history.added(entry), **changes}
+    fenced = rows.filter(pk=run.pk, attempt=run.attempt, status=Status.RUNNING)
+    return bool(fenced.update(**changes))
+
+
 def _end(run: AiJob, entry: Entry, save: Save | None, result: dict[str, Any] | None, **changes: Any) -> AiJob:
+    changes |= {"result": result, "finished_at": timezone.now(), "run_after": None}
+    ended = copy(run)
+    for name, value in changes.items():
+        setattr(ended, name, value)
     with transaction.atomic():
-        _move(run, entry, result=result, finished_at=timezone.now(), run_after=None, **changes)
-        job = AiJob.objects.get(pk=run.pk)
-        if job.is_erased:  # while it ran: nothing of its text may stay
-            AiJob.objects.filter(pk=job.pk).update(result=None)
-            job.result = None
+        if not _is_moved(AiJob.objects.filter(is_erased=False), run, entry, **changes):
+            # Lost, or its text was deleted while it ran: then nothing of that may stay.
+            _move(run, entry, **changes | {"result": None})
+            ended.result, ended.is_erased = None, True
         elif save and result:
-            save(job, result)
-    return job
+            save(ended, result)
+    return ended
 
 
 def _reasons(failure: Failure) -> dict[str, Any]:

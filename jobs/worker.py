@@ -1,9 +1,8 @@
 """`AsyncWorker`: an RQ worker that holds many coroutine jobs on one event loop.
 
-Stock RQ forks for each job and waits for it: one answer at a time in a process. AI answers are waiting, not
-computing, so this worker pops on the main thread, as RQ does, and hands each job to an event loop thread. RQ's own
-bookkeeping (registries, heartbeats, results) runs on threads beside it. Kept close to RQ's planned AsyncWorker
-(rq/rq#2445) in name and behaviour, to be replaced by it one day.
+Stock RQ forks for each job: one answer at a time in a process. AI answers are waiting, not computing, so this worker
+pops on the main thread, as RQ does, and hands each job to an event loop thread; RQ's bookkeeping (registries, results)
+runs on threads beside it. Close to RQ's planned AsyncWorker (rq/rq#2445), to be replaced by it one day.
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ from jobs.slots import Slots
 BOOKKEEPING_THREADS = 4
 RELEASE_SECONDS = 5.0
 ALIVE_SECONDS = 90
+BEAT_SECONDS = 1.0
 
 
 class AsyncWorker(BaseWorker):
@@ -105,7 +105,9 @@ class AsyncWorker(BaseWorker):
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """Stay registered for a short while only: the event loop sends the next one, as long as it turns."""
-        super().heartbeat(timeout or ALIVE_SECONDS, pipeline)
+        is_fresh = self.last_heartbeat and (now() - self.last_heartbeat).total_seconds() < BEAT_SECONDS
+        if pipeline is not None or not is_fresh:  # RQ sends three for each job that it takes
+            super().heartbeat(timeout or ALIVE_SECONDS, pipeline)
 
     def ensure_registered(self) -> None:
         """Register again after Redis was emptied: `rq info` and /readyz must go on to see this worker."""
@@ -218,7 +220,6 @@ class AsyncWorker(BaseWorker):
                 await self._keep_books(self._rest)
 
     def _finalize_stopped(self, job: Job, queue: Queue, execution: Execution, exc_info: Any) -> None:
-        """As RQ's Worker does it when it has killed a job's process."""
         self.log.warning("Worker %s: job %s stopped by user", self.name, job.id)
         self.handle_execution_ended(job, queue, job.stopped_callback_timeout)
         with contextlib.suppress(Exception):  # RQ has logged it
@@ -238,8 +239,7 @@ class AsyncWorker(BaseWorker):
             self.log.warning("Worker %s: Redis could not be told: %s", self.name, error)
 
     async def _keep_alive(self) -> None:
-        """RQ takes executions without a heartbeat for abandoned after a minute and a half."""
-        while True:
+        while True:  # RQ takes executions without a heartbeat for abandoned after a minute and a half
             await asyncio.sleep(self.job_monitoring_interval)
             await self._keep_books(self.ensure_registered)
             for execution in list(self.executions.values()):

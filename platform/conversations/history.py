@@ -5,11 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from django.db.models import F
+from django.utils import timezone
+
 from accounts.people import SYSTEM
 from conversations.models import Conversation, Message
 from conversations.pipeline import Question
 from conversations.prompts import Turn
+from courses.models import Course
 from jobs import submission
+from jobs.kinds import Refusal
 from jobs.models import AiJob
 from jobs.submission import SubjectBusy
 
@@ -18,9 +23,19 @@ RECENT = 16  # messages that a prompt may hold word for word, budget permitting
 
 
 def question_of(job: AiJob) -> tuple[Conversation, Question]:
-    """The question that this job answers, and its conversation, with the course if it is about one."""
-    message = Message.objects.select_related("conversation__course").get(pk=job.payload["messageId"])
+    """The question that this job answers, and its conversation, with the course if it is about one.
+
+    Raises Refusal when the asker may no longer open the course: a job may have waited, or be a retry.
+    """
+    message = Message.objects.select_related("conversation__course", "conversation__owner").get(
+        pk=job.payload["messageId"]
+    )
     conversation = message.conversation
+    if (
+        conversation.course
+        and not Course.objects.for_user(conversation.owner).filter(pk=conversation.course.pk).exists()
+    ):
+        raise Refusal("not_enrolled", "You are not enrolled in this course any more.")
     earlier = conversation.messages.filter(pk__lt=message.pk).order_by("-pk")[:RECENT]
     turns = _turns(reversed(earlier))
     return conversation, Question(text=message.text, summary=conversation.summary, turns=turns)
@@ -31,18 +46,16 @@ def save_answer(job: AiJob, result: dict[str, Any]) -> Message:
 
     For the `save` of every surface's kind that answers.
     """
-    conversation = Conversation.objects.select_for_update().get(pk=job.payload["conversationId"])
+    conversation_id, said = job.payload["conversationId"], {"text": result["answer"], "citations": result["citations"]}
+    Conversation.objects.filter(pk=conversation_id).update(updated_at=timezone.now())
+    earlier = Message.objects.filter(job_id=job.pk, role=Message.Role.ASSISTANT)
     # A stopped answer left its partial text; asked for again, the whole one takes its place.
-    answer, _ = Message.objects.update_or_create(
-        conversation=conversation,
-        role=Message.Role.ASSISTANT,
-        job=job,
-        defaults={"text": result["answer"], "citations": result["citations"], "rating": "", "reason": ""},
-    )
-    conversation.save(update_fields=["updated_at"])
-    unsummarised = conversation.messages.filter(pk__gt=conversation.summarised_upto).count()
-    if unsummarised >= SUMMARISE_EVERY:
-        _submit_summary(conversation)
+    is_there = job.attempt > 1 and earlier.update(**said, rating="", reason="", suggestions=[])
+    written = {"conversation_id": conversation_id, "role": Message.Role.ASSISTANT, "job_id": job.pk, **said}
+    answer = earlier.get() if is_there else Message.objects.create(**written)
+    unsummarised = Message.objects.filter(conversation=conversation_id, pk__gt=F("conversation__summarised_upto"))
+    if unsummarised.count() >= SUMMARISE_EVERY:
+        _submit_summary(Conversation.objects.get(pk=conversation_id))
     return answer
 
 

@@ -35,7 +35,9 @@ def with_history(system: str, summary: str, turns: Sequence[Turn], question: str
     """The prompt of an answer: the surface's rules, then the conversation, then the question."""
     if summary:
         system += f"\n<summary>\n{escape(summary, quote=False)}\n</summary>"
-    history = [{"role": turn.role, "content": turn.text} for turn in turns]
+    # What was asked earlier is no less a person's text; the model's own answers stay as it wrote them.
+    said = [turn.text if turn.role == "assistant" else _question(turn.text) for turn in turns]
+    history = [{"role": turn.role, "content": text} for turn, text in zip(turns, said, strict=True)]
     return [{"role": "system", "content": system}, *history, {"role": "user", "content": _question(question)}]
 
 

@@ -8,6 +8,7 @@ through, and staff can hold a breaker open or closed.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal, cast
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 THRESHOLD = 8
 OPEN_SECONDS = 10.0
+WELL_SECONDS = 0.25  # for so long a process trusts what it has seen of a closed breaker without failures
 PROBE_SECONDS = 30  # a probe that has not answered by then makes room for another
 PREFIX = "breaker:"
 
@@ -53,49 +55,67 @@ class Breakers:
         self._redis = redis
         self._factory = AsyncCircuitBreakerFactory(THRESHOLD, OPEN_SECONDS, uow=_Storage(redis))
         self._factory.add_listener(_log)
+        self._well_until: dict[str, float] = {}
 
     @asynccontextmanager
     async def guard(self, model: str) -> AsyncIterator[None]:
         """Around one call. LlmError PAUSED when it may not be made; a passing failure counts against the model."""
-        breaker = await self._enter(model)
+        is_well = time.monotonic() < self._well_until.get(model, 0.0)
+        breaker = None if is_well else await self._enter(model)
         try:
             yield
         except LlmError as error:
+            if error.kind is Kind.TRANSIENT:
+                self._well_until.pop(model, None)
+                breaker = breaker or (await self._look(model) if is_well else None)
             await self._leave(breaker, error if error.kind is Kind.TRANSIENT else None)
             raise
         await self._leave(breaker, None)
 
     async def hold(self, model: str, state: Hold | None) -> None:
         """Keep the model's breaker open or closed whatever happens; None lets it work by itself again."""
+        self._well_until.pop(model, None)
         key = f"{PREFIX}{model}:hold"
         await (self._redis.set(key, state) if state else self._redis.delete(key))
         logger.warning("breaker of %s: %s", model, f"held {state} by staff" if state else "works by itself again")
 
     async def _enter(self, model: str) -> AsyncCircuitBreaker | None:
         """The breaker that lets this call through; None if none is asked. LlmError PAUSED if it does not."""
+        breaker = await self._look(model)
+        if breaker is None:
+            return None
+        try:
+            breaker.context.handle_new_request()
+            if breaker.context.state != CLOSED and not await self._may_probe(model):
+                raise _paused(model, OPEN_SECONDS / 2)
+        except OpenedState as opened:
+            raise _paused(model, OPEN_SECONDS) from opened
+        except (RedisError, OSError) as error:
+            _note_absence(error)
+            return None
+        if breaker.context.state == CLOSED and not breaker.context.failure_count:
+            self._well_until[model] = time.monotonic() + WELL_SECONDS
+        return breaker
+
+    async def _look(self, model: str) -> AsyncCircuitBreaker | None:
+        """The model's breaker as Redis has it now; None if none is asked. LlmError PAUSED when staff hold it open."""
         try:
             held = await self._redis.get(f"{PREFIX}{model}:hold")
             if held == "open":
                 raise _paused(model, OPEN_SECONDS)
-            if held == "closed":
-                return None
-            breaker = await self._factory.get_breaker(model)
-            breaker.context.handle_new_request()
-            if breaker.context.state != CLOSED and not await self._may_probe(model):
-                raise _paused(model, OPEN_SECONDS / 2)
-            return breaker
-        except OpenedState as opened:
-            raise _paused(model, OPEN_SECONDS) from opened
+            return None if held == "closed" else await self._factory.get_breaker(model)
         except (RedisError, OSError) as error:
-            logger.warning("no circuit breaker, Redis is away: %s", type(error).__name__)
+            _note_absence(error)
             return None
 
     async def _leave(self, breaker: AsyncCircuitBreaker | None, error: LlmError | None) -> None:
         if breaker is None:
             return
+        was_probe = breaker.context.state != CLOSED
         try:
             await breaker.__aexit__(type(error) if error else None, error, None)
-            await self._redis.delete(f"{PREFIX}{breaker.context.name}:probe")
+            if was_probe:
+                await self._redis.delete(f"{PREFIX}{breaker.context.name}:probe")
         except (RedisError, OSError) as trouble:
             logger.warning("the circuit breaker was not told: %s", type(trouble).__name__)
 
@@ -108,6 +128,10 @@ async def state_of(redis: Redis, model: str) -> str:
     held = cast("str | None", await redis.get(f"{PREFIX}{model}:hold"))
     context = await _Storage(redis).contexts.get(model)
     return f"held {held}" if held else str(context.state if context else CLOSED)
+
+
+def _note_absence(trouble: Exception) -> None:
+    logger.warning("no circuit breaker, Redis is away: %s", type(trouble).__name__)
 
 
 def _paused(model: str, seconds: float) -> LlmError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -43,7 +44,8 @@ EMBEDDING_BATCH = 128
 
 def connect(config: LlmConfig) -> Client:
     """A client for this process and event loop. Its own retries are off: one retry loop per failure."""
-    timeout = httpx2.Timeout(config.first_token_timeout, connect=config.connect_timeout)
+    # How long to wait for an answer, and for its next piece, is watched above the connection.
+    timeout = httpx2.Timeout(None, connect=config.connect_timeout)
     limits = httpx2.Limits(max_connections=config.max_connections, max_keepalive_connections=config.max_connections)
     return AsyncOpenAI(
         api_key=config.api_key,
@@ -79,7 +81,7 @@ class Llm:
         """Seconds spent waiting for a permit so far; time in which nothing could be done."""
         return self._waited + (time.monotonic() - self._waiting_since if self._waiting_since else 0.0)
 
-    async def stream(self, purpose: str, messages: Messages, max_tokens: int = 1200) -> AsyncIterator[str]:
+    async def stream(self, purpose: str, messages: Messages, max_tokens: int = 1200) -> AsyncGenerator[str, None]:
         """Yield the pieces of an answer as they come. Raises LlmError, also in mid-stream.
 
         Retried only before the first piece: nothing that was shown is ever shown again.
@@ -99,14 +101,18 @@ class Llm:
         return await self._once(purpose, body, lambda: self._complete(body), _content)
 
     async def parse(self, purpose: str, messages: Messages, schema: type[Schema], max_tokens: int = 800) -> Schema:
-        """An answer as an instance of `schema`. Raises LlmError; an answer that does not fit is a passing failure.
+        """An answer as an instance of `schema`. Raises LlmError; one that does not fit is asked for once more.
 
         OpenAI's strict mode wants a schema that forbids extra keys and has no optional ones.
         """
         body = self._chat(self.config.fast_model, messages, max_tokens)
-        json_schema = {"name": schema.__name__, "schema": schema.model_json_schema(), "strict": True}
+        json_schema = {"name": schema.__name__, "schema": _json_schema(schema), "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
-        return await self._once(purpose, body, lambda: self._complete(body), lambda answer: _fit(schema, answer))
+
+        async def ask() -> Schema:
+            return await self._once(purpose, body, lambda: self._complete(body), lambda answer: _fit(schema, answer))
+
+        return await retry.once_more(Kind.INVALID, ask)
 
     async def embed(self, purpose: str, texts: list[str]) -> list[list[float]]:
         """One vector per text, in order, asked for in batches. Raises LlmError."""
@@ -208,6 +214,11 @@ class Llm:
             self._governor.correct(call.model, call.expected_tokens, call.input_tokens + call.output_tokens)
 
 
+@functools.lru_cache(maxsize=64)
+def _json_schema(schema: type[BaseModel]) -> dict[str, Any]:
+    return schema.model_json_schema()
+
+
 def _content(answer: Any) -> str:
     message = answer.choices[0].message
     if message.refusal or answer.choices[0].finish_reason == "content_filter":
@@ -220,5 +231,5 @@ def _fit(schema: type[Schema], answer: Any) -> Schema:
         return schema.model_validate_json(_content(answer))
     except ValidationError as error:
         raise LlmError(
-            Kind.TRANSIENT, f"the answer does not fit {schema.__name__}: {error.error_count()} errors"
+            Kind.INVALID, f"the answer does not fit {schema.__name__}: {error.error_count()} errors"
         ) from None

@@ -27,6 +27,7 @@ class Kind(Enum):
     QUOTA = _Kind("upstream_quota", False, "The AI service is not available at the moment. Staff have been told why.")
     AUTH = _Kind("upstream_auth", False, "The AI service is not set up correctly. Staff have been told why.")
     BAD_REQUEST = _Kind("upstream_rejected", False, "The AI service could not work with this request.")
+    INVALID = _Kind("upstream_invalid", False, "The AI service gave an answer that cannot be used. Please try again.")
     REFUSED = _Kind("refused", False, "The AI service declined to answer this. Try asking it in another way.")
 
 

@@ -26,6 +26,16 @@ async def in_call(attempt: Callable[[], Awaitable[T]]) -> T:
     return await insist()
 
 
+async def once_more(kind: Kind, ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask again, once, after a failure of this kind. Raises LlmError."""
+    try:
+        return await ask()
+    except LlmError as error:
+        if error.kind is not kind:
+            raise
+    return await ask()
+
+
 async def until(errors: tuple[type[Exception], ...], max_time: float, attempt: Callable[[], Awaitable[T]]) -> T:
     """Run `attempt` again while it raises one of `errors`, for up to `max_time` seconds."""
 

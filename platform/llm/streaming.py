@@ -17,6 +17,7 @@ from openai import AsyncOpenAI
 from llm.calls import Account, Call
 from llm.config import LlmConfig
 from llm.errors import Kind, LlmError, from_body
+from llm.patience import Patience
 
 
 class Stream:
@@ -45,21 +46,23 @@ class Stream:
                 response = await self._connection.enter_async_context(create(**self._body))
                 self.headers = response.headers
                 self.call.upstream_id = response.request_id or ""
-                self._pieces = _pieces(response.iter_lines(), self.call)
+                self._pieces = _pieces(response.iter_bytes(), self.call)
                 self._first = await anext(self._pieces, "")
         except BaseException as error:
             raise await self._fail(error) from error
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        piece = self._first
+        piece, patience = self._first, Patience(self._config.token_gap_timeout)
         try:
             while piece:
                 self._shown.append(piece)
                 yield piece
-                async with asyncio.timeout(self._config.token_gap_timeout):
+                with patience:
                     piece = await anext(self._pieces, "") if self._pieces else ""
         except BaseException as error:
             raise await self._fail(error) from error
+        finally:
+            patience.close()
         self._close("ok")
 
     async def aclose(self) -> None:
@@ -80,13 +83,13 @@ class Stream:
         return error
 
 
-async def _pieces(lines: AsyncIterator[str], call: Call) -> AsyncIterator[str]:
-    """The answer's text out of the lines of an event stream. A stream that just stops has failed."""
-    async for line in lines:
-        if not line.startswith("data:"):
+async def _pieces(chunks: AsyncIterator[bytes], call: Call) -> AsyncIterator[str]:
+    """The answer's text out of an event stream. A stream that just stops has failed."""
+    async for line in _lines(chunks):
+        if not line.startswith(b"data:"):
             continue
         data = line[5:].strip()
-        if data == "[DONE]":
+        if data == b"[DONE]":
             return
         text = _read(_loads(data), call)
         if text:
@@ -95,7 +98,17 @@ async def _pieces(lines: AsyncIterator[str], call: Call) -> AsyncIterator[str]:
     raise LlmError(Kind.TRANSIENT, "the stream broke off")
 
 
-def _loads(data: str) -> dict[str, Any]:
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Whole lines. The client's own iter_lines decodes everything twice on its way."""
+    rest = b""
+    async for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line
+    yield rest
+
+
+def _loads(data: bytes) -> dict[str, Any]:
     try:
         return json.loads(data)
     except ValueError:

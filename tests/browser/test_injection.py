@@ -41,6 +41,12 @@ MORE_HOSTILE = [
     f'<video src="{EVIL}/v.mp4" autoplay></video><base href="{EVIL}/">',
     "<!-- <script>alert(16)</script> --><script>alert(17)</script>",
     "</script></noscript></pre></textarea></title><script>alert(18)</script>",
+    # What they lead to comes later, perhaps in another delta.
+    f"[late][a] ![later][b] ![latest][c]\n\n[a]: javascript:alert(23)\n[b]: {EVIL}/b.png\n[c]: data:text/html,x",
+    f"![no protocol](//{EVIL.removeprefix('https://')}/n.png)",
+    '![drawing](data:image/svg+xml,<svg/onload="alert(25)">)',
+    "[v](vbscript:msgbox(26)) [f](file:///etc/passwd) [n](java&NewLine;script:alert(27)) [b](blob:https://x/1)",
+    f'<{EVIL}/"onclick="alert(28)> [out]({EVIL}/out)',
 ]
 TITLE = 'Zebra </title><script>alert(19)</script> "<img src=x onerror=alert(20)>'
 HEADING = "Stripes <img src=x onerror=alert(21)>"
@@ -61,7 +67,10 @@ HARMFUL = """({ root, runnable }) => {
         if (name === "src") return origin !== location.origin;
         return !["http:", "https:", "mailto:"].includes(protocol);
     };
-    const harmful = [...root.querySelectorAll("*")].filter((node) => [...node.attributes].some(leads));
+    const unmarked = ({ tagName, href, rel }) =>
+        tagName === "A" && href && new URL(href).origin !== location.origin && !/noopener.*nofollow/.test(rel);
+    const isHarmful = (node) => [...node.attributes].some(leads) || unmarked(node);
+    const harmful = [...root.querySelectorAll("*")].filter(isHarmful);
     return [...root.querySelectorAll(runnable), ...harmful].map((node) => node.outerHTML);
 }"""
 
@@ -139,6 +148,22 @@ async def test_every_way_of_cutting_a_stream_is_harmless(chat):
         {"text": "\n\n".join([*HOSTILE, *MORE_HOSTILE]), "runnable": RUNNABLE},
     )
     assert harmful == []
+
+
+async def test_a_definition_in_the_text_does_not_redirect_citations(chat):
+    """`[1]: https://...` gives references an address; a citation keeps its own."""
+    links = await chat.page.evaluate(
+        """async (text) => {
+            const { GrowingMarkdown } = await import("/static/site/growing.js");
+            const { answerParser, linkCitations } = await import("/static/conversations/citations.js");
+            const root = document.createElement("div");
+            new GrowingMarkdown(root, answerParser).update(text);
+            linkCitations(root, [{ n: 1, lessonId: "5", title: "Joins", heading: "" }], () => "/lessons/5/");
+            return [...root.querySelectorAll("a")].map((link) => link.getAttribute("href"));
+        }""",
+        f"As the lesson says [1].\n\n[1]: {EVIL}/login",
+    )
+    assert links == ["/lessons/5/"]
 
 
 async def test_policy_forbids_inline_code_and_is_enforced(context, sql_course, witness):

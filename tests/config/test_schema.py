@@ -7,7 +7,7 @@ import pytest
 import yaml
 from django.core.management import call_command
 
-CREATES_A_JOB = ["/api/assistant/query"]
+CREATES_A_JOB = ["/api/assistant/query", "/api/personas/profile"]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,9 @@ def test_every_call_of_the_contract_is_there(schema):
         "/api/ws-ticket",
         "/api/assistant/query",
         "/api/conversations/{}",
+        "/api/personas",
+        "/api/personas/profile",
+        "/api/personas/questionnaire",
         "/api/courses",
         "/api/courses/{}",
         "/api/lessons/{}",

@@ -68,6 +68,12 @@ def test_headings_are_words_too(course):
     assert texts(hybrid(course.pk, "rigging", None)) == ["sails and masts"]
 
 
+def test_a_rare_word_counts_more_than_a_common_one_said_often(course):
+    course.passages.filter(text="anchors and sails").update(text="sails, sails, sails, sails and more sails")
+    course.passages.filter(text="anchors and chains").update(text="sails")
+    assert texts(hybrid(course.pk, "sails or mast?", None))[0] == "sails and masts"
+
+
 def test_what_both_sides_find_comes_first(course):
     near = [0.9, 0.4] + [0.0] * 1534
     embed(course, "sails and masts", NOWHERE)

@@ -82,7 +82,15 @@ async def test_structured_answer_is_an_instance_of_its_schema(llm):
 async def test_structured_answer_that_does_not_fit_is_asked_for_again(llm, simulator):
     simulator.fault("invalid_json", times=1)
     assert isinstance(await llm.parse("verdict", MESSAGES, Verdict), Verdict)
-    assert llm.outcomes == [("failed", "upstream_unavailable"), ("ok", "")]
+    assert llm.outcomes == [("failed", "upstream_invalid"), ("ok", "")]
+
+
+async def test_structured_answer_that_never_fits_is_asked_for_twice(llm, simulator):
+    simulator.fault("invalid_json")
+    with pytest.raises(LlmError) as failed:
+        await llm.parse("verdict", MESSAGES, Verdict)
+    assert failed.value.kind is Kind.INVALID
+    assert llm.outcomes == [("failed", "upstream_invalid")] * 2
 
 
 @pytest.mark.parametrize("fault", ["500", "503"])

@@ -72,8 +72,10 @@ class Person:
     async def watching(self) -> AsyncIterator[Person]:
         """Hold a WebSocket while the block lasts."""
         async with self._http.post("/api/ws-ticket", headers=self._headers) as response:
-            ticket = (await response.json())["ticket"]
-        async with self._http.ws_connect(f"/ws/jobs/?ticket={ticket}") as socket:
+            answer = await response.json()
+        if response.status != 200:
+            raise Unexpected(f"a ticket was answered with {response.status}: {answer}")
+        async with self._http.ws_connect(f"/ws/jobs/?ticket={answer['ticket']}") as socket:
             self._socket = socket
             reader = asyncio.create_task(self._read(socket))
             yield self

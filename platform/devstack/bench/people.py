@@ -53,6 +53,34 @@ def claimed_at(job_ids: list[str]) -> dict[str, float]:
     return {str(pk): started.timestamp() for pk, started in rows if started}
 
 
+def profiles(count: int) -> None:
+    """So many learners who have answered the demo's questionnaire, and whose profiles are of no version."""
+    from django.contrib.auth.models import User
+
+    from personas import questionnaires
+    from personas.models import Profile
+
+    questionnaire = questionnaires.current()
+    said = {"goal": "I want to build something.", "way": "By examples and practice.", "before": "Not much."}
+    answers = [{"key": key, "question": key, "answer": text} for key, text in said.items()]
+    users = User.objects.bulk_create(User(username=f"bench-persona-{n}", password="!") for n in range(count))
+    Profile.objects.bulk_create(Profile(user=user, questionnaire=questionnaire, answers=answers) for user in users)
+
+
+def renew_profiles() -> None:
+    """Begin the batch."""
+    from personas import actions
+
+    actions.renew_all()
+
+
+def renewals_left() -> int:
+    """How many profiles the batch has not done yet."""
+    from personas.models import Profile
+
+    return Profile.objects.filter(classified_at__isnull=True).count()
+
+
 def disconnect() -> None:
     """Give up this process's database connections."""
     from django.apps import apps

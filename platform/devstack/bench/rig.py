@@ -42,10 +42,19 @@ def running(count: int) -> Iterator[Rig]:
 
 
 @contextmanager
-def own_stack(name: str, env: dict[str, str], simulator_flags: tuple[str, ...] = ()) -> Iterator[tuple[Stack, Path]]:
-    """Servers in a temporary folder, and this process's environment set for them; all of it ended with the block."""
-    for server in NAMED_SERVERS:
-        os.environ.pop(server, None)  # never a database or an account that somebody named
+def own_stack(
+    name: str,
+    env: dict[str, str],
+    simulator_flags: tuple[str, ...] = (),
+    not_used: tuple[str, ...] = NAMED_SERVERS,
+) -> Iterator[tuple[Stack, Path]]:
+    """Servers in a temporary folder, and this process's environment set for them; all of it ended with the block.
+
+    Of the servers that the environment names, those `not_used` are left alone: no database that somebody named may be
+    filled, and no account used by accident.
+    """
+    for server in not_used:
+        os.environ.pop(server, None)
     data = Path(tempfile.mkdtemp(prefix=f"course-ai-{name}-"))
     try:
         parts = stack.start(data, simulator_flags=simulator_flags)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from devstack.bench import people
 from devstack.bench.cpu import Meter
 from devstack.bench.load import Answer, Crowd, Unexpected, at_rate
+from devstack.bench.personas import personas
 from devstack.bench.report import Result, Row
 from devstack.bench.rig import Rig
 from devstack.bench.stats import mean, percentile, ratio
@@ -22,6 +26,9 @@ POSTS_PER_SECOND = 30
 FOR_100_AT_30 = Latencies(embedding=0.2, first_token=0.5, stream=2.5)
 IDLE_QUESTIONS = 150
 GETS_PER_SECOND = 20
+CPU_DELTAS = 100
+CPU_IN_FLIGHT = 50  # enough to be busy, few enough that nothing waits for a processor
+SDK_LOOP = Path(__file__).parent / "sdk_loop.py"
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,26 @@ async def answers(bench: Bench) -> Result:
     )
 
 
+async def cpu(bench: Bench) -> Result:
+    """Processor time of the worker for an answer of 100 deltas, against the SDK's own loop over the same stream."""
+    await bench.control.begin(REALISTIC, deltas=CPU_DELTAS)
+    meter = Meter(bench.rig.pids)
+    every = await bench.crowd.keep_asking(CPU_IN_FLIGHT, REALISTIC.total, time.time() + REALISTIC.total + SECONDS)
+    used, remarks = _usage(meter, every)
+    alone = {client: await _sdk_loop(f"{bench.rig.simulator_url}/v1", client) for client in ("httpx", "aiohttp")}
+    return Result(
+        "cpu",
+        [
+            Row(f"worker's processor time for an answer of {CPU_DELTAS} deltas, all of it", used["worker"], "ms"),
+            Row("the SDK's loop alone over that stream (httpx, its default)", alone["httpx"], "ms"),
+            Row("the SDK's loop alone over that stream (aiohttp)", alone["aiohttp"], "ms"),
+            Row("the worker against the SDK's loop", ratio(used["worker"], alone["httpx"]), "x", 1.25, True),
+        ],
+        [f"{len(every)} answers", *remarks],
+        used,
+    )
+
+
 async def lessons(bench: Bench) -> Result:
     """GET of a lesson, no AI involved: at idle, and with 100 answers in flight."""
     await _one_by_one(bench, IN_FLIGHT // 5)
@@ -123,8 +150,20 @@ async def lessons(bench: Bench) -> Result:
 SCENARIOS: dict[str, Callable[[Bench], Awaitable[Result]]] = {
     "accept": accept,
     "answers": answers,
+    "cpu": cpu,
     "lessons": lessons,
+    "personas": personas,
 }
+
+
+async def _sdk_loop(url: str, client: str) -> float:
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, str(SDK_LOOP), url, client, str(CPU_IN_FLIGHT), "3", stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await program.communicate()
+    if program.returncode:
+        raise Unexpected("the SDK loop failed")
+    return float(json.loads(output))
 
 
 async def _one_by_one(bench: Bench, count: int) -> list[float]:

@@ -23,7 +23,7 @@ _ERRORS: dict[str, tuple[int, str, str | None, str]] = {
     "400": (400, "invalid_request_error", None, "Invalid request (injected fault)."),
     "401": (401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided (injected fault)."),
 }
-CHAT_KINDS = ("refuse", "content_filter", "invalid_json")
+CHAT_KINDS = ("leak", "refuse", "content_filter", "invalid_json")
 KINDS = (*_ERRORS, *CHAT_KINDS, "hang", "disconnect", "stall", "garbage")
 _WHOLE, _ANY = (int,), (int, float)
 _NUMBERS = {"times": _WHOLE, "afterTokens": _WHOLE, "probability": _ANY, "retryAfter": _ANY}

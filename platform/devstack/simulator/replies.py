@@ -13,6 +13,7 @@ from .conversation import question_and_context, system_text, text_of, turns_of
 from .faults import FaultRule
 from .followups import general_reply, rewrite_question, summarise
 from .schema import instance
+from .sorting import sort_learner
 from .text import estimate_tokens, pieces
 
 REFUSED = "I'm sorry, but I can't help with that request."
@@ -47,7 +48,9 @@ def make_reply(chat: ChatRequest, settings: Settings, fault: FaultRule | None) -
     """The reply to this request; the same request gets the same text every time."""
     if fault and fault.kind == "refuse":
         return Reply(pieces(REFUSED), refused=True)
-    parts = pieces(_text(chat))
+    # A model that does what its passages or its user order: it recites its instructions.
+    is_leak = fault is not None and fault.kind == "leak"
+    parts = pieces(f"Of course. {system_text(chat.messages)}" if is_leak else _text(chat))
     if fault and fault.kind == "invalid_json":
         parts = parts[: max(1, len(parts) - 2)]
     if settings.answer_tokens and chat.purpose in ("answer", "other"):
@@ -87,6 +90,8 @@ def _structured(chat: ChatRequest) -> str:
     questions = guiding.next_questions(system_text(chat.messages), text_of(chat.messages[-1]))
     if questions is not None:
         return json.dumps({"questions": questions}, ensure_ascii=False)
+    if verdict := sort_learner(chat.messages):
+        return verdict
     prose = _grounded(chat) if chat.passages else ""
     if chat.schema is None:
         return json.dumps({"answer": prose or general_reply(chat.question)}, ensure_ascii=False)

@@ -8,10 +8,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
 from courses.models import Course, Enrollment
+from devstack import personas
 
 
 class Command(BaseCommand):
-    help = "Load the demo courses and the demo people. Exists in the development stack only."
+    help = "Load the demo courses, personas and people. Exists in the development stack only."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=Path, help="Holds one folder for each course.")
@@ -19,6 +20,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, folder: Path, **options: Any) -> None:
         for course in sorted(path for path in folder.iterdir() if path.is_dir()):
             call_command("ingest_course", str(course), stdout=self.stdout)
+        personas.load()
         for name in ("learner", "tutor", "staff"):
             _person(name)
 

@@ -1,0 +1,129 @@
+"""What staff define (the questionnaire, the personas) and what is known of each learner (the profile)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import ExpressionWrapper, Q
+
+from personas.pipeline import UNKNOWN
+
+if TYPE_CHECKING:
+    from personas.versions import Versions
+
+
+class Persona(models.Model):
+    key = models.SlugField(
+        max_length=40,
+        unique=True,
+        validators=[RegexValidator(rf"^{UNKNOWN}$", "This key means that no persona fits.", inverse_match=True)],
+        help_text="A short name for programs. Leave it as it is once learners have this persona.",
+    )
+    name = models.CharField(max_length=80, help_text="As learners read it.")
+    description = models.TextField(help_text="Who learns like this. Learners are sorted by it, and read it.")
+    tone = models.CharField(max_length=300, help_text="How to talk to them, such as: friendly, plain words, no jargon.")
+    pace = models.CharField(max_length=300, help_text="How fast to go, such as: small steps, an example for each.")
+    is_active = models.BooleanField(default=True, help_text="Nobody is given a persona that is not active.")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Questionnaire(models.Model):
+    """A version of the questionnaire. A draft has no version; a published one is never edited, only followed."""
+
+    version = models.PositiveIntegerField(null=True, blank=True, unique=True, editable=False)
+    title = models.CharField(max_length=120)
+    intro = models.TextField(blank=True, help_text="Why learners are asked, in a sentence or two.")
+    published_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = [models.F("version").desc(nulls_first=True)]
+
+    def __str__(self) -> str:
+        return f"{self.title}, version {self.version}" if self.version else f"{self.title}, draft"
+
+
+class Question(models.Model):
+    questionnaire = models.ForeignKey(Questionnaire, on_delete=models.CASCADE, related_name="questions")
+    position = models.PositiveSmallIntegerField(default=0)
+    key = models.SlugField(max_length=40, help_text="A short name for programs, such as: time-a-week.")
+    text = models.CharField(max_length=300)
+    options = models.TextField(blank=True, help_text="One answer a line to choose from. Empty: learners write freely.")
+    is_required = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["position", "pk"]
+        constraints = [models.UniqueConstraint(fields=["questionnaire", "key"], name="question_key_in_questionnaire")]
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def choices(self) -> list[str]:
+        """The answers to choose from; none where learners write freely."""
+        return [line.strip() for line in self.options.splitlines() if line.strip()]
+
+
+class ProfileQuerySet(models.QuerySet["Profile"]):
+    def stale(self, now: Versions) -> ProfileQuerySet:
+        """Profiles that the model would see with other eyes today. What a person has decided is not among them."""
+        return self.filter(_is_stale(now))
+
+    def with_staleness(self, now: Versions) -> ProfileQuerySet:
+        """Each with `stale`: whether it is among them."""
+        return self.annotate(stale=ExpressionWrapper(_is_stale(now), models.BooleanField()))
+
+
+class Profile(models.Model):
+    """A learner's answers and persona. No persona: unknown, or (without `classified_at`) not looked at yet."""
+
+    class Source(models.TextChoices):
+        MODEL = "model"
+        STAFF = "staff"
+        LEARNER = "learner"
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="learning_profile")
+    questionnaire = models.ForeignKey(Questionnaire, on_delete=models.PROTECT, related_name="profiles")
+    answers = models.JSONField(help_text="[{key, question, answer}], with the question as it was asked.")
+    persona = models.ForeignKey(Persona, null=True, blank=True, on_delete=models.SET_NULL, related_name="profiles")
+    confidence = models.FloatField(null=True, blank=True, help_text="0 to 1. Empty: decided by a person.")
+    reasons = models.JSONField(default=list, blank=True, help_text="[{question, quote, meaning}]")
+    source = models.CharField(max_length=10, choices=Source, default=Source.MODEL, help_text="Who decided.")
+    personas_version = models.CharField(max_length=16, blank=True)
+    prompt_version = models.CharField(max_length=16, blank=True)
+    model = models.CharField(max_length=80, blank=True)
+    revision = models.PositiveIntegerField(
+        default=1, help_text="Counts what people did with it: a classification that began before is dropped."
+    )
+    classified_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ProfileQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "learning profile"
+
+    def __str__(self) -> str:
+        return f"learning profile {self.pk}"
+
+    @property
+    def subject(self) -> str:
+        """How the engine's jobs name this profile."""
+        return subject_of(self.user_id)
+
+
+def _is_stale(now: Versions) -> Q:
+    fresh = Q(personas_version=now.personas, prompt_version=now.prompt, model=now.model)
+    return ~fresh & Q(source=Profile.Source.MODEL)
+
+
+def subject_of(user_id: int) -> str:
+    """How the engine's jobs name the profile of this user, which need not exist."""
+    return f"learner:{user_id}"

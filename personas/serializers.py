@@ -1,0 +1,118 @@
+"""Personas on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from personas.models import Persona, Profile, Questionnaire
+from personas.pipeline import UNKNOWN
+
+MAX_ANSWER = 1000
+MAX_KEY = 40
+
+
+class QuestionSerializer(serializers.Serializer[Any]):
+    key = serializers.CharField()
+    text = serializers.CharField()
+    options = serializers.ListField(child=serializers.CharField(), help_text="Empty: the learner writes freely.")
+    isRequired = serializers.BooleanField()
+
+
+class QuestionnaireSerializer(serializers.Serializer[Any]):
+    version = serializers.IntegerField()
+    title = serializers.CharField()
+    intro = serializers.CharField(allow_blank=True)
+    questions = QuestionSerializer(many=True)
+
+
+class PersonaSerializer(serializers.Serializer[Any]):
+    personaId = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+    tone = serializers.CharField(help_text="How the assistant talks to learners with this persona.")
+    pace = serializers.CharField()
+
+
+class PersonasSerializer(serializers.Serializer[Any]):
+    results = PersonaSerializer(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class AnswersSerializer(serializers.Serializer[Any]):
+    answers = serializers.DictField(
+        child=serializers.CharField(max_length=MAX_ANSWER, allow_blank=True),
+        help_text="The question's key: the answer.",
+    )
+
+
+class CorrectionSerializer(serializers.Serializer[Any]):
+    personaId = serializers.CharField(max_length=MAX_KEY, help_text='A persona\'s id, or "unknown" for none.')
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    question = serializers.CharField()
+    quote = serializers.CharField(help_text="The learner's own words, out of the answer to this question.")
+    meaning = serializers.CharField()
+
+
+class AnsweredSerializer(serializers.Serializer[Any]):
+    key = serializers.CharField()
+    question = serializers.CharField(help_text="As it was asked.")
+    answer = serializers.CharField()
+
+
+class ProfileSerializer(serializers.Serializer[Any]):
+    personaId = serializers.CharField(allow_null=True, help_text='null: not looked at yet; "unknown": none fits.')
+    persona = PersonaSerializer(allow_null=True)
+    confidence = serializers.FloatField(allow_null=True, help_text="0 to 1; null where a person decided.")
+    reasons = ReasonSerializer(many=True)
+    decidedBy = serializers.ChoiceField(Profile.Source.choices)
+    answers = AnsweredSerializer(many=True)
+    questionnaireVersion = serializers.IntegerField()
+    isCurrent = serializers.BooleanField(help_text="Whether these answers are to the questionnaire as it is now.")
+    updatedAt = serializers.DateTimeField()
+    activeJobId = serializers.UUIDField(allow_null=True)
+
+
+def questionnaire_as_wire(questionnaire: Questionnaire) -> dict[str, Any]:
+    """The questionnaire with its questions in order."""
+    questions = questionnaire.questions.all()
+    return {
+        "version": questionnaire.version,
+        "title": questionnaire.title,
+        "intro": questionnaire.intro,
+        "questions": [
+            {"key": q.key, "text": q.text, "options": q.choices, "isRequired": q.is_required} for q in questions
+        ],
+    }
+
+
+def persona_as_wire(persona: Persona) -> dict[str, Any]:
+    """A persona as learners see it."""
+    return {
+        "personaId": persona.key,
+        "name": persona.name,
+        "description": persona.description,
+        "tone": persona.tone,
+        "pace": persona.pace,
+    }
+
+
+def profile_as_wire(profile: Profile, active_job_id: str | None, is_current: bool) -> dict[str, Any]:
+    """The profile as its learner sees it."""
+    persona = profile.persona
+    none = UNKNOWN if profile.classified_at else None
+    return {
+        "personaId": persona.key if persona else none,
+        "persona": persona_as_wire(persona) if persona else None,
+        "confidence": profile.confidence,
+        "reasons": profile.reasons,
+        "decidedBy": profile.source,
+        "answers": profile.answers,
+        "questionnaireVersion": profile.questionnaire.version,
+        "isCurrent": is_current,
+        "updatedAt": profile.updated_at,
+        "activeJobId": active_job_id,
+    }

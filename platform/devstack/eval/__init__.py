@@ -1,0 +1,1 @@
+"""`./dev eval`: what retrieval and answers are worth, in figures."""

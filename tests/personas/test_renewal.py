@@ -1,0 +1,149 @@
+"""Another look at old profiles: who is old, who is left alone, and a batch that keeps out of everybody's way."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from jobs import database, kinds
+from jobs.models import AiJob
+from jobs.runner import run_job
+from jobs.submission import SubjectBusy
+from personas import actions, versions
+from personas.jobs import AT_ONCE
+from personas.models import Persona, Profile
+from tests.personas.conftest import new_profile, run
+from tests.support import eventually
+
+
+def stale():
+    return set(Profile.objects.stale(versions.current()))
+
+
+def renewals():
+    return AiJob.objects.filter(kind=actions.RENEWAL)
+
+
+@pytest.fixture
+def fresh(profile) -> Profile:
+    actions.renew([profile])
+    assert run(renewals().get()).status == "completed"
+    renewals().delete()
+    profile.refresh_from_db()
+    return profile
+
+
+def test_profile_is_old_as_soon_as_anything_it_rests_on_has_changed(fresh, settings, monkeypatch):
+    assert stale() == set()
+    Persona.objects.filter(key="hands-on-maker").update(tone="as a pirate")  # how it is talked to, not who it is
+    assert stale() == set()
+    settings.LLM_FAST_MODEL = "another-model"
+    assert stale() == {fresh}
+    settings.LLM_FAST_MODEL = fresh.model
+    monkeypatch.setattr("personas.pipeline.VERSIONED", ["another prompt"])
+    assert stale() == {fresh}
+    monkeypatch.undo()
+    Persona.objects.filter(key="deep-thinker").update(description="Thinks at night.")
+    assert stale() == {fresh}
+
+
+def test_what_a_person_decided_is_never_old(fresh):
+    actions.decide(fresh, None, Profile.Source.STAFF)
+    Persona.objects.filter(key="deep-thinker").update(description="Thinks at night.")
+    assert stale() == set()
+
+
+def test_renewal_is_the_systems_and_gives_way(profile):
+    assert actions.renew([profile, profile]) == 1  # one at a time
+    job = renewals().get()
+    assert (job.owner_id, job.visitor, job.queue, kinds.get(job.kind).priority) == (None, "", kinds.BACKGROUND, 2)
+    assert str(profile.answers) not in str(job.payload)
+
+
+def test_what_a_learner_says_while_a_renewal_is_under_way_stands(profile):
+    actions.renew([profile])
+    actions.decide(profile, None, Profile.Source.LEARNER)
+    assert run(renewals().get()).status == "completed"
+    profile.refresh_from_db()
+    assert (profile.persona, profile.source) == (None, "learner")
+
+
+class Crew:
+    """Runs the renewals as a worker would."""
+
+    async def work(self, feeder: asyncio.Task) -> None:
+        while not feeder.done() or await database.call(self._active):
+            ids = await database.call(self._active)
+            await asyncio.gather(*(run_job(str(pk)) for pk in ids))
+            await asyncio.sleep(0.02)
+
+    def _active(self):
+        return list(renewals().active().values_list("pk", flat=True))
+
+
+async def test_batch_is_fed_little_by_little_and_tries_each_once(personas, simulator, monkeypatch):
+    monkeypatch.setattr("personas.jobs.FEED_EVERY", 0.005)
+    simulator.set(first_token=0, token_interval=0)
+    profiles = await database.call(lambda: [new_profile() for _ in range(2 * AT_ONCE + 3)])
+    decided = await database.call(new_profile, source="learner")
+    simulator.fault("400", times=1)
+    batch = await database.call(actions.renew_all)
+    with pytest.raises(SubjectBusy):
+        await database.call(actions.renew_all)
+    feeder = asyncio.create_task(run_job(str(batch.pk)))
+    await eventually(lambda: renewals().count() >= AT_ONCE)
+    await asyncio.sleep(0.1)  # time enough for the rest, if nobody counted
+    assert await database.call(renewals().count) == AT_ONCE
+    await Crew().work(feeder)
+    await database.call(batch.refresh_from_db)
+    assert (batch.status, batch.result) == ("completed", {"submitted": len(profiles)})
+    assert len(await database.call(stale)) == 1  # the one that was refused, once
+    assert await database.call(renewals().filter(status="failed").count) == 1
+    assert await database.call(renewals().count) == len(profiles)
+    await database.call(decided.refresh_from_db)
+    assert decided.classified_at is None
+
+
+async def test_batch_that_only_fails_is_stopped(personas, simulator, monkeypatch):
+    monkeypatch.setattr("personas.jobs.FEED_EVERY", 0.005)
+    await database.call(lambda: [new_profile() for _ in range(4 * AT_ONCE)])
+    simulator.fault("quota")
+    batch = await database.call(actions.renew_all)
+    feeder = asyncio.create_task(run_job(str(batch.pk)))
+    await Crew().work(feeder)
+    await database.call(batch.refresh_from_db)
+    assert (batch.status, batch.error_code) == ("failed", "renewals_failing")
+    assert "not available at the moment" in batch.error_message
+    assert AT_ONCE <= await database.call(renewals().count) < 3 * AT_ONCE
+
+
+def test_batch_that_begins_anew_leaves_out_what_is_done(fresh):
+    other = new_profile()
+    assert run(actions.renew_all()).result == {"submitted": 1}
+    assert renewals().get().payload["profileId"] == other.pk
+
+
+def test_busy_background_does_not_hold_the_batch_up(profile, settings):
+    settings.JOBS_PER_PERSON = 1
+    AiJob.objects.bulk_create(
+        AiJob(kind="x", queue=kinds.BACKGROUND, run_after=timezone.now() - timedelta(hours=1)) for _ in range(3)
+    )
+    assert run(actions.renew_all()).result == {"submitted": 1}
+
+
+def test_command_renews_one_or_everybody(profile, learner, capsys):
+    call_command("renew_profiles", learner.username)
+    assert renewals().count() == 1
+    with pytest.raises(CommandError, match="at the moment"):
+        call_command("renew_profiles", learner.username)
+    with pytest.raises(CommandError, match="no learning profile"):
+        call_command("renew_profiles", "nobody")
+    call_command("renew_profiles")
+    assert "1 profiles are of an old version" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="under way"):
+        call_command("renew_profiles")
+    actions.decide(profile, None, Profile.Source.LEARNER)
+    with pytest.raises(CommandError, match="decided by learner"):
+        call_command("renew_profiles", learner.username)
