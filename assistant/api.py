@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from conversations.actions import ask
-from courses.api import course_for
+from assistant.actions import ask_about, set_guidance
+from assistant.models import Guidance
+from config.errors import Problem
+from courses.api import course_for, lesson_in
+from courses.models import Course
 from jobs import intake
 
 MAX_QUESTION = 4000
@@ -21,6 +25,13 @@ class QuerySerializer(serializers.Serializer[Any]):
     courseId = serializers.CharField(max_length=100)
     question = serializers.CharField(max_length=MAX_QUESTION)
     conversationId = serializers.UUIDField(required=False, allow_null=True, help_text="To ask a follow-up.")
+    lessonId = serializers.CharField(
+        max_length=20, required=False, allow_null=True, help_text="The lesson that the learner is reading."
+    )
+
+
+class GuidanceSerializer(serializers.Serializer[Any]):
+    level = serializers.ChoiceField(Guidance.Level.choices)
 
 
 class QueryView(APIView):
@@ -31,8 +42,33 @@ class QueryView(APIView):
         query.is_valid(raise_exception=True)
         body = query.validated_data
         course = course_for(request.user, body["courseId"])
+        lesson = lesson_in(course, body["lessonId"]) if body.get("lessonId") is not None else None
         return intake.accept(
             request,
             body,
-            lambda wish: ask(wish, "assistant.answer", body["question"], body.get("conversationId"), course=course),
+            lambda wish: ask_about(wish, course, lesson, body["question"], body.get("conversationId")),
         )
+
+
+@extend_schema(parameters=[OpenApiParameter("course_id", OpenApiTypes.STR, OpenApiParameter.PATH)])
+class GuidanceView(APIView):
+    @extend_schema(responses=GuidanceSerializer)
+    def get(self, request: Request, course_id: str) -> Response:
+        """How the assistant of a course helps with graded work and tasks."""
+        return Response({"level": Guidance.of(course_for(request.user, course_id)).level})
+
+    @extend_schema(request=GuidanceSerializer, responses=GuidanceSerializer)
+    def put(self, request: Request, course_id: str) -> Response:
+        """Decide it; for tutors of the course and staff."""
+        course = course_for(request.user, course_id)
+        if not may_guide(request.user, course):
+            raise Problem(403, "forbidden", "Only tutors of this course decide how its assistant helps.")
+        body = GuidanceSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        set_guidance(course, body.validated_data["level"])
+        return Response(body.validated_data)
+
+
+def may_guide(user: Any, course: Course) -> bool:
+    """Whether this user decides how the assistant of the course helps."""
+    return user.is_staff or course.is_taught_by(user)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from assistant import pipeline
-from conversations import history
-from courses import ingestion, search
+from assistant import memory, pipeline
+from courses import ingestion, reading, search
 from courses.grounding import Passage, found
 from jobs import kinds
 from jobs.runner import Run
@@ -18,19 +17,31 @@ EMBEDDING_BATCH = 64
 
 async def answer(run: Run) -> dict[str, Any]:
     """Answer the question that the payload names."""
-    conversation, question = await run.db(history.question_of, run.job)
-    course = conversation.course
-    assert course is not None, "questions to the assistant are about a course"
+    case = await run.db(memory.case_of, run.job)
 
     async def find(words: str, vector: list[float] | None) -> list[Passage]:
-        return found(await run.db(search.hybrid, course.pk, words, vector))
+        if case.lesson_id:
+            return found(await run.db(reading.beside, case.lesson_id, case.course_id, words, vector))
+        return found(await run.db(search.hybrid, case.course_id, words, vector))
 
     try:
-        return (await pipeline.answer(question, course.title, run.llm, find, run)).model_dump()
+        return (await pipeline.answer(case.question, case.setting, run.llm, find, run)).model_dump()
     except LlmError as error:
         if error.kind is Kind.PAUSED:  # the next attempt's text takes the place of this
-            run.show(pipeline.in_the_meantime(await find(question.text, None)))
+            run.show(pipeline.in_the_meantime(await find(case.question.text, None)))
         raise
+
+
+async def suggest(run: Run) -> dict[str, Any]:
+    """Suggest questions that may follow an answer: better none than late ones."""
+    said = await run.db(memory.newest_exchange, run.job)
+    if said is None:
+        return {}
+    try:
+        suggestions = await pipeline.suggest(said.course, said.topics, said.question, said.answer, run.llm)
+    except LlmError:
+        return {}
+    return {**run.job.payload, "suggestions": suggestions}
 
 
 async def embed(run: Run) -> dict[str, Any]:
@@ -44,5 +55,8 @@ async def embed(run: Run) -> dict[str, Any]:
     return {"embedded": count}
 
 
-ANSWER = kinds.register(kinds.JobKind("assistant.answer", kinds.INTERACTIVE, answer, history.save_answer))
+ANSWER = kinds.register(kinds.JobKind("assistant.answer", kinds.INTERACTIVE, answer, memory.save_answer))
+SUGGESTIONS = kinds.register(
+    kinds.JobKind("assistant.suggestions", kinds.BACKGROUND, suggest, memory.save_suggestions, deadline=30, priority=2)
+)
 EMBEDDING = kinds.register(kinds.JobKind("assistant.embedding", kinds.BACKGROUND, embed, deadline=1800, priority=2))

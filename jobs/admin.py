@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
+from django.contrib.admin.options import InlineModelAdmin
 from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -15,7 +16,7 @@ from django.utils.html import format_html, format_html_join
 
 from jobs import actions, history, outcome
 from jobs.history import Entry
-from jobs.models import AiCall, AiJob
+from jobs.models import AiCall, AiJob, Reading
 from llm import prices
 
 HEADINGS = ("At (UTC)", "Attempt", "Waited", "Ran", "Outcome", "Code", "Detail")
@@ -63,7 +64,7 @@ class AiJobAdmin(ReadOnly, admin.ModelAdmin):
     date_hierarchy = "created_at"
     show_full_result_count = False
     actions = ("retry_jobs", "cancel_jobs")
-    inlines = (AiCallInline,)
+    inlines: ClassVar[list[type[InlineModelAdmin]]] = [AiCallInline]  # what surfaces know of a job they append
     exclude = ("payload", "result", "request_hash", "history", "uncounted")
     readonly_fields = ("person", "waited", "ran", "attempts", "tokens", "cost", "what")
 
@@ -143,3 +144,10 @@ def _cells(entry: Entry) -> tuple[Any, ...]:
     waited, ran = (f"{entry[key]:.1f} s" if key in entry else "" for key in ("waited", "ran"))
     at = entry["at"][:19].replace("T", " ")
     return at, entry["attempt"], waited, ran, entry["outcome"], entry.get("code", ""), entry.get("detail", "")
+
+
+@admin.register(Reading)
+class ReadingAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("at", "reader_name", "what")
+    search_fields = ("reader_name", "what")
+    date_hierarchy = "at"

@@ -17,12 +17,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import people
+from accounts.people import Person
 from config.errors import Problem
 from config.openapi import ErrorSerializer
-from jobs import actions, sse
+from jobs import actions, limits, reading, sse
 from jobs.event_types import START, Place
 from jobs.models import AiJob
-from jobs.serializers import JobSerializer, as_wire
+from jobs.serializers import JobSerializer, QuotaSerializer, as_wire
 
 CONFLICT = {409: OpenApiResponse(ErrorSerializer, "The job's state does not allow it.")}
 JOB_ID = OpenApiParameter("job_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -33,13 +34,21 @@ class _JobView(APIView):
 
     def job(self, request: Request, job_id: str) -> AiJob:
         """The job, if the caller may see it. Problem 404 for anybody else's, 401 for nobody."""
+        try:
+            return AiJob.objects.visible_to(self.person(request)).get(pk=UUID(job_id))
+        except (ValueError, AiJob.DoesNotExist):
+            raise Problem(404, "not_found", "There is no such job.") from None
+
+    def person(self, request: Request) -> Person:
+        """Who calls. 401 for nobody."""
         person = people.from_request(request)
         if person is None:
             self.permission_denied(request)
-        try:
-            return AiJob.objects.visible_to(person).get(pk=UUID(job_id))
-        except (ValueError, AiJob.DoesNotExist):
-            raise Problem(404, "not_found", "There is no such job.") from None
+        return person
+
+    def wire(self, request: Request, job: AiJob) -> dict[str, Any]:
+        """The job's row, with its text if the caller may read that."""
+        return as_wire(job, with_text=reading.open_job(self.person(request), job))
 
 
 @extend_schema(parameters=[JOB_ID])
@@ -47,7 +56,7 @@ class JobView(_JobView):
     @extend_schema(responses=JobSerializer)
     def get(self, request: Request, job_id: str) -> Response:
         """The job's row: always true, whatever became of its events."""
-        return Response(as_wire(self.job(request, job_id)))
+        return Response(self.wire(request, self.job(request, job_id)))
 
 
 @extend_schema(parameters=[JOB_ID])
@@ -58,7 +67,7 @@ class CancelView(_JobView):
         job = async_to_sync(actions.cancel)(self.job(request, job_id))
         if job is None:
             raise Problem(409, "already_ended", "This job has already ended.")
-        return Response(as_wire(job), status=200 if job.is_final else 202)
+        return Response(self.wire(request, job), status=200 if job.is_final else 202)
 
 
 @extend_schema(parameters=[JOB_ID])
@@ -72,7 +81,14 @@ class RetryView(_JobView):
             raise Problem(409, "busy", "Another answer of this conversation is being written.") from None
         if job is None:
             raise Problem(409, "not_retryable", "Only a failed or cancelled job can be run again.")
-        return Response(as_wire(job), status=202)
+        return Response(self.wire(request, job), status=202)
+
+
+class QuotaView(_JobView):
+    @extend_schema(responses=QuotaSerializer)
+    def get(self, request: Request) -> Response:
+        """What is left of the caller's AI budget for today."""
+        return Response({"left": limits.left_today(self.person(request)), "renewedAt": limits.next_midnight()})
 
 
 class EventStreamRenderer(BaseRenderer):
@@ -96,6 +112,8 @@ class EventsView(_JobView):
     def get(self, request: Request, job_id: str) -> StreamingHttpResponse:
         """The job's events as they happen, from the beginning or after `Last-Event-ID`; ends with the job."""
         job = self.job(request, job_id)
+        if not reading.open_job(self.person(request), job):
+            raise Problem(403, "forbidden", "Reading other people's answers takes a permission of its own.")
         connection.close()  # a stream may last for minutes; the pool's connections are for everybody
         response = StreamingHttpResponse(sse.stream(job, _last_seen(request)), content_type="text/event-stream")
         response["Cache-Control"] = "no-store"

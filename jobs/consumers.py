@@ -13,7 +13,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from accounts import sockets
 from accounts.people import Person
-from jobs import actions, database, metrics
+from jobs import actions, database, metrics, reading
 from jobs.event_types import Frame, Place
 from jobs.models import AiJob
 from jobs.viewing import Viewer
@@ -88,7 +88,10 @@ class JobsConsumer(AsyncWebsocketConsumer):
             case "ping":
                 await self.send('{"type": "pong"}')
             case "resume":
-                await self._show(await self.viewer.resume(await self._job(message), _place(message)))
+                job = await self._job(message)
+                if not await database.call(reading.open_job, self.person, job):
+                    raise BadMessage("forbidden", "Reading other people's answers takes a permission.", str(job.pk))
+                await self._show(await self.viewer.resume(job, _place(message)))
             case "cancel":
                 job = await self._job(message)
                 if await actions.cancel(job) is None:

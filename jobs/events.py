@@ -90,7 +90,8 @@ async def publish_outside_run(job: AiJob, event: Event) -> None:
         last = await last_place(job.pk)
         place = Place(job.attempt, last.seq + 1 if last.attempt == job.attempt else 1)
         batch = Batch(job, [frame(job, place, event)])
-        await append([batch])
+        if not job.is_erased:
+            await append([batch])
         await push([batch])
     except (RedisError, OSError) as error:
         logger.warning("job %s: viewers will learn from the row, Redis is away: %s", job.pk, type(error).__name__)

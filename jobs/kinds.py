@@ -38,7 +38,7 @@ class JobKind:
     name: str
     queue: str
     run: Callable[[Run], Coroutine[Any, Any, Result]]
-    save: Callable[[AiJob, Result], None] = lambda job, result: None
+    save: Callable[[AiJob, Result], object] = lambda job, result: None
     deadline: float = 180.0
     priority: int = 0
 

@@ -35,15 +35,17 @@ class Budget:
     tokens: int
     dollars: Decimal
 
-    def is_used_up(self, calls: QuerySet[AiCall]) -> bool:
-        """Whether today's calls among these have reached the budget."""
+    def left(self, calls: QuerySet[AiCall]) -> float | None:
+        """The share that today's calls among these leave of it, 0 to 1; None where there is no limit."""
         if not self.tokens and not self.dollars:
-            return False
+            return None
         spent = calls.filter(started_at__gte=midnight()).aggregate(
             input=Sum("input_tokens"), output=Sum("output_tokens"), dollars=Sum("cost")
         )
         tokens = (spent["input"] or 0) + (spent["output"] or 0)
-        return bool(0 < self.tokens <= tokens or 0 < self.dollars <= (spent["dollars"] or 0))
+        shares = [tokens / self.tokens] if self.tokens else []
+        shares += [float((spent["dollars"] or 0) / self.dollars)] if self.dollars else []
+        return max(0.0, 1 - max(shares))
 
 
 def check_admission(person: Person, queue: str) -> None:
@@ -68,13 +70,23 @@ def check_budgets(person: Person) -> None:
     """Whether there is still money and tokens for this person's calls today. LimitReached if not."""
     if not has_budgets():
         return
-    if person != SYSTEM and _personal().is_used_up(AiCall.objects.filter(job__in=AiJob.objects.of(person))):
+    if person != SYSTEM and left_today(person) == 0:
         raise LimitReached(
             "budget", "Your AI budget for today is used up. It is renewed at midnight UTC.", seconds_to_midnight()
         )
-    if _total().is_used_up(AiCall.objects.all()):
+    if _total().left(AiCall.objects.all()) == 0:
         message = "The platform's AI budget for today is used up. It is renewed at midnight UTC."
         raise LimitReached("platform_budget", message, seconds_to_midnight(), is_ours=True)
+
+
+def left_today(person: Person) -> float | None:
+    """The share of this person's budget that is left for today, 0 to 1; None where there is no limit."""
+    return _personal().left(AiCall.objects.filter(job__in=AiJob.objects.of(person)))
+
+
+def next_midnight() -> datetime:
+    """When budgets are renewed."""
+    return midnight() + timedelta(days=1)
 
 
 def current_wait(queue: str) -> timedelta:
@@ -106,4 +118,4 @@ def midnight() -> datetime:
 
 def seconds_to_midnight() -> int:
     """When to come back after a budget is used up."""
-    return round((midnight() + timedelta(days=1) - timezone.now()).total_seconds())
+    return round((next_midnight() - timezone.now()).total_seconds())

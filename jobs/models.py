@@ -64,6 +64,7 @@ class AiJob(models.Model):
     error_message = models.TextField(blank=True, help_text="What the person is told.")
     error_detail = models.TextField(blank=True, help_text="What staff need to know. Never carries secrets.")
     retryable = models.BooleanField(default=False, help_text="Whether asking again may help.")
+    is_erased = models.BooleanField(default=False, help_text="Its text was deleted for good (jobs/erasure.py).")
     history = models.JSONField(default=list, help_text="What became of each attempt (jobs/history.py).")
     uncounted = models.PositiveSmallIntegerField(
         default=0, help_text="The newest entries of the history that are not in the totals yet."
@@ -86,6 +87,7 @@ class AiJob(models.Model):
     class Meta:
         verbose_name = "AI job"
         ordering = ["-created_at"]
+        permissions = [("read_text", "Can read people's questions and answers")]
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "subject"],
@@ -168,6 +170,21 @@ class AiCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.model}"
+
+
+class Reading(models.Model):
+    """Somebody of the staff opened what a person and the AI said to each other (jobs/reading.py). Only added to."""
+
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="readings")
+    reader_name = models.CharField(max_length=150, help_text="It stays when the account goes.")
+    what = models.CharField(max_length=80, help_text="The job or conversation, by its id.")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-at"]
+
+    def __str__(self) -> str:
+        return f"{self.reader_name} read {self.what}"
 
 
 class Total(models.Model):

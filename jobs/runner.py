@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.people import Person
 from config import logs
-from jobs import accounting, actions, database, gateway, kinds, limits, outcome, transitions, watch
+from jobs import accounting, actions, database, events, gateway, kinds, limits, outcome, transitions, watch
 from jobs.event_types import Event, Progress, Retrying, Started, Usage
 from jobs.limits import LimitReached
 from jobs.models import AiJob
@@ -85,6 +85,7 @@ class Run:
         self._calls: list[Call] = []
         self._writes: set[asyncio.Task[None]] = set()
         self._work: asyncio.Task[kinds.Result] | None = None
+        self._is_erased = False
 
     def progress(self, step: Literal["rewriting", "searching", "answering"]) -> None:
         """Tell the person what is being done."""
@@ -114,6 +115,8 @@ class Run:
             logger.info("%s: another run has taken over", lost)
         finally:
             await self._outbox.close()
+            if self._is_erased:
+                await events.forget(self.job)
 
     async def _attempt(self) -> None:
         self._outbox.add(Started())
@@ -171,6 +174,7 @@ class Run:
 
     async def _end(self, move: Callable[..., AiJob], *args: Any) -> None:
         ended = await database.insist(move, self.job, *args)
+        self._is_erased = ended.is_erased
         self._outbox.add(await self._final_event(ended))
         logger.info("job %s %s after attempt %d", ended.pk, ended.status, ended.attempt)
 

@@ -58,6 +58,11 @@ class JobSerializer(serializers.Serializer[Any]):
     retryable = serializers.BooleanField(required=False, help_text="For failed jobs: whether a retry may help.")
 
 
+class QuotaSerializer(serializers.Serializer[Any]):
+    left = serializers.FloatField(allow_null=True, help_text="The share of today's budget, 0 to 1; null: no limit.")
+    renewedAt = serializers.DateTimeField()
+
+
 def links(job: AiJob) -> dict[str, str]:
     """Where the job can be looked at and acted on."""
     return {
@@ -76,8 +81,8 @@ def _is_deferred(job: AiJob) -> bool:
     return job.status == AiJob.Status.PENDING and job.run_after is not None and job.run_after > timezone.now()
 
 
-def as_wire(job: AiJob) -> dict[str, Any]:
-    """The job's row; what is not there yet is left out."""
+def as_wire(job: AiJob, *, with_text: bool = True) -> dict[str, Any]:
+    """The job's row; what is not there yet is left out, and its text where the caller may not read that."""
     fields = {
         "jobId": str(job.pk),
         "kind": job.kind,
@@ -89,6 +94,6 @@ def as_wire(job: AiJob) -> dict[str, Any]:
         "retryAt": job.run_after if _is_deferred(job) else None,
         "error": None if job.status == AiJob.Status.COMPLETED else outcome.wire_error(job),
         "retryable": job.retryable if job.status == AiJob.Status.FAILED else None,
-        **outcome.wire_result(job),
+        **(outcome.wire_result(job) if with_text else {}),
     }
     return {key: value for key, value in fields.items() if value is not None}

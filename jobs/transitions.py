@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, QuerySet, Value, When
 from django.utils import timezone
 
 from jobs import history
@@ -24,7 +24,7 @@ from jobs.history import Entry
 from jobs.models import AiJob
 
 Status = AiJob.Status
-Save = Callable[[AiJob, dict[str, Any]], None]
+Save = Callable[[AiJob, dict[str, Any]], object]
 
 MAX_CRASHES = 2
 
@@ -148,7 +148,8 @@ def retry(job: AiJob) -> AiJob | None:
     Raises IntegrityError when another job of the same subject is active.
     """
     with transaction.atomic():
-        ended = AiJob.objects.select_for_update(no_key=True).filter(pk=job.pk, status__in=_ENDED_BADLY).first()
+        badly_ended = AiJob.objects.filter(status__in=_ENDED_BADLY, is_erased=False)
+        ended = badly_ended.select_for_update(no_key=True).filter(pk=job.pk).first()
         if ended is None:
             return None
         begun = _UNENDED | history.added(history.of_retried(ended))
@@ -206,9 +207,14 @@ _UNENDED: dict[str, Any] = {
 
 def _move(run: AiJob, entry: Entry, **changes: Any) -> None:
     """Move a running job, fenced by its attempt."""
-    changes = {"lease_until": None, "enqueued_at": None, **history.added(entry), **changes}
-    if not AiJob.objects.filter(pk=run.pk, attempt=run.attempt, status=Status.RUNNING).update(**changes):
+    if not _is_moved(AiJob.objects.all(), run, entry, **changes):
         raise LostRun(f"job {run.pk} attempt {run.attempt}")
+
+
+def _is_moved(rows: QuerySet[AiJob], run: AiJob, entry: Entry, **changes: Any) -> bool:
+    changes = {"lease_until": None, "enqueued_at": None, **history.added(entry), **changes}
+    fenced = rows.filter(pk=run.pk, attempt=run.attempt, status=Status.RUNNING)
+    return bool(fenced.update(**changes))
 
 
 def _end(run: AiJob, entry: Entry, save: Save | None, result: dict[str, Any] | None, **changes: Any) -> AiJob:
@@ -217,8 +223,11 @@ def _end(run: AiJob, entry: Entry, save: Save | None, result: dict[str, Any] | N
     for name, value in changes.items():
         setattr(ended, name, value)
     with transaction.atomic():
-        _move(run, entry, **changes)
-        if save and result:
+        if not _is_moved(AiJob.objects.filter(is_erased=False), run, entry, **changes):
+            # Lost, or its text was deleted while it ran: then nothing of that may stay.
+            _move(run, entry, **changes | {"result": None})
+            ended.result, ended.is_erased = None, True
+        elif save and result:
             save(ended, result)
     return ended
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs.api import CancelView, EventsView, JobView, RetryView
+from jobs.api import CancelView, EventsView, JobView, QuotaView, RetryView
 
 app_name = "jobs"
 urlpatterns = [
@@ -8,4 +8,5 @@ urlpatterns = [
     path("jobs/<str:job_id>/events", EventsView.as_view(), name="events"),
     path("jobs/<str:job_id>/cancel", CancelView.as_view(), name="cancel"),
     path("jobs/<str:job_id>/retry", RetryView.as_view(), name="retry"),
+    path("quota", QuotaView.as_view(), name="quota"),
 ]

@@ -59,6 +59,8 @@ import django  # noqa: E402
 
 django.setup()
 del os.environ["DB_POOL_SIZE"]  # the processes under test have the default
+# pytest-xdist's workers start servers of their own before they read the settings.
+del os.environ["DJANGO_SETTINGS_MODULE"]
 
 from django.contrib.auth.models import User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
@@ -68,7 +70,7 @@ from courses.ingestion import ingest  # noqa: E402
 from courses.models import Course, Enrollment  # noqa: E402
 from devstack.run import DEMO_COURSES  # noqa: E402
 from jobs import queues  # noqa: E402
-from jobs.models import AiJob  # noqa: E402
+from jobs.models import AiJob, Reading  # noqa: E402
 from tests.support import Platform, Simulator, password_hash, run_pending, unique, wait_for  # noqa: E402
 
 
@@ -90,6 +92,7 @@ def clean_slate(_database, simulator: Simulator) -> Iterator[None]:
     yield
     wait_for(_no_jobs, what="for the jobs to go")
     User.objects.filter(username__startswith="test-").delete()
+    Reading.objects.all().delete()
 
 
 @pytest.fixture(scope="session")

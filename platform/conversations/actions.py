@@ -1,4 +1,4 @@
-"""What people do in conversations with any surface: ask."""
+"""What people do in conversations with any surface: ask, rate an answer, rename, delete."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
+
 from accounts.people import Person
 from config.errors import Problem
 from conversations.models import Conversation, Message
 from courses.models import Course
 from jobs import submission
+from jobs.erasure import erase
 from jobs.models import AiJob
 
 TITLE_LENGTH = 80
@@ -39,6 +42,24 @@ def ask(
     return job
 
 
+def rate(answer: Message, rating: str, reason: str) -> None:
+    """Keep what the person thinks of an answer; an empty rating takes it back."""
+    Message.objects.filter(pk=answer.pk).update(rating=rating, reason=reason if rating else "")
+
+
+def rename(conversation: Conversation, title: str) -> None:
+    """Give the conversation another title; it keeps its place in lists."""
+    Conversation.objects.filter(pk=conversation.pk).update(title=title)
+
+
+@transaction.atomic
+def delete(conversation: Conversation) -> None:
+    """Delete everything that was said, for good, also from its jobs and their events. Their cost figures stay."""
+    if Conversation.objects.select_for_update().filter(pk=conversation.pk).exists():
+        erase(AiJob.objects.filter(subject=conversation.subject))
+        conversation.delete()
+
+
 def _conversation(
     person: Person, surface: str, course: Course | None, question: str, conversation_id: UUID | None
 ) -> Conversation:
@@ -47,7 +68,9 @@ def _conversation(
             surface=surface, owner_id=person.user_id, visitor=person.visitor, course=course, title=_title(question)
         )
     try:
-        return Conversation.objects.of(person).get(pk=conversation_id, surface=surface, course=course)
+        # Locked, so that it is not deleted while the question is written down.
+        owned = Conversation.objects.of(person).select_for_update(no_key=True)
+        return owned.get(pk=conversation_id, surface=surface, course=course)
     except Conversation.DoesNotExist:
         raise Problem(404, "not_found", "There is no such conversation.") from None
 

@@ -5,85 +5,143 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import people
+from accounts.people import Person
 from config.errors import Problem
+from config.pagination import Pages
+from conversations import actions, export
 from conversations.models import Conversation, Message
-from jobs import outcome
-from jobs.models import AiJob
-from jobs.serializers import CitationSerializer, JobErrorSerializer
+from conversations.serializers import (
+    ConversationSerializer,
+    EntrySerializer,
+    RatingSerializer,
+    RenameSerializer,
+    entry,
+    whole,
+)
+
+CONVERSATION_ID = OpenApiParameter("conversation_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+LONGEST_FILTER = 100
 
 
-class MessageSerializer(serializers.Serializer[Any]):
-    messageId = serializers.CharField()
-    role = serializers.ChoiceField(Message.Role.choices)
-    text = serializers.CharField()
-    citations = CitationSerializer(many=True)
-    createdAt = serializers.DateTimeField()
-    jobId = serializers.UUIDField(allow_null=True)
-    status = serializers.ChoiceField(AiJob.Status.choices, allow_null=True)
-    error = JobErrorSerializer(required=False)
-    retryable = serializers.BooleanField(required=False)
-
-
-class ConversationSerializer(serializers.Serializer[Any]):
-    conversationId = serializers.UUIDField()
-    courseId = serializers.CharField(allow_null=True)
-    title = serializers.CharField()
-    messages = MessageSerializer(many=True)
-    activeJobId = serializers.UUIDField(allow_null=True)
-
-
-@extend_schema(parameters=[OpenApiParameter("conversation_id", OpenApiTypes.UUID, OpenApiParameter.PATH)])
-class ConversationView(APIView):
+class _View(APIView):
     permission_classes = [AllowAny]  # visitors have conversations too; whose one it is decides in the query
 
-    @extend_schema(responses=ConversationSerializer)
-    def get(self, request: Request, conversation_id: str) -> Response:
-        """A conversation of the caller, its messages in order."""
-        return Response(_as_wire(self.conversation(request, conversation_id)))
-
-    def conversation(self, request: Request, conversation_id: str) -> Conversation:
-        """The caller's conversation. Problem 404 for anybody else's, 401 for nobody."""
+    def person(self, request: Request) -> Person:
+        """Who calls. 401 for nobody."""
         person = people.from_request(request)
         if person is None:
             self.permission_denied(request)
+        return person
+
+    def conversation(self, request: Request, conversation_id: str) -> Conversation:
+        """The caller's conversation. Problem 404 for anybody else's."""
+        owned = Conversation.objects.of(self.person(request)).select_related("course")
         try:
-            return Conversation.objects.of(person).select_related("course").get(pk=UUID(conversation_id))
+            return owned.get(pk=UUID(conversation_id))
         except (ValueError, Conversation.DoesNotExist):
             raise Problem(404, "not_found", "There is no such conversation.") from None
 
 
-def _as_wire(conversation: Conversation) -> dict[str, Any]:
-    messages = list(conversation.messages.select_related("job"))
-    active = [str(m.job.pk) for m in messages if m.role == Message.Role.USER and m.job and not m.job.is_final]
-    return {
-        "conversationId": str(conversation.pk),
-        "courseId": conversation.course.slug if conversation.course else None,
-        "title": conversation.title,
-        "messages": [_message(message) for message in messages],
-        "activeJobId": active[-1] if active else None,
-    }
+class ListView(_View):
+    pagination_class = Pages
+
+    @extend_schema(
+        operation_id="conversations_list",
+        responses=EntrySerializer(many=True),
+        filters=True,
+        parameters=[
+            OpenApiParameter("surface", str, description="Only those with this surface."),
+            OpenApiParameter("courseId", str, description="Only those about this course."),
+            OpenApiParameter("limit", int),
+            OpenApiParameter("offset", int),
+        ],
+    )
+    def get(self, request: Request) -> Response:
+        """The caller's conversations, the newest first."""
+        conversations = Conversation.objects.of(self.person(request)).select_related("course")
+        for name, field in (("surface", "surface"), ("courseId", "course__slug")):
+            if wanted := request.query_params.get(name):
+                conversations = conversations.filter(**{field: wanted.replace("\0", "")[:LONGEST_FILTER]})
+        pages = Pages()
+        page = pages.paginate_queryset(conversations.order_by("-updated_at", "pk"), request, self)
+        return pages.get_paginated_response([entry(conversation) for conversation in page or []])
 
 
-def _message(message: Message) -> dict[str, Any]:
-    job = message.job
-    wire = {
-        "messageId": str(message.pk),
-        "role": message.role,
-        "text": message.text,
-        "citations": message.citations,
-        "createdAt": message.created_at,
-        "jobId": str(job.pk) if job else None,
-        "status": job.status if job else None,
-    }
-    if job and message.role == Message.Role.USER and job.status == AiJob.Status.FAILED:
-        wire |= {"error": outcome.wire_error(job), "retryable": job.retryable}
-    return wire
+@extend_schema(parameters=[CONVERSATION_ID])
+class ConversationView(_View):
+    @extend_schema(responses=ConversationSerializer)
+    def get(self, request: Request, conversation_id: str) -> Response:
+        """A conversation of the caller, its messages in order."""
+        return Response(whole(self.conversation(request, conversation_id)))
+
+    @extend_schema(request=RenameSerializer, responses=EntrySerializer)
+    def patch(self, request: Request, conversation_id: str) -> Response:
+        """Give it another title."""
+        conversation = self.conversation(request, conversation_id)
+        body = RenameSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        actions.rename(conversation, body.validated_data["title"])
+        return Response(entry(self.conversation(request, conversation_id)))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, conversation_id: str) -> Response:
+        """Delete all that was said, for good. An answer that is being written is stopped."""
+        actions.delete(self.conversation(request, conversation_id))
+        return Response(status=204)
+
+
+@extend_schema(
+    parameters=[CONVERSATION_ID, OpenApiParameter("message_id", OpenApiTypes.STR, OpenApiParameter.PATH)],
+)
+class RatingView(_View):
+    @extend_schema(request=RatingSerializer, responses={200: RatingSerializer})
+    def put(self, request: Request, conversation_id: str, message_id: str) -> Response:
+        """Say what an answer was worth. It is named by its own messageId or that of its question."""
+        answer = _answer(self.conversation(request, conversation_id), message_id)
+        body = RatingSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        said: dict[str, Any] = body.validated_data
+        actions.rate(answer, said["rating"] or "", said["reason"])
+        return Response({"rating": said["rating"], "reason": said["reason"] if said["rating"] else ""})
+
+
+class MarkdownRenderer(BaseRenderer):
+    """Lets clients that accept only text/markdown through DRF's negotiation."""
+
+    media_type = "text/markdown"
+    format = "markdown"
+
+    def render(self, data: Any, *args: Any, **kwargs: Any) -> bytes:
+        return JSONRenderer().render(data)
+
+
+@extend_schema(parameters=[CONVERSATION_ID])
+class ExportView(_View):
+    renderer_classes = [JSONRenderer, MarkdownRenderer]
+
+    @extend_schema(responses={(200, "text/markdown"): OpenApiTypes.STR})
+    def get(self, request: Request, conversation_id: str) -> HttpResponse:
+        """The conversation as a Markdown file."""
+        conversation = self.conversation(request, conversation_id)
+        name = f'attachment; filename="{export.file_name(conversation)}"'
+        text = export.as_markdown(conversation)
+        return HttpResponse(text, content_type="text/markdown; charset=utf-8", headers={"Content-Disposition": name})
+
+
+def _answer(conversation: Conversation, message_id: str) -> Message:
+    answers = conversation.messages.filter(role=Message.Role.ASSISTANT)
+    if message_id.isascii() and message_id.isdecimal() and len(message_id) < 19:
+        pk = int(message_id)
+        if found := answers.filter(pk=pk).first() or answers.filter(job__messages=pk).first():
+            return found
+    raise Problem(404, "not_found", "There is no such answer.")

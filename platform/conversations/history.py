@@ -41,26 +41,28 @@ def question_of(job: AiJob) -> tuple[Conversation, Question]:
     return conversation, Question(text=message.text, summary=conversation.summary, turns=turns)
 
 
-def save_answer(job: AiJob, result: dict[str, Any]) -> None:
+def save_answer(job: AiJob, result: dict[str, Any]) -> Message:
     """Add the answer to its conversation; every so often, have the older messages summarised.
 
-    What the kinds of most surfaces that answer have as their `save`.
+    For the `save` of most surfaces' kinds that answer.
     """
-    keep_answer(job, result)
+    answer = keep_answer(job, result)
     conversation_id = job.payload["conversationId"]
     unsummarised = Message.objects.filter(conversation=conversation_id, pk__gt=F("conversation__summarised_upto"))
     if unsummarised.count() >= SUMMARISE_EVERY:
         _submit_summary(Conversation.objects.get(pk=conversation_id))
+    return answer
 
 
-def keep_answer(job: AiJob, result: dict[str, Any]) -> None:
+def keep_answer(job: AiJob, result: dict[str, Any]) -> Message:
     """Add the answer to its conversation, and no more: for surfaces that go without summaries."""
     conversation_id, said = job.payload["conversationId"], {"text": result["answer"], "citations": result["citations"]}
     Conversation.objects.filter(pk=conversation_id).update(updated_at=timezone.now())
-    answer = Message.objects.filter(job_id=job.pk, role=Message.Role.ASSISTANT)
+    earlier = Message.objects.filter(job_id=job.pk, role=Message.Role.ASSISTANT)
     # A stopped answer left its partial text; asked for again, the whole one takes its place.
-    if job.attempt == 1 or not answer.update(**said):
-        Message.objects.create(conversation_id=conversation_id, role=Message.Role.ASSISTANT, job_id=job.pk, **said)
+    is_there = job.attempt > 1 and earlier.update(**said, rating="", reason="", suggestions=[])
+    written = {"conversation_id": conversation_id, "role": Message.Role.ASSISTANT, "job_id": job.pk, **said}
+    return earlier.get() if is_there else Message.objects.create(**written)
 
 
 def to_summarise(job: AiJob) -> tuple[str, list[Turn], int]:

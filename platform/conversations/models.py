@@ -60,11 +60,20 @@ class Message(models.Model):
         USER = "user"
         ASSISTANT = "assistant"
 
+    class Rating(models.TextChoices):
+        UP = "up"
+        DOWN = "down"
+
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
     role = models.CharField(max_length=10, choices=Role)
     text = models.TextField()
     citations = models.JSONField(default=list, blank=True)
     job = models.ForeignKey(AiJob, null=True, on_delete=models.SET_NULL, related_name="messages")
+    rating = models.CharField(
+        max_length=4, choices=Rating, blank=True, help_text="What the person thinks of an answer."
+    )
+    reason = models.CharField(max_length=500, blank=True, help_text="Why it was rated so, in the person's words.")
+    suggestions = models.JSONField(default=list, blank=True, help_text="Questions that may follow an answer.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

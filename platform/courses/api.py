@@ -87,6 +87,14 @@ def course_for(user: Any, course_id: str) -> Course:
     return course
 
 
+def lesson_in(course: Course, lesson_id: str) -> Lesson:
+    """The course's lesson with this id. Problem 404 for any other."""
+    lesson = course.lessons.filter(pk=lesson_id).defer("body").first() if _is_id(lesson_id) else None
+    if lesson is None:
+        raise Problem(404, "not_found", "There is no such lesson in this course.")
+    return lesson
+
+
 def _require_access(user: Any, course: Course) -> None:
     if not Course.objects.for_user(user).filter(pk=course.pk).exists():
         raise Problem(403, "not_enrolled", "You are not enrolled in this course.")

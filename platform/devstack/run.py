@@ -24,6 +24,7 @@ from devstack.stack import Stack
 DEMO_COURSES = Path(__file__).parent / "courses"
 QUEUES = ("interactive", "background")
 WAIT_SECONDS = 120.0
+DEMO_BUDGET = "300000"  # tokens a person and day: about a hundred questions, so that the pages have something to show
 
 
 class Unusable(Exception):
@@ -49,6 +50,7 @@ def main() -> int:
 
 def _serve(parts: Stack, port: int, data: Path) -> None:
     os.environ.update(parts.env)
+    os.environ.setdefault("BUDGET_PERSON_TOKENS", DEMO_BUDGET)
     env_file = _write_env(parts, data)
     try:
         _step("Preparing the database", lambda: _manage("migrate", "--verbosity", "0"))

@@ -1,10 +1,12 @@
 """From a question to a cited answer, with the upstream as a real HTTP server and nothing else."""
 
+import asyncio
 import re
 
 import pytest
 
 from assistant import pipeline, prompts
+from assistant.prompts import Setting
 from conversations.pipeline import HISTORY_TOKENS, Question
 from conversations.prompts import Turn
 from courses.grounding import Passage
@@ -39,7 +41,7 @@ class Pipeline(Upstream):
             return passages
 
         question = Question(text=text, **history)
-        return self.run(lambda llm: pipeline.answer(question, "SQL", llm, search, self.viewer))
+        return self.run(lambda llm: pipeline.answer(question, Setting(course="SQL"), llm, search, self.viewer))
 
 
 @pytest.fixture
@@ -105,7 +107,8 @@ def test_prompt_holds_no_more_history_than_the_budget(ask, simulator):
 def test_lesson_cannot_close_the_passages():
     def prompt(text):
         passage = Passage(lesson_id=1, lesson_title=text, heading=text, text=text)
-        return prompts.answer(text, [passage], text, [], text)
+        setting = Setting(course=text, lesson=text, tone=text)
+        return prompts.answer(setting, [passage], text, [], text)
 
     harmless = [[tag.partition(" ")[0].rstrip(">") for tag in found] for found in tags(prompt("harmless"))]
     assert [[tag.partition(" ")[0].rstrip(">") for tag in found] for found in tags(prompt(BREAKOUT))] == harmless
@@ -122,4 +125,25 @@ def test_question_reaches_the_upstream_inside_its_tag(ask, simulator):
 
 
 def test_course_title_in_braces_is_only_a_title():
-    assert "{question}" in prompts.answer("{question} {0}", [], "", [], "Why?")[0]["content"]
+    assert "{question}" in prompts.answer(Setting(course="{question} {0}"), [], "", [], "Why?")[0]["content"]
+
+
+def test_answer_and_topics_cannot_close_their_tags():
+    assert tags(prompts.suggest("x", [BREAKOUT], BREAKOUT, BREAKOUT)) == tags(prompts.suggest("x", ["x"], "x", "x"))
+
+
+def test_suggestions_are_few_short_and_no_repeats(ask, monkeypatch):
+    class Talkative:
+        async def parse(self, purpose, messages, schema, max_tokens):
+            return schema(questions=["Why?", "  What  is a\nkey? ", "What is a key?", "", "x" * 200, "A?", "B?", "C?"])
+
+    suggested = asyncio.run(pipeline.suggest("SQL", ["Keys"], "Why?", "Because.", Talkative()))
+    assert suggested == ["What is a key?", "A?", "B?"]
+
+
+def test_suggestions_come_from_the_topics(ask, simulator):
+    topics = ["Joins > LEFT JOIN", "Joins > CROSS JOIN"]
+    suggested = ask.run(lambda llm: pipeline.suggest("SQL", topics, "What is NULL?", "A join keeps rows.", llm))
+    assert suggested and all("JOIN" in question for question in suggested)
+    [request] = simulator.requests()
+    assert request["body"]["response_format"]["json_schema"]["strict"] is True

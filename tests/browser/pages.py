@@ -143,7 +143,7 @@ class Rows:
     """What the database knows of a conversation. Asked on database threads, which give their connections back."""
 
     def __init__(self, conversation_id: str) -> None:
-        self._jobs = AiJob.objects.filter(subject=f"conversation:{conversation_id}")
+        self._jobs = AiJob.objects.filter(subject=f"conversation:{conversation_id}", kind="assistant.answer")
         self._messages = Message.objects.filter(conversation=conversation_id)
         self._asked = Message.objects.filter(role="user", conversation__owner__conversations=conversation_id)
 

@@ -53,7 +53,7 @@ async def test_every_page_is_sound_and_fits_a_phone(open_context, learner, sql_c
     await page.get_by_role("link", name="NULL and three-valued logic").click()
     await expect(page.locator("#lesson table").first).to_be_visible()
     await assert_usable(page)
-    await page.get_by_role("link", name="Ask the assistant").click()
+    await page.get_by_role("link", name="Ask about this lesson").click()
     chat = Chat(page, sql_course)
     await expect(chat.input).not_to_be_focused()  # it would raise the keyboard over the page
     await chat.input.fill(WITH_CODE)

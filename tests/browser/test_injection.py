@@ -53,6 +53,11 @@ HEADING = "Stripes <img src=x onerror=alert(21)>"
 QUESTION = "What is the zebra list <img src=x onerror=alert(22)>?"
 LIST = "The zebra list:\n\n" + "\n".join(f"- {item}" for item in HOSTILE)
 
+# Where people's and models' words stand, among the page's own buttons and icons.
+SAID = [
+    *(f"#messages [data-part={part}]" for part in ("text", "body", "source-list", "follow-up-list")),
+    "#history [data-part=open]",
+]
 RUNNABLE = "script, iframe, object, embed, svg, math, style, link, meta, base, form, input, video, details, [id=chat]"
 # What the text of a page may not have become: something that runs, loads, covers, or leads to a script.
 HARMFUL = """({ root, runnable }) => {
@@ -109,18 +114,18 @@ async def test_answer_text_is_only_text_while_it_is_written_and_after(context, h
     await chat.open()
     answer = await chat.ask(QUESTION)
     await answer.is_under_way()
-    await assert_harmless(chat.page, "#messages")
+    await assert_harmless(chat.page, *SAID[:2])
     await answer.becomes("completed")
     stored = await chat.rows.answer()
     assert [item for item in HOSTILE if item not in stored] == [], "the simulator did not quote all of it"
     await expect(answer.body).to_contain_text("<script>window.pwned=1</script>")
     await expect(chat.questions).to_have_text(QUESTION)
-    await assert_harmless(chat.page, "#messages", "#history")
+    await assert_harmless(chat.page, *SAID)
     shown = await answer.words()
     await chat.page.reload()
     await chat.answer.becomes("completed")
     assert await chat.answer.words() == shown
-    await assert_harmless(chat.page, "#messages", "#history")
+    await assert_harmless(chat.page, *SAID)
 
 
 async def test_every_way_of_cutting_a_stream_is_harmless(chat):

@@ -142,3 +142,15 @@ def test_job_whose_budget_ran_out_while_it_waited_makes_no_call(engine, settings
     job = engine.run(job)
     assert (job.status, job.error_code, worked) == ("failed", "budget", [])
     assert "midnight" in job.error_message
+
+
+def test_what_is_left_of_the_day_is_told(api, engine, settings):
+    assert limits.left_today(engine.person) is None
+    assert api.get("/api/quota").json()["left"] is None  # the web process has no limits set
+    settings.BUDGET_PERSON_TOKENS = 100
+    settings.BUDGET_PERSON_DOLLARS = Decimal("1")
+    assert limits.left_today(engine.person) == 1
+    spend(engine.submit(), tokens=20, dollars="0.6")
+    assert limits.left_today(engine.person) == pytest.approx(0.4)  # the scarcer of the two
+    spend(engine.submit(), tokens=500)
+    assert limits.left_today(engine.person) == 0

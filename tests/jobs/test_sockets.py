@@ -23,8 +23,8 @@ def slow_answer(simulator):
 
 @pytest.fixture
 def finished(api, sql_course):
-    """The 202 body of a job that has completed."""
-    job = ask(api, sql_course)
+    """The 202 body of a job that has completed, and that no suggestions follow: only this test's frames come."""
+    job = ask(api, sql_course, "Who won the match?")
     wait_for(lambda: "finishedAt" in api.get(job["links"]["self"]).json())
     return job
 

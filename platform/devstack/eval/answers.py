@@ -118,6 +118,7 @@ async def ask_all(questions: Sequence[Question]) -> list[Outcome]:
 
 async def _ask(question: Question) -> Outcome:
     from assistant import pipeline
+    from assistant.prompts import Setting
     from conversations.pipeline import Question as Asked
     from courses import search
     from courses.grounding import Passage
@@ -145,7 +146,7 @@ async def _ask(question: Question) -> Outcome:
             Passage(lesson_id=h.lesson_id, lesson_title=h.lesson_title, heading=h.heading, text=h.text) for h in hits
         ]
 
-    answer = await pipeline.answer(Asked(text=question.text), course.title, llm(), find, Viewer())
+    answer = await pipeline.answer(Asked(text=question.text), Setting(course=course.title), llm(), find, Viewer())
     outcome.answer = answer.answer
     outcome.cited = [(citation.n, citation.lessonId, citation.heading) for citation in answer.citations]
     return outcome

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
 
+from . import guiding
 from .answers import compose_answer
 from .chat_request import ChatRequest
 from .config import Settings
-from .conversation import question_and_context, system_text, turns_of
+from .conversation import question_and_context, system_text, text_of, turns_of
 from .faults import FaultRule
 from .followups import general_reply, rewrite_question, summarise
 from .schema import instance
@@ -79,10 +80,19 @@ def _grounded(chat: ChatRequest) -> str:
     if is_about_site(chat.messages):
         return site_answer(chat.messages)
     question, context = question_and_context(chat.messages)
-    return compose_answer(question, chat.passages, context)
+    system = system_text(chat.messages)
+    if summary := guiding.about_lesson(system, question, chat.passages):
+        return summary
+    answer = compose_answer(question, chat.passages, context)
+    if guiding.wants_hints(system, question, turns_of(chat.messages)) and chat.passages:
+        return guiding.hints(chat.passages, answer)
+    return answer
 
 
 def _structured(chat: ChatRequest) -> str:
+    questions = guiding.next_questions(system_text(chat.messages), text_of(chat.messages[-1]))
+    if questions is not None:
+        return json.dumps({"questions": questions}, ensure_ascii=False)
     if verdict := sort_learner(chat.messages):
         return verdict
     prose = _grounded(chat) if chat.passages else ""

@@ -3,6 +3,7 @@
 import { addCopyButtons } from "../site/copy.js";
 import { GrowingMarkdown, settle } from "../site/growing.js";
 import { answerParser, linkCitations, listSources } from "./citations.js";
+import { RatingView } from "./rating.js";
 
 /** @typedef {import("../jobs/watch.js").Citation} Citation */
 /** @typedef {import("../jobs/watch.js").JobEvent} JobEvent */
@@ -12,6 +13,8 @@ import { answerParser, linkCitations, listSources } from "./citations.js";
  * @typedef {object} Surroundings
  * @property {(citation: Citation) => string} address where a citation leads
  * @property {() => void} onRetry
+ * @property {import("./rating.js").Rate} onRate
+ * @property {(question: string) => void} onSuggestion one of the suggested questions was chosen
  * @property {() => void} onGrown the answer has been drawn anew
  * @property {Record<string, string>} steps words for the steps of a job's progress, in place of the usual ones
  * @property {(text: string) => void} announce to screen readers
@@ -37,6 +40,8 @@ export class AnswerView {
     this.body = this.#part("body");
     this.markdown = new GrowingMarkdown(this.body, answerParser);
     this.#part("retry").addEventListener("click", () => surroundings.onRetry());
+    // A small chat may leave ratings and suggestions out of its template.
+    this.rating = this.#part("rating") && new RatingView(this.element, surroundings.onRate);
     this.think();
   }
 
@@ -81,6 +86,21 @@ export class AnswerView {
     this.#draw(text);
     linkCitations(this.body, [], this.surroundings.address);
     this.#enter("cancelled");
+  }
+
+  /** Offers questions that may follow; none takes them away. @param {string[]} questions */
+  suggest(questions) {
+    this.#hide("follow-ups", questions.length === 0);
+    this.#part("follow-up-list")?.replaceChildren(
+      ...questions.map((question) => {
+        const button = Object.assign(document.createElement("button"), { type: "button", textContent: question });
+        button.addEventListener("click", () => this.surroundings.onSuggestion(question));
+        const item = document.createElement("li");
+        item.append(button);
+        return item;
+      }),
+    );
+    this.surroundings.onGrown();
   }
 
   get state() {
@@ -170,7 +190,16 @@ export class AnswerView {
     this.#part("failure").hidden = state !== "failed";
     this.#part("sources").hidden = true;
     this.#part("stopped").hidden = state !== "cancelled";
-    this.#part("mark").hidden = !(this.isOver && this.body.hasChildNodes());
+    this.#part("mark").hidden = state === "thinking" || (state === "failed" && !this.body.hasChildNodes());
+    this.#hide("rating", state !== "completed");
+    this.#hide("reason", true);
+    this.#hide("follow-ups", true);
+  }
+
+  /** @param {string} name of a part that a template may leave out @param {boolean} isHidden */
+  #hide(name, isHidden) {
+    const part = this.#part(name);
+    if (part) part.hidden = isHidden;
   }
 
   /** @param {string} name */

@@ -7,6 +7,7 @@ import { Composer } from "./composer.js";
 import { Follower } from "./follow.js";
 import { addToHistory, wireHistory } from "./history.js";
 import { explain } from "./problems.js";
+import { showQuota } from "./quota.js";
 import { announce, showConnection, tellWhenBack } from "./status.js";
 import { Transcript } from "./transcript.js";
 
@@ -15,9 +16,11 @@ import { Transcript } from "./transcript.js";
 /** @typedef {import("./transcript.js").Turn} Turn */
 /**
  * @typedef {object} Surface what differs from surface to surface
+ * @property {string} kind of the jobs that answer, such as "assistant.answer"
  * @property {string} url where questions are posted to
  * @property {string} name the draft of an unsent question is kept under it
- * @property {(question: string) => object} [body] what is posted, without the conversation's id
+ * @property {() => object} [body] what is posted beside the question and the conversation's id
+ * @property {() => Record<string, string>} [parameters] of the page's address, beside the conversation
  * @property {Record<string, string>} [steps] words for the steps of a job's progress
  */
 
@@ -38,6 +41,8 @@ export class Chat {
       address: (citation) => citationAddress(lessonUrl, citation),
       steps: surface.steps ?? {},
       onRetry: (turn) => this.#retry(turn),
+      onRate: (turn, rating, reason) => this.#rate(turn, rating, reason),
+      onSuggestion: (question) => this.ask(question),
       onGrown: () => this.follower.grown(),
       announce,
     });
@@ -63,7 +68,7 @@ export class Chat {
     announce("Thinking");
     try {
       const named = this.conversationId && { conversationId: this.conversationId };
-      const body = { question, ...this.surface.body?.(question), ...named };
+      const body = { question, ...this.surface.body?.(), ...named };
       this.#accept(turn, await this.client.submit(this.surface.url, body), question);
     } catch (error) {
       this.#refuse(turn, /** @type {ApiError} */ (error), question);
@@ -73,7 +78,8 @@ export class Chat {
   }
 
   #begin() {
-    wireHistory();
+    wireHistory(() => location.assign(this.pageUrl));
+    showQuota();
     byId("load-again").addEventListener("click", () => this.#load());
     for (const button of document.querySelectorAll("[data-part=suggestion]")) {
       button.addEventListener("click", () => this.composer.giveBack(button.textContent?.trim() ?? ""));
@@ -83,16 +89,17 @@ export class Chat {
     if (matchMedia("(pointer: fine)").matches) this.composer.focus();
   }
 
-  /** @param {Turn} turn @param {{jobId: string, conversationId: string}} job @param {string} question */
+  /** @param {Turn} turn @param {Record<string, string>} job the 202 body @param {string} question */
   #accept(turn, job, question) {
     this.composer.accepted();
     if (!this.conversationId) {
       this.conversationId = job.conversationId;
-      const address = `${this.pageUrl}?conversation=${this.conversationId}`;
-      history.replaceState(null, "", address);
-      addToHistory(address, question);
+      const parameters = new URLSearchParams({ conversation: this.conversationId, ...this.surface.parameters?.() });
+      history.replaceState(null, "", `${this.pageUrl}?${parameters}`);
+      addToHistory(this.conversationId, `${this.pageUrl}?conversation=${this.conversationId}`, question);
     }
     turn.jobId = job.jobId;
+    turn.messageId = job.messageId;
     this.#follow(turn);
     if (this.#stopWhenAccepted) this.#stop();
   }
@@ -122,6 +129,7 @@ export class Chat {
     this.follower.grown();
     announce(turn.answer.spoken);
     tellWhenBack();
+    showQuota();
   }
 
   /** @param {Turn} turn */
@@ -139,6 +147,12 @@ export class Chat {
       // Another tab was first: show what is being written there.
       if (error.status === 409) this.#load();
     }
+  }
+
+  /** @param {Turn} turn @param {import("./rating.js").Rating} rating @param {string} reason */
+  async #rate({ messageId }, rating, reason) {
+    const payload = JSON.stringify({ rating, reason });
+    await request("PUT", `/api/conversations/${this.conversationId}/messages/${messageId}/rating`, { payload });
   }
 
   async #stop() {
@@ -173,10 +187,14 @@ export class Chat {
     }
   }
 
-  /** A job that this page does not follow has begun: perhaps a question asked in another tab of this conversation.
-   * @param {JobEvent} event */
-  #noticeElsewhere(event) {
-    if (event.type === "job.started" && this.conversationId && !this.#active && !this.#isSending) this.#load();
+  /** News of a job that this page does not follow: suggestions for the newest answer, or perhaps a question asked in
+   * another tab of this conversation. @param {JobEvent} event */
+  #noticeElsewhere({ type, kind, result }) {
+    if (type === "job.completed" && result?.suggestions && result.conversationId === this.conversationId) {
+      return this.transcript.suggest(result.jobId, result.suggestions);
+    }
+    const isIdle = this.conversationId && !this.#active && !this.#isSending;
+    if (type === "job.started" && kind === this.surface.kind && isIdle) this.#load();
   }
 
   /** @param {Turn | null} turn */

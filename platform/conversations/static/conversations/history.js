@@ -1,25 +1,126 @@
 // @ts-check
-/** The list of earlier conversations beside the chat. */
+/** The list of earlier conversations beside the chat: open, rename, export, delete. */
+import { request } from "../jobs/http.js";
 
 const LONGEST_TITLE = 80;
+/** @type {() => void} */
+let onOpenDeleted = () => {};
 
-/** On a narrow screen the list is behind a button. */
-export function wireHistory() {
+/** @param {() => void} openDeleted called when the conversation that is open has been deleted */
+export function wireHistory(openDeleted) {
+  onOpenDeleted = openDeleted;
   const list = document.getElementById("history");
   const button = document.getElementById("history-toggle");
+  // On a narrow screen the list is behind a button.
   button?.addEventListener("click", () => {
     const isOpen = list?.classList.toggle("is-open") ?? false;
     button.setAttribute("aria-expanded", String(isOpen));
   });
+  for (const item of document.querySelectorAll("#history li")) wire(/** @type {HTMLElement} */ (item));
+  document.addEventListener("click", closeOtherMenus);
+  document.addEventListener("keydown", (event) => event.key === "Escape" && closeMenus());
 }
 
-/** Puts the conversation that has just begun on top. @param {string} href @param {string} question */
-export function addToHistory(href, question) {
-  const link = document.createElement("a");
+/** Puts the conversation that has just begun on top.
+ * @param {string} id @param {string} href @param {string} question */
+export function addToHistory(id, href, question) {
+  const template = /** @type {HTMLTemplateElement | null} */ (document.getElementById("history-item-template"));
+  const copy = /** @type {DocumentFragment | undefined} */ (template?.content.cloneNode(true));
+  const item = /** @type {HTMLElement | undefined} */ (copy?.firstElementChild);
+  if (!item) return;
+  item.dataset.conversationId = id;
+  const { link, exported } = partsOf(item);
   link.href = href;
   link.textContent = question.slice(0, LONGEST_TITLE);
   link.setAttribute("aria-current", "page");
-  const item = document.createElement("li");
-  item.append(link);
+  exported.href = `/api/conversations/${id}/export`;
+  wire(item);
   document.querySelector("#history ul")?.prepend(item);
+}
+
+/** @param {HTMLElement} item */
+function wire(item) {
+  const { rename, remove } = partsOf(item);
+  rename.addEventListener("click", () => edit(item));
+  remove.addEventListener("click", () => confirmDelete(item));
+}
+
+/** @param {HTMLElement} item */
+function partsOf(item) {
+  const part = (/** @type {string} */ name) => item.querySelector(`[data-part=${name}]`);
+  return {
+    link: /** @type {HTMLAnchorElement} */ (part("open")),
+    rename: /** @type {HTMLButtonElement} */ (part("rename")),
+    exported: /** @type {HTMLAnchorElement} */ (part("export")),
+    remove: /** @type {HTMLButtonElement} */ (part("delete")),
+    menu: /** @type {HTMLDetailsElement} */ (part("menu")),
+  };
+}
+
+/** The title becomes a field; Enter or leaving it keeps it, Escape does not. @param {HTMLElement} item */
+function edit(item) {
+  const { link, menu } = partsOf(item);
+  const field = Object.assign(document.createElement("input"), { value: link.textContent, maxLength: 120 });
+  field.setAttribute("aria-label", "Title of the conversation");
+  menu.open = false;
+  link.hidden = menu.hidden = true;
+  item.prepend(field);
+  field.select();
+  const close = async (/** @type {boolean} */ keep) => {
+    if (field.hidden) return; // taking it away blurs it
+    field.hidden = true;
+    const title = field.value.trim();
+    link.hidden = menu.hidden = false;
+    field.remove();
+    if (keep && title && title !== link.textContent) await rename(item, link, title);
+  };
+  field.addEventListener("blur", () => close(true));
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" || event.key === "Escape") close(event.key === "Enter").then(() => link.focus());
+  });
+}
+
+/** @param {HTMLElement} item @param {HTMLAnchorElement} link @param {string} title */
+async function rename(item, link, title) {
+  const before = link.textContent;
+  link.textContent = title;
+  try {
+    await request("PATCH", `/api/conversations/${item.dataset.conversationId}`, { payload: JSON.stringify({ title }) });
+  } catch {
+    link.textContent = before;
+  }
+}
+
+/** @param {HTMLElement} item */
+function confirmDelete(item) {
+  const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("delete-dialog"));
+  const { link, menu } = partsOf(item);
+  menu.open = false;
+  /** @type {HTMLElement} */ (dialog.querySelector("[data-part=name]")).textContent = link.textContent;
+  const problem = /** @type {HTMLElement} */ (dialog.querySelector("[data-part=problem]"));
+  problem.hidden = true;
+  const sure = /** @type {HTMLButtonElement} */ (dialog.querySelector("[data-part=sure]"));
+  sure.onclick = async () => {
+    try {
+      await request("DELETE", `/api/conversations/${item.dataset.conversationId}`);
+      dialog.close();
+      item.remove();
+      if (link.getAttribute("aria-current")) onOpenDeleted();
+    } catch {
+      problem.hidden = false;
+    }
+  };
+  dialog.showModal();
+}
+
+/** @param {MouseEvent} event */
+function closeOtherMenus(event) {
+  closeMenus(/** @type {Element} */ (event.target).closest("[data-part=menu]"));
+}
+
+/** @param {Element | null} [except] */
+function closeMenus(except) {
+  for (const menu of document.querySelectorAll("#history details[open]")) {
+    if (menu !== except) /** @type {HTMLDetailsElement} */ (menu).open = false;
+  }
 }

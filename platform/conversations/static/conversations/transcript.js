@@ -5,6 +5,7 @@ import { AnswerView } from "./answer.js";
 /** @typedef {import("./answer.js").Surroundings} Surroundings */
 /**
  * @typedef {object} Message as GET /api/conversations/{id} tells it
+ * @property {string} messageId
  * @property {"user" | "assistant"} role
  * @property {string} text
  * @property {string | null} jobId
@@ -12,12 +13,17 @@ import { AnswerView } from "./answer.js";
  * @property {import("../jobs/watch.js").Citation[]} [citations]
  * @property {import("../jobs/watch.js").JobError} [error]
  * @property {boolean} [retryable]
+ * @property {import("./rating.js").Rating} [rating] of an answer
+ * @property {string} [reason] why it was rated so
+ * @property {string[]} [suggestions] questions that may follow it
  */
 
 /** A question with its answer. */
 export class Turn {
   /** Ends the following of the job, if it is followed. */
   unfollow = () => {};
+  /** By which the API knows the question, or its answer; "" until the question was accepted. */
+  messageId = "";
 
   /**
    * @param {string} jobId "" until the server has accepted the question
@@ -41,7 +47,10 @@ export class Transcript {
 
   /**
    * @param {HTMLElement} list
-   * @param {Omit<Surroundings, "onRetry"> & {onRetry: (turn: Turn) => void}} surroundings
+   * @param {Omit<Surroundings, "onRetry" | "onRate"> & {
+   *   onRetry: (turn: Turn) => void,
+   *   onRate: (turn: Turn, rating: import("./rating.js").Rating, reason: string) => Promise<void>,
+   * }} surroundings
    */
   constructor(list, surroundings) {
     this.list = list;
@@ -50,17 +59,26 @@ export class Transcript {
 
   /** Shows a question, and its answer as thinking. @param {string} text @param {string} [jobId] */
   add(text, jobId = "") {
+    for (const turn of this.#turns) turn.answer.suggest([]);
     const question = clone("question-template");
     const part = /** @type {HTMLElement} */ (question.querySelector("[data-part=text]"));
     part.textContent = text;
     const answer = new AnswerView(template("answer-template"), {
       ...this.surroundings,
       onRetry: () => this.surroundings.onRetry(turn),
+      onRate: (rating, reason) => this.surroundings.onRate(turn, rating, reason),
     });
     const turn = new Turn(jobId, question, answer);
     this.list.append(question, answer.element);
     this.#turns.push(turn);
     return turn;
+  }
+
+  /** Offers questions that may follow this job's answer, if it is the newest.
+   * @param {string} jobId @param {string[]} questions */
+  suggest(jobId, questions) {
+    const newest = this.#turns.at(-1);
+    if (newest?.jobId === jobId && newest.answer.state === "completed") newest.answer.suggest(questions);
   }
 
   /** @param {Turn} turn */
@@ -82,19 +100,24 @@ export class Transcript {
   }
 
   /** @param {Message} message */
-  #addAsked({ text, jobId, status, error, retryable }) {
-    const { answer } = this.add(text, jobId ?? "");
+  #addAsked({ messageId, text, jobId, status, error, retryable }) {
+    const turn = this.add(text, jobId ?? "");
+    turn.messageId = messageId;
+    const { answer } = turn;
     if (status === "failed") answer.fail(error, retryable ?? true);
     if (status === "cancelled") answer.cancel("");
   }
 
   /** @param {Message} message */
-  #answer({ text, jobId, status, citations }) {
+  #answer({ messageId, text, jobId, status, citations, rating, reason, suggestions }) {
     const turn = this.#turns.find((asked) => asked.jobId === jobId) ?? this.#turns.at(-1);
     // What a stopped answer left behind does not count while it is being written anew.
     if (!turn || status === "pending" || status === "running") return;
     if (turn.answer.state === "cancelled") turn.answer.cancel(text);
     else turn.answer.complete(text, citations ?? []);
+    turn.messageId = messageId;
+    turn.answer.rating?.show(rating ?? null, reason ?? "");
+    if (suggestions?.length && turn === this.#turns.at(-1)) turn.answer.suggest(suggestions);
   }
 }
 

@@ -1,0 +1,30 @@
+"""How the assistant of each course is to help."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from courses.models import Course
+
+
+class Guidance(models.Model):
+    """What the tutors of a course have decided about its assistant; without a row the default counts."""
+
+    class Level(models.TextChoices):
+        ANSWERS = "answers", "Answers: full solutions, with an explanation"
+        HINTS_FIRST = "hints-first", "Hints first: a full solution only after the learner has tried"
+        HINTS_ONLY = "hints-only", "Hints only: never a full solution"
+
+    course = models.OneToOneField(Course, primary_key=True, on_delete=models.CASCADE, related_name="guidance")
+    level = models.CharField(max_length=12, choices=Level, default=Level.HINTS_FIRST)
+
+    class Meta:
+        verbose_name_plural = "guidance"
+
+    def __str__(self) -> str:
+        return f"{self.course}: {self.level}"
+
+    @classmethod
+    def of(cls, course: Course) -> Guidance:
+        """The course's row, or an unsaved one with the default."""
+        return cls.objects.filter(course=course).first() or cls(course=course)

@@ -1,0 +1,50 @@
+"""Questions answered in this process: the web process takes them, the test runs their jobs itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from jobs import queues
+from jobs.models import AiJob
+from jobs.runner import run_job
+from tests.support import Json, Simulator, ask
+
+
+class Desk:
+    """Asks, and answers when told to. `prompt` is what was sent to the model for the newest answer."""
+
+    def __init__(self, api, course, simulator: Simulator) -> None:
+        self.api, self.course, self.simulator = api, course, simulator
+
+    def answer(self, question: str, **more) -> Json:
+        """The completed job's row; of the 202 body too."""
+        accepted = ask(self.api, self.course, question, **more)
+        self.run(accepted["jobId"])
+        return accepted | self.api.get(accepted["links"]["self"]).json()
+
+    def run(self, job_id) -> AiJob:
+        asyncio.run(run_job(str(job_id)))
+        return AiJob.objects.get(pk=job_id)
+
+    def conversation(self, conversation_id: str) -> Json:
+        return self.api.get(f"/api/conversations/{conversation_id}").json()
+
+    @property
+    def prompt(self) -> str:
+        [*_, request] = [r for r in self.simulator.requests() if r["purpose"] == "answer"]
+        return request["body"]["messages"][0]["content"]
+
+
+@pytest.fixture
+def desk(api, sql_course, simulator) -> Iterator[Desk]:
+    yield Desk(api, sql_course, simulator)
+    for name in queues.QUEUES:
+        queues.connection().delete(f"rq:queue:{name}")
+
+
+@pytest.fixture
+def count_purposes(simulator) -> Callable[[str], int]:
+    return lambda purpose: sum(request["purpose"] == purpose for request in simulator.requests())
