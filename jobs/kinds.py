@@ -16,6 +16,14 @@ BACKGROUND = "background"
 Result = dict[str, Any]
 
 
+class Refusal(Exception):
+    """Raised by a kind's `run` for what must not be done any more: the job fails for good, with this code and text."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 @dataclass(frozen=True)
 class JobKind:
     """One kind of AI work.

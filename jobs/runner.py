@@ -183,7 +183,7 @@ class Run:
 
 
 def _reason(error: BaseException) -> Failure:
-    if isinstance(error, LimitReached):
+    if isinstance(error, LimitReached | kinds.Refusal):
         return Failure(error.code, str(error))
     if isinstance(error, LlmError):
         kind = error.kind.value
