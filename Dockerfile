@@ -14,6 +14,7 @@ COPY manage.py ./
 COPY platform/ platform/
 COPY jobs/ jobs/
 COPY assistant/ assistant/
+COPY tutors/ tutors/
 # The settings want every secret to be set; none of these values is kept or used.
 RUN SECRET_KEY=- ALLOWED_HOSTS=- DATABASE_URL=postgres://- REDIS_URL=redis://- OPENAI_API_KEY=- \
     python manage.py collectstatic --noinput

@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "courses",
     "conversations",
     "assistant",
+    "tutors",
 ]
 if DEV_STACK:
     INSTALLED_APPS.append("devstack")

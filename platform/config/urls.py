@@ -14,6 +14,7 @@ urlpatterns = [
     path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
     path("", include("courses.urls")),
     path("", include("assistant.urls")),
+    path("", include("tutors.urls")),
     path("api/", include("accounts.urls")),
     path("api/", include("conversations.urls")),
     path("api/", include("jobs.urls")),
