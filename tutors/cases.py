@@ -78,7 +78,7 @@ def task_of(job: AiJob) -> tuple[Course, Task]:
 def save_outcome(job: AiJob, result: dict[str, Any]) -> None:
     """Add the answer to the conversation, and its drafts to the course's."""
     history.save_answer(job, result)
-    course_id = job.payload["courseId"]
+    course_id, now = job.payload["courseId"], timezone.now()
     Draft.objects.bulk_create(
         Draft(
             course_id=course_id,
@@ -87,6 +87,7 @@ def save_outcome(job: AiJob, result: dict[str, Any]) -> None:
             question_id=job.payload.get("questionId"),
             job=job,
             position=position,
+            created_at=now,
         )
         for position, content in enumerate(result.get("drafts", []))
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from django.utils import timezone
 
 from conversations.models import Message
 from courses.models import Course
@@ -47,7 +48,7 @@ class Draft(models.Model):
         AiJob, null=True, on_delete=models.SET_NULL, related_name="+", help_text="The job that wrote the content anew."
     )
     position = models.PositiveSmallIntegerField(help_text="Among the drafts of one request.")
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now, help_text="The same for the drafts of one request.")
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = DraftQuerySet.as_manager()

@@ -79,7 +79,7 @@ def _grounded(chat: ChatRequest) -> str:
         return summary
     if account := tutoring.struggles(system):
         return account
-    answer = compose_answer(question, chat.passages, context)
+    answer = compose_answer(tutoring.learners_words(system, question), chat.passages, context)
     if drafted := tutoring.reply(system, answer):
         return drafted
     if guiding.wants_hints(system, question, turns_of(chat.messages)) and chat.passages:

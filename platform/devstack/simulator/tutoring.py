@@ -24,6 +24,8 @@ _INTENTS = (
 _COUNT = re.compile(r"\b(\d|one|two|three|four|five|six|seven|eight)\b", re.IGNORECASE)
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight")
 _KEY = re.compile(r"(?<![`\w])(?:`[^`\n]{2,40}`|\*\*[^*\n]{2,40}\*\*)")
+_REQUEST = re.compile(r"^[^:?]*\b(?:reply|respond|answer)\b[^:?]*:\s*", re.IGNORECASE)
+DRAFTING = "You draft a reply for a tutor"
 QUIZ, DECISION = "Quiz", "Decision"
 MOST_THEMES = 4
 
@@ -36,9 +38,14 @@ def structured(schema: dict[str, Any] | None, system: str, question: str, passag
     return {"questions": _quiz(system, passages)} if name == QUIZ else None
 
 
+def learners_words(system: str, question: str) -> str:
+    """The learner's question without the tutor's words around it, such as "Draft a reply to: ..."."""
+    return _REQUEST.sub("", question) if DRAFTING in system else question
+
+
 def reply(system: str, answer: str) -> str:
     """A grounded answer as the reply that a tutor may send; "" where the prompt asks for none."""
-    if "You draft a reply for a tutor" not in system:
+    if DRAFTING not in system:
         return ""
     ending = "Try it on one small example of your own, and tell me what you see."
     opening = "Let me put it differently." if _BEFORE.search(system) else "Good question!"
