@@ -7,7 +7,11 @@ import pytest
 import yaml
 from django.core.management import call_command
 
-CREATES_A_JOB = ["/api/assistant/query"]
+CREATES_A_JOB = [
+    "/api/assistant/query",
+    "/api/tutors/courses/{course_id}/copilot",
+    "/api/tutors/courses/{course_id}/drafts/{draft_id}/regenerate",
+]
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +44,7 @@ def test_every_call_of_the_contract_is_there(schema):
         "/api/auth/token",
         "/api/ws-ticket",
         "/api/assistant/query",
+        "/api/tutors/courses/{}/copilot",
         "/api/conversations/{}",
         "/api/courses",
         "/api/courses/{}",
