@@ -74,6 +74,7 @@ async def test_quiz_is_proposed_edited_written_anew_and_decided_about(page):
 
 
 async def test_edit_beside_a_regeneration_is_kept(page):
+    await expect(page.get_by_test_id("send-button")).to_be_enabled()  # the scripts are there
     await page.get_by_test_id("question-input").fill("Propose a quiz with 1 question on joins")
     await page.get_by_test_id("question-input").press("Enter")
     await expect(drafts(page)).to_have_count(1)

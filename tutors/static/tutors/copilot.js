@@ -33,6 +33,9 @@ quizForm?.addEventListener("submit", (event) => {
   ask(`Propose a quiz on “${selectedOptions[0].text}”`, { intent: "quiz", lessonId: value });
 });
 
+// The page came without its scripts: until now the form would have sent itself.
+quizForm?.querySelector("button")?.removeAttribute("disabled");
+
 /** @param {string} question @param {object} more */
 function ask(question, more) {
   desk.show("chat");
