@@ -95,7 +95,7 @@ def _asked_in(course: Course) -> list[Asked]:
     # A reply that a tutor has accepted settles the question.
     settled = Draft.objects.filter(question=OuterRef("pk"), state=Draft.State.ACCEPTED)
     recent = questions_in(course).filter(created_at__gte=since).annotate(is_settled=Exists(settled))
-    questions = list(recent.select_related("job").order_by("-pk")[:MOST_QUESTIONS])
+    questions = list(recent.select_related("job").order_by("-created_at", "-pk")[:MOST_QUESTIONS])
     jobs = [question.job_id for question in questions if question.job_id]
     answers = {a.job_id: a for a in Message.objects.filter(job__in=jobs, role=Message.Role.ASSISTANT)}
     return [_judged(question, answers.get(question.job_id)) for question in questions]

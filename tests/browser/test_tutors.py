@@ -36,7 +36,7 @@ def drafts(page):
 
 async def test_quiz_is_proposed_edited_written_anew_and_decided_about(page):
     await page.get_by_label("Quiz on a lesson").select_option(label="Joins: putting tables together")
-    await page.get_by_role("button", name="Propose").click()
+    await page.get_by_role("button", name="Propose", exact=True).click()
     await expect(page.get_by_test_id("message-assistant")).to_contain_text("I have drafted 4 quiz questions")
     await expect(drafts(page)).to_have_count(4)
     first, second = drafts(page).nth(0), drafts(page).nth(1)
@@ -64,8 +64,8 @@ async def test_quiz_is_proposed_edited_written_anew_and_decided_about(page):
     await first.get_by_role("button", name="Accept").press("Enter")
     await expect(drafts(page)).to_have_count(3)
     await expect(drafts(page).nth(0).get_by_role("button", name="Accept")).to_be_focused()
-    await drafts(page).nth(2).get_by_role("button", name="Throw away").click()
-    await drafts(page).nth(2).get_by_role("button", name="Really throw away?").click()
+    await drafts(page).nth(2).get_by_role("button", name="Discard").click()
+    await drafts(page).nth(2).get_by_role("button", name="Really discard?").click()
     await expect(drafts(page)).to_have_count(2)
     await page.get_by_text("Accepted (1)").click()
     await expect(page.locator("#accepted")).to_contain_text("Which join keeps <i>all</i> customers?")

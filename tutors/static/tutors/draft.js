@@ -128,10 +128,10 @@ export class DraftCard {
   #discard() {
     if (this.#isSure) return this.#decide("discard", {});
     this.#isSure = true;
-    part(this.element, "discard").textContent = "Really throw away?";
+    part(this.element, "discard").textContent = "Really discard?";
     setTimeout(() => {
       this.#isSure = false;
-      part(this.element, "discard").textContent = "Throw away";
+      part(this.element, "discard").textContent = "Discard";
     }, SURE_FOR);
   }
 
