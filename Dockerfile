@@ -16,6 +16,7 @@ COPY jobs/ jobs/
 COPY assistant/ assistant/
 COPY landing/ landing/
 COPY personas/ personas/
+COPY tutors/ tutors/
 # The settings want every secret to be set; none of these values is kept or used.
 RUN SECRET_KEY=- ALLOWED_HOSTS=- DATABASE_URL=postgres://- REDIS_URL=redis://- OPENAI_API_KEY=- \
     python manage.py collectstatic --noinput

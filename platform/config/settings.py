@@ -73,6 +73,7 @@ INSTALLED_APPS = [
     "assistant",
     "landing",
     "personas",
+    "tutors",
 ]
 if DEV_STACK:
     INSTALLED_APPS.append("devstack")

@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("assistant.urls")),
     path("", include("landing.urls")),
     path("", include("personas.urls")),
+    path("", include("tutors.urls")),
     path("api/", include("accounts.urls")),
     path("api/", include("conversations.urls")),
     path("api/", include("jobs.urls")),

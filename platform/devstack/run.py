@@ -54,7 +54,7 @@ def _serve(parts: Stack, port: int, data: Path) -> None:
     env_file = _write_env(parts, data)
     try:
         _step("Preparing the database", lambda: _manage("migrate", "--verbosity", "0"))
-        _step("Loading the demo courses and people", lambda: _manage("load_demo", str(DEMO_COURSES)))
+        _step("Loading the demo courses and people", lambda: _manage("load_demo", str(DEMO_COURSES), "--questions"))
         daphne = processes.manage("daphne", "daphne", "--bind", "127.0.0.1", "--port", str(port))
         parts.supervisor.start(daphne)
         parts.supervisor.start(processes.manage("rqworker", "rqworker", *QUEUES))
@@ -84,7 +84,7 @@ def _greet(parts: Stack, url: str, data: Path) -> None:
         f"""
   Open      {url}                      the landing page, with a chat for visitors
   Sign in   learner / demo-learner     a learner: ask the course assistant
-            tutor / demo-tutor         a tutor
+            tutor / demo-tutor         a tutor: open a course, then the copilot
             staff / demo-staff         {url}/admin/
   API       {url}/api/docs
   AI        answered by {upstream}

@@ -7,7 +7,13 @@ import pytest
 import yaml
 from django.core.management import call_command
 
-CREATES_A_JOB = ["/api/assistant/query", "/api/landing-assistant/query", "/api/personas/profile"]
+CREATES_A_JOB = [
+    "/api/assistant/query",
+    "/api/landing-assistant/query",
+    "/api/personas/profile",
+    "/api/tutors/courses/{course_id}/copilot",
+    "/api/tutors/courses/{course_id}/drafts/{draft_id}/regenerate",
+]
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +48,7 @@ def test_every_call_of_the_contract_is_there(schema):
         "/api/assistant/query",
         "/api/landing-assistant/query",
         "/api/landing-assistant/contact",
+        "/api/tutors/courses/{}/copilot",
         "/api/conversations/{}",
         "/api/personas",
         "/api/personas/profile",

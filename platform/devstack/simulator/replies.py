@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
 
-from . import guiding
+from . import guiding, tutoring
 from .answers import compose_answer
 from .chat_request import ChatRequest
 from .config import Settings
@@ -83,7 +83,11 @@ def _grounded(chat: ChatRequest) -> str:
     system = system_text(chat.messages)
     if summary := guiding.about_lesson(system, question, chat.passages):
         return summary
-    answer = compose_answer(question, chat.passages, context)
+    if account := tutoring.struggles(system):
+        return account
+    answer = compose_answer(tutoring.learners_words(system, question), chat.passages, context)
+    if drafted := tutoring.reply(system, answer):
+        return drafted
     if guiding.wants_hints(system, question, turns_of(chat.messages)) and chat.passages:
         return guiding.hints(chat.passages, answer)
     return answer
@@ -95,6 +99,9 @@ def _structured(chat: ChatRequest) -> str:
         return json.dumps({"questions": questions}, ensure_ascii=False)
     if verdict := sort_learner(chat.messages):
         return verdict
+    system = system_text(chat.messages)
+    if (wanted := tutoring.structured(chat.schema, system, chat.question, chat.passages)) is not None:
+        return json.dumps(wanted, ensure_ascii=False)
     prose = _grounded(chat) if chat.passages else ""
     if chat.schema is None:
         return json.dumps({"answer": prose or general_reply(chat.question)}, ensure_ascii=False)

@@ -22,6 +22,7 @@ import { Transcript } from "./transcript.js";
  * @property {() => object} [body] what is posted beside the question and the conversation's id
  * @property {() => Record<string, string>} [parameters] of the page's address, beside the conversation
  * @property {Record<string, string>} [steps] words for the steps of a job's progress
+ * @property {() => void} [onEnd] an answer has ended
  */
 
 /** The chat of the page. The page has the parts that conversations/chat.html brings. */
@@ -56,6 +57,11 @@ export class Chat {
       onUnwatched: (event) => this.#noticeElsewhere(event),
     });
     this.#begin();
+  }
+
+  /** Whether an answer is being written, so that nothing can be asked. */
+  get isBusy() {
+    return this.#active !== null || this.#isSending;
   }
 
   /** Sends a question and follows its answer. @param {string} question */
@@ -130,6 +136,7 @@ export class Chat {
     announce(turn.answer.spoken);
     tellWhenBack();
     showQuota();
+    this.surface.onEnd?.();
   }
 
   /** @param {Turn} turn */

@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
 from courses.models import Course, Enrollment
-from devstack import personas
+from devstack import learners, personas
 from devstack.site import load_site
 
 
@@ -17,14 +17,17 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=Path, help="Holds one folder for each course.")
+        parser.add_argument("--questions", action="store_true", help="Load learners too who have asked already.")
 
-    def handle(self, *args: Any, folder: Path, **options: Any) -> None:
+    def handle(self, *args: Any, folder: Path, questions: bool = False, **options: Any) -> None:
         for course in sorted(path for path in folder.iterdir() if path.is_dir()):
             call_command("ingest_course", str(course), stdout=self.stdout)
         personas.load()
         for name in ("learner", "tutor", "staff"):
             _person(name)
         load_site()
+        if questions:
+            learners.load()
 
 
 def _person(name: str) -> None:

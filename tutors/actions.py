@@ -1,0 +1,92 @@
+"""What tutors do: ask the copilot, and edit, regenerate, accept or throw away its drafts."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from config.errors import Problem
+from conversations.actions import ask
+from courses.models import Course
+from jobs import submission
+from jobs.models import AiJob
+from tutors.content import QuizEdit, QuizQuestion, Reply, ReplyEdit
+from tutors.models import Draft
+
+COPILOT = "tutors.copilot"
+REDRAFT = "tutors.redraft"
+
+
+def ask_copilot(
+    wish: submission.Request,
+    course: Course,
+    question: str,
+    conversation_id: UUID | None,
+    *,
+    intent: str | None,
+    lesson_id: int | None,
+    question_id: int | None,
+) -> AiJob:
+    """Write down what the tutor wants and submit the job that does it. Runs in the caller's transaction."""
+    details = {"intent": intent, "lessonId": lesson_id, "questionId": question_id}
+    known = {key: value for key, value in details.items() if value is not None}
+    more = {"courseId": course.pk, **known}
+    return ask(wish, COPILOT, question, conversation_id, course=course, more=more)
+
+
+def edit(draft: Draft, version: int, changed: ReplyEdit | QuizEdit) -> Draft:
+    """Replace what a tutor may change of the content, if it still is this version. Problem 409 if not."""
+    return _change(draft, version, content=_edited(draft, changed), version=F("version") + 1, is_edited=True)
+
+
+def accept(draft: Draft, version: int) -> Draft:
+    """Say that this version of the draft is good. Problem 409 if it has changed or is decided about."""
+    return _change(draft, version, state=Draft.State.ACCEPTED)
+
+
+def discard(draft: Draft) -> Draft:
+    """Throw the draft away. Problem 409 if it is decided about."""
+    return _change(draft, None, state=Draft.State.DISCARDED)
+
+
+def regenerate(wish: submission.Request, draft: Draft, instruction: str) -> AiJob:
+    """Submit the job that writes this draft anew. Runs in the caller's transaction.
+
+    Raises SubjectBusy while another one is under way, Problem 409 if the draft is decided about.
+    """
+    locked = Draft.objects.select_for_update().get(pk=draft.pk)
+    if locked.state != Draft.State.DRAFT:
+        raise _decided_already()
+    # The version fences the job: what is edited after this moment stays.
+    job = submission.submit(wish, REDRAFT, {"draftId": draft.pk, "version": locked.version}, subject=draft.subject)
+    Draft.objects.filter(pk=draft.pk).update(instruction=instruction)
+    return job
+
+
+@transaction.atomic
+def _change(draft: Draft, seen: int | None, **changes: object) -> Draft:
+    locked = Draft.objects.select_for_update().get(pk=draft.pk)
+    if locked.state != Draft.State.DRAFT:
+        raise _decided_already()
+    if seen is not None and locked.version != seen:
+        raise Problem(
+            409, "changed", "This draft has changed meanwhile. Look at it again.", {"version": locked.version}
+        )
+    Draft.objects.filter(pk=draft.pk).update(**changes, updated_at=timezone.now())
+    return Draft.objects.get(pk=draft.pk)
+
+
+def _edited(draft: Draft, changed: ReplyEdit | QuizEdit) -> dict[str, object]:
+    if isinstance(changed, QuizEdit):
+        before = QuizQuestion.model_validate(draft.content)
+        return before.model_copy(update=changed.model_dump()).model_dump()
+    reply = Reply.model_validate(draft.content)
+    cited = [citation for citation in reply.citations if f"[{citation.n}]" in changed.text]
+    return reply.model_copy(update={"text": changed.text, "citations": cited}).model_dump()
+
+
+def _decided_already() -> Problem:
+    return Problem(409, "decided", "This draft has been accepted or thrown away already.")

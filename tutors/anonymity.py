@@ -1,0 +1,68 @@
+"""Learners' questions without the learners: what identifies a person is masked, or the text is withheld.
+
+Where fewer than LEAST people could have asked, a text names its author whatever it says: then only counts are shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+LEAST = 3  # learners that a text or a number of learners has to be able to come from
+
+_MASKS = (
+    (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "[e-mail]"),
+    (re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE), "[link]"),
+    (re.compile(r"(?<![\w@])@\w{2,}"), "[name]"),
+    (re.compile(r"(?<![\w.])(?:\+\d|0\d|\(\d)[\d ().\-/]{6,}\d(?!\w)"), "[number]"),
+    (re.compile(r"(?<![\w.-])\d{3}[-. ]\d{3}[-. ]\d{4}(?![\w.-])"), "[number]"),
+    (re.compile(r"(?<![\w.])\d{9,}(?!\w)"), "[number]"),  # of a learner, an account, a passport
+)
+# Parts of usernames that say nothing, and names that are words too: those count as names only with a capital.
+_NO_NAMES = frozenset({"learner", "student", "user", "test", "tester", "demo", "guest", "tutor", "admin", "staff"})
+_ALSO_WORDS = frozenset(
+    {"will", "mark", "may", "grace", "rose", "hope", "bill", "grant", "frank", "max", "rich", "june", "april", "page",
+     "august", "long", "case", "art", "dean", "young", "white", "black", "green", "brown", "best", "field", "price"}
+)  # fmt: skip
+_WORD = re.compile(r"\w+(?:[.'\u2019-]\w+)*")
+_INTRODUCED = re.compile(
+    r"\b(?:my name is|my name's|i am called|i'm called|call me|ich hei(?:ß|ss)e|mein name ist|je m['\u2019]appelle|"
+    r"me llamo|mi chiamo|mam na imię)\b",
+    re.IGNORECASE,
+)
+_SIGNED = re.compile(
+    r"\b(?:(?i:regards|cheers|thanks|thank you|greetings|sincerely|grüße|gruß|lg|vg|saludos|merci)[\s,.!-]+|"
+    r"(?i:best|yours)\s*[,\n]\s*)-?[^\W\d_a-z][\w'\u2019-]+(?: [^\W\d_a-z][\w'\u2019-]+)?[\s.!]*$"
+)
+
+
+def anonymous(text: str, names: frozenset[str]) -> str | None:
+    """The text with e-mail addresses, numbers, links and these people's names masked.
+
+    None when it introduces or signs itself: a name that nobody knows to mask. `names` as `names_of` makes them.
+    """
+    if _INTRODUCED.search(text) or _SIGNED.search(text):
+        return None
+    for pattern, mask in _MASKS:
+        text = pattern.sub(mask, text)
+    return _WORD.sub(lambda match: _mask_name(match[0], names), text)
+
+
+def names_of(people: Iterable[tuple[str, str, str]]) -> frozenset[str]:
+    """The names that give these people (username, first name, last name) away, in lower case."""
+    words = {word for person in people for name in person for word in (name, *_WORD.findall(name), *name.split("-"))}
+    return frozenset(word.casefold() for word in words if len(word) > 2 and not word.isdecimal()) - _NO_NAMES
+
+
+def at_least(count: int) -> int | None:
+    """A number of learners, unless it is so small that it points at somebody."""
+    return count if count >= LEAST else None
+
+
+def _mask_name(word: str, names: frozenset[str]) -> str:
+    parts = [word, *re.split(r"[.'\u2019-]", word)]
+    return "[name]" if any(_is_name(part, names) for part in parts) else word
+
+
+def _is_name(word: str, names: frozenset[str]) -> bool:
+    return word.casefold() in names and (word[:1].isupper() or word.casefold() not in _ALSO_WORDS)

@@ -1,0 +1,80 @@
+"""The copilot over HTTP: for the tutors of a course; to everybody else the course is not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config.errors import Problem
+from courses.api import lesson_in
+from courses.models import Course
+from jobs import intake
+from tutors import insights, threads
+from tutors.actions import ask_copilot
+from tutors.serializers import CopilotSerializer, InsightsSerializer, ThreadSerializer
+
+COURSE_ID = OpenApiParameter("course_id", OpenApiTypes.STR, OpenApiParameter.PATH)
+QUESTION_ID = OpenApiParameter("question_id", OpenApiTypes.INT, OpenApiParameter.PATH)
+
+
+def taught_course(user: Any, course_id: str) -> Course:
+    """The course with this id, if this user teaches it. Problem 404 for any other."""
+    course = Course.objects.filter(slug=course_id, tutors=user).first() if "\0" not in course_id else None
+    if course is None:
+        raise Problem(404, "not_found", "There is no such course among those that you teach.")
+    return course
+
+
+@extend_schema(parameters=[COURSE_ID])
+class CopilotView(APIView):
+    @extend_schema(request=CopilotSerializer, responses=intake.RESPONSES, parameters=[intake.IDEMPOTENCY_KEY])
+    def post(self, request: Request, course_id: str) -> Response:
+        """Ask the copilot of a course. A worker answers; replies and quiz questions are kept as drafts."""
+        course = taught_course(request.user, course_id)
+        query = CopilotSerializer(data=request.data)
+        query.is_valid(raise_exception=True)
+        body: dict[str, Any] = query.validated_data
+        lesson = lesson_in(course, body["lessonId"]) if body.get("lessonId") is not None else None
+        question_id = _open_question(course, body.get("questionId"))
+        return intake.accept(
+            request,
+            body,
+            lambda wish: ask_copilot(
+                wish,
+                course,
+                body["question"],
+                body.get("conversationId"),
+                intent="reply" if question_id else body.get("intent"),
+                lesson_id=lesson.pk if lesson else None,
+                question_id=question_id,
+            ),
+        )
+
+
+@extend_schema(parameters=[COURSE_ID])
+class InsightsView(APIView):
+    @extend_schema(responses=InsightsSerializer)
+    def get(self, request: Request, course_id: str) -> Response:
+        """What learners of a course have asked lately: counts, themes, open questions. Nobody is named."""
+        course = taught_course(request.user, course_id)
+        return Response(InsightsSerializer(insights.of_course(course)).data)
+
+
+@extend_schema(parameters=[COURSE_ID, QUESTION_ID])
+class ThreadView(APIView):
+    @extend_schema(responses=ThreadSerializer)
+    def get(self, request: Request, course_id: str, question_id: int) -> Response:
+        """The conversation in which a learner asked this, with the name: by permission only, and it is noted."""
+        course = taught_course(request.user, course_id)
+        return Response(ThreadSerializer(threads.open_thread(request.user, course, question_id)).data)
+
+
+def _open_question(course: Course, question_id: int | None) -> int | None:
+    if question_id is not None and insights.asked_without_names(course, question_id) is None:
+        raise Problem(404, "not_found", "There is no such question.")
+    return question_id

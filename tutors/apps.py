@@ -1,0 +1,10 @@
+from django.apps import AppConfig
+
+
+class TutorsConfig(AppConfig):
+    name = "tutors"
+    verbose_name = "Tutor copilot"
+
+    def ready(self) -> None:
+        """Register the surface's kinds of jobs with the engine."""
+        from tutors import jobs  # noqa: F401

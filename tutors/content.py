@@ -1,0 +1,117 @@
+"""What drafts hold, and the check that a quiz question is sound and rests on a passage that exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from courses.citations import Citation
+from courses.grounding import Passage
+
+FEWEST_OPTIONS, MOST_OPTIONS = 2, 6
+SHORTEST_QUOTE = 12  # characters; less of a passage proves nothing
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000)]
+
+
+class Source(BaseModel):
+    """The passage that a quiz question rests on, and the words in it. Keys are as on the wire."""
+
+    lessonId: str
+    title: str
+    heading: str
+    quote: str
+
+
+class Edit(BaseModel):
+    """What a tutor may change."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ReplyEdit(Edit):
+    text: Text
+
+
+class QuizEdit(Edit):
+    question: Line
+    options: Annotated[list[Line], Field(min_length=FEWEST_OPTIONS, max_length=MOST_OPTIONS)]
+    right: Annotated[int, Field(ge=0, description="Index of the right option, from 0.")]
+    explanation: Line
+
+    @model_validator(mode="after")
+    def _has_one_right_option(self) -> QuizEdit:
+        if len({_plain(option) for option in self.options}) < len(self.options):
+            raise ValueError("two options are the same")
+        if self.right >= len(self.options):
+            raise ValueError("the right option is not among the options")
+        return self
+
+
+class Reply(BaseModel):
+    """A reply to a learner. `asked` is what it answers, without names."""
+
+    kind: Literal["reply"] = "reply"
+    asked: str
+    text: str
+    citations: list[Citation]
+
+
+class QuizQuestion(QuizEdit):
+    """A question of a quiz."""
+
+    kind: Literal["quiz_question"] = "quiz_question"
+    passage: Source
+
+
+Content = Annotated[Reply | QuizQuestion, Field(discriminator="kind")]
+
+
+class Proposal(BaseModel):
+    """A quiz question as the model gives it: `passage` is a number in the prompt, `quote` words of that passage."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: str
+    options: list[str]
+    right: int
+    explanation: str
+    passage: int
+    quote: str
+
+
+class Quiz(BaseModel):
+    """What the model answers when it is asked for a quiz."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    questions: list[Proposal]
+
+
+def verified(proposal: Proposal, passages: Sequence[Passage]) -> QuizQuestion | None:
+    """The question with its source; None if it is not sound, or the words that it rests on are not in the passage."""
+    if not 1 <= proposal.passage <= len(passages):
+        return None
+    passage, quote = passages[proposal.passage - 1], " ".join(proposal.quote.split())
+    if len(quote) < SHORTEST_QUOTE or _plain(quote) not in _plain(passage.text):
+        return None
+    source = Source(lessonId=str(passage.lesson_id), title=passage.lesson_title, heading=passage.heading, quote=quote)
+    try:
+        return QuizQuestion(
+            question=proposal.question,
+            options=proposal.options,
+            right=proposal.right,
+            explanation=proposal.explanation,
+            passage=source,
+        )
+    except ValueError:
+        return None
+
+
+def _plain(text: str) -> str:
+    """Words without what Markdown and typography add to them."""
+    return " ".join(re.sub(r"[*_`>|#\\\"'“”\u2018\u2019]", "", text).casefold().split())

@@ -1,0 +1,123 @@
+"""Drafts over HTTP. Whose draft it is decides in the query: those of other courses are not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from pydantic import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config.errors import Problem
+from config.openapi import ErrorSerializer
+from config.pagination import Pages
+from jobs import intake
+from tutors import actions
+from tutors.api import COURSE_ID, taught_course
+from tutors.content import QuizEdit, ReplyEdit
+from tutors.models import Draft
+from tutors.serializers import DraftEditSerializer, DraftSerializer, RegenerateSerializer, VersionSerializer
+
+DRAFT_ID = OpenApiParameter("draft_id", OpenApiTypes.INT, OpenApiParameter.PATH)
+CHANGED = {
+    200: DraftSerializer,
+    409: OpenApiResponse(ErrorSerializer, "The draft has changed meanwhile, or is decided about."),
+}
+
+
+@extend_schema(parameters=[COURSE_ID])
+class DraftListView(APIView):
+    pagination_class = Pages
+
+    @extend_schema(
+        operation_id="drafts_list",
+        responses=DraftSerializer(many=True),
+        filters=True,
+        parameters=[
+            OpenApiParameter("status", str, enum=Draft.State.values, description="Only these; by default drafts."),
+            OpenApiParameter("limit", int),
+            OpenApiParameter("offset", int),
+        ],
+    )
+    def get(self, request: Request, course_id: str) -> Response:
+        """The drafts of a course, the newest request first."""
+        state = request.query_params.get("status", Draft.State.DRAFT)
+        if state not in Draft.State.values:
+            raise Problem(400, "invalid", "status has to be draft, accepted or discarded.")
+        drafts = taught_course(request.user, course_id).drafts.filter(state=state)
+        pages = Pages()
+        page = pages.paginate_queryset(drafts, request, self)
+        return pages.get_paginated_response(DraftSerializer(page, many=True).data)
+
+
+class _DraftView(APIView):
+    def draft(self, request: Request, course_id: str, draft_id: int) -> Draft:
+        """The draft, if it is one of a course that the caller teaches. 404 for any other."""
+        drafts = Draft.objects.for_tutor(request.user) if "\0" not in course_id else Draft.objects.none()
+        draft = drafts.filter(course__slug=course_id, pk=draft_id).first()
+        if draft is None:
+            raise Http404
+        return draft
+
+
+@extend_schema(parameters=[COURSE_ID, DRAFT_ID])
+class DraftView(_DraftView):
+    @extend_schema(responses=DraftSerializer)
+    def get(self, request: Request, course_id: str, draft_id: int) -> Response:
+        """One draft."""
+        return Response(DraftSerializer(self.draft(request, course_id, draft_id)).data)
+
+    @extend_schema(request=DraftEditSerializer, responses=CHANGED)
+    def patch(self, request: Request, course_id: str, draft_id: int) -> Response:
+        """Edit a draft. The version says what was edited: nobody's newer text is overwritten."""
+        draft = self.draft(request, course_id, draft_id)
+        body = _valid(DraftEditSerializer, request)
+        changed = actions.edit(draft, body["version"], _content(draft, body["content"]))
+        return Response(DraftSerializer(changed).data)
+
+
+@extend_schema(parameters=[COURSE_ID, DRAFT_ID])
+class AcceptView(_DraftView):
+    @extend_schema(request=VersionSerializer, responses=CHANGED)
+    def post(self, request: Request, course_id: str, draft_id: int) -> Response:
+        """Accept this version of a draft. Nothing is published by that."""
+        draft = self.draft(request, course_id, draft_id)
+        return Response(DraftSerializer(actions.accept(draft, _valid(VersionSerializer, request)["version"])).data)
+
+
+@extend_schema(parameters=[COURSE_ID, DRAFT_ID])
+class DiscardView(_DraftView):
+    @extend_schema(request=None, responses=CHANGED)
+    def post(self, request: Request, course_id: str, draft_id: int) -> Response:
+        """Throw a draft away."""
+        return Response(DraftSerializer(actions.discard(self.draft(request, course_id, draft_id))).data)
+
+
+@extend_schema(parameters=[COURSE_ID, DRAFT_ID])
+class RegenerateView(_DraftView):
+    @extend_schema(request=RegenerateSerializer, responses=intake.RESPONSES, parameters=[intake.IDEMPOTENCY_KEY])
+    def post(self, request: Request, course_id: str, draft_id: int) -> Response:
+        """Have one draft written anew. What is edited before the job ends stays: the job then changes nothing."""
+        draft = self.draft(request, course_id, draft_id)
+        body = _valid(RegenerateSerializer, request)
+        return intake.accept(request, body, lambda wish: actions.regenerate(wish, draft, body["instruction"]))
+
+
+def _valid(serializer: Any, request: Request) -> dict[str, Any]:
+    body = serializer(data=request.data)
+    body.is_valid(raise_exception=True)
+    return dict(body.validated_data)
+
+
+def _content(draft: Draft, changed: dict[str, Any]) -> ReplyEdit | QuizEdit:
+    schema = ReplyEdit if draft.kind == Draft.Kind.REPLY else QuizEdit
+    try:
+        return schema.model_validate(changed)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(["content", *map(str, first["loc"])])
+        raise Problem(400, "invalid", f"{place}: {first['msg']}") from None

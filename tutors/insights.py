@@ -1,0 +1,150 @@
+"""What learners of a course have asked the assistant lately: counts, themes, open questions. Nobody is named."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.contrib.auth.models import User
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from conversations.models import Message
+from conversations.prompts import Turn
+from courses.models import Course, Enrollment
+from jobs.models import AiJob
+from tutors.anonymity import LEAST, anonymous, at_least, names_of
+from tutors.digest import Insights, OpenQuestion, Theme, Trouble
+from tutors.models import Draft
+
+SURFACE = "assistant"  # where learners ask
+DAYS = 30
+MOST_QUESTIONS = 500  # the newest ones
+MOST_THEMES = 10
+MOST_OPEN = 20
+BEFORE = 4  # messages before a question that help to understand it
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A learner's question with what became of it. Not to leave this module and threads.py: it knows who asked."""
+
+    question: Message
+    answer: Message | None
+    trouble: Trouble | None
+
+
+def of_course(course: Course) -> Insights:
+    """What was asked in this course in the last DAYS."""
+    asked = _asked_in(course)
+    texts = _Texts(course)
+    open_questions = [one for one in asked if one.trouble and not _is_answered(one)]
+    shown = [shown for one in open_questions if (shown := _shown(one, texts))]
+    return Insights(
+        days=DAYS,
+        questions=len(asked),
+        learners=at_least(len({one.question.conversation.owner_id for one in asked})),
+        troubles=dict(Counter(one.trouble for one in asked if one.trouble)),
+        themes=_themes(asked),
+        open=shown[:MOST_OPEN],
+        withheld=len(open_questions) - len(shown),
+    )
+
+
+def asked_without_names(course: Course, question_id: int) -> tuple[str, list[Turn]] | None:
+    """A learner's question that tutors may see, with what was said right before it; None for any other."""
+    question = questions_in(course).filter(pk=question_id).first()
+    if question is None:
+        return None
+    texts = _Texts(course)
+    if (text := texts.anonymous(question.text)) is None:
+        return None
+    before = question.conversation.messages.filter(pk__lt=question.pk).order_by("-pk")[:BEFORE]
+    turns = [Turn(role=m.role, text=t) for m in reversed(before) if (t := texts.anonymous(m.text)) is not None]
+    return text, turns
+
+
+def questions_in(course: Course) -> QuerySet[Message]:
+    """What learners have asked about this course; what its tutors try out does not count."""
+    asked = Message.objects.filter(
+        role=Message.Role.USER,
+        conversation__surface=SURFACE,
+        conversation__course=course,
+        conversation__owner__isnull=False,
+    )
+    return asked.exclude(conversation__owner__in=course.tutors.all()).select_related("conversation")
+
+
+class _Texts:
+    """Decides which texts of a course's learners may be shown, and masks them."""
+
+    def __init__(self, course: Course) -> None:
+        enrolled = User.objects.filter(pk__in=Enrollment.objects.filter(course=course).values("user"))
+        people = list(enrolled.values_list("username", "first_name", "last_name"))
+        self._are_enough = len(people) >= LEAST
+        self._names = names_of(people)
+
+    def anonymous(self, text: str) -> str | None:
+        return anonymous(text, self._names) if self._are_enough else None
+
+
+def _asked_in(course: Course) -> list[Asked]:
+    since = timezone.now() - timedelta(days=DAYS)
+    # A reply that a tutor has accepted settles the question.
+    settled = Draft.objects.filter(question=OuterRef("pk"), state=Draft.State.ACCEPTED)
+    recent = questions_in(course).filter(created_at__gte=since).annotate(is_settled=Exists(settled))
+    questions = list(recent.select_related("job").order_by("-created_at", "-pk")[:MOST_QUESTIONS])
+    jobs = [question.job_id for question in questions if question.job_id]
+    answers = {a.job_id: a for a in Message.objects.filter(job__in=jobs, role=Message.Role.ASSISTANT)}
+    return [_judged(question, answers.get(question.job_id)) for question in questions]
+
+
+def _judged(question: Message, answer: Message | None) -> Asked:
+    return Asked(question, answer, _trouble(question.job, answer))
+
+
+def _trouble(job: AiJob | None, answer: Message | None) -> Trouble | None:
+    if job is None or not job.is_final:
+        return None  # pruned long after it was answered, or on its way
+    if answer is None or job.status != AiJob.Status.COMPLETED:
+        return "unanswered" if job.status == AiJob.Status.FAILED else None  # whoever stopped it wanted no answer
+    if answer.rating == Message.Rating.DOWN:
+        return "disliked"
+    return None if answer.citations else "not_covered"
+
+
+def _is_answered(asked: Asked) -> bool:
+    return bool(getattr(asked.question, "is_settled", False))
+
+
+def _shown(asked: Asked, texts: _Texts) -> OpenQuestion | None:
+    text = texts.anonymous(asked.question.text)
+    if text is None or asked.trouble is None:
+        return None
+    return OpenQuestion(
+        question_id=asked.question.pk, text=text, trouble=asked.trouble, asked_on=asked.question.created_at.date()
+    )
+
+
+def _themes(asked: Iterable[Asked]) -> list[Theme]:
+    """The sections that the answers rest on most of all, those that were asked about most first."""
+    sections: defaultdict[tuple[int, str, str], list[Asked]] = defaultdict(list)
+    for one in asked:
+        if one.answer and one.answer.citations:
+            first = one.answer.citations[0]
+            sections[int(first["lessonId"]), first["title"], first["heading"]].append(one)
+    themes = [_theme(*section, about) for section, about in sections.items()]
+    return sorted(themes, key=lambda theme: (-theme.questions, -theme.troubled, theme.title))[:MOST_THEMES]
+
+
+def _theme(lesson_id: int, title: str, heading: str, about: list[Asked]) -> Theme:
+    return Theme(
+        lesson_id=lesson_id,
+        title=title,
+        heading=heading,
+        questions=len(about),
+        troubled=sum(one.trouble is not None for one in about),
+        learners=at_least(len({one.question.conversation.owner_id for one in about})),
+    )

@@ -1,0 +1,68 @@
+"""What the copilot has drafted for the tutors of a course. Nothing of it is published by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.utils import timezone
+
+from conversations.models import Message
+from courses.models import Course
+from jobs.models import AiJob
+
+
+class DraftQuerySet(models.QuerySet["Draft"]):
+    def for_tutor(self, user: Any) -> DraftQuerySet:
+        """The drafts of the courses that this user teaches: a course's tutors share them."""
+        return self.filter(course__tutors=user)
+
+
+class Draft(models.Model):
+    """A reply to a learner, or a question of a quiz, for tutors to edit, regenerate, accept or throw away."""
+
+    class Kind(models.TextChoices):
+        REPLY = "reply"
+        QUIZ_QUESTION = "quiz_question"
+
+    class State(models.TextChoices):
+        DRAFT = "draft"
+        ACCEPTED = "accepted"
+        DISCARDED = "discarded"
+
+    course = models.ForeignKey(Course, on_delete=models.CASCADE, related_name="drafts")
+    kind = models.CharField(max_length=20, choices=Kind)
+    state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
+    content = models.JSONField(help_text="A tutors.content.Reply or QuizQuestion.")
+    version = models.PositiveIntegerField(default=1, help_text="Grows with every change of the content: its fence.")
+    is_edited = models.BooleanField(default=False, help_text="A tutor has changed the content since it was written.")
+    instruction = models.CharField(max_length=500, blank=True, help_text="What to do differently, for the next one.")
+    # What a learner deletes is gone from the drafts that quote it too.
+    question = models.ForeignKey(
+        Message, null=True, blank=True, on_delete=models.CASCADE, related_name="+", help_text="What a reply answers."
+    )
+    job = models.ForeignKey(
+        AiJob, null=True, on_delete=models.SET_NULL, related_name="+", help_text="The job that it came of."
+    )
+    written_by = models.ForeignKey(
+        AiJob, null=True, on_delete=models.SET_NULL, related_name="+", help_text="The job that wrote the content anew."
+    )
+    position = models.PositiveSmallIntegerField(help_text="Among the drafts of one request.")
+    created_at = models.DateTimeField(default=timezone.now, help_text="The same for the drafts of one request.")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = DraftQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "position"]
+        permissions = [("open_learner_thread", "Can open what a learner of a taught course asked, with the name")]
+        constraints = [models.UniqueConstraint(fields=["job", "position"], name="one_draft_per_job_and_position")]
+        indexes = [models.Index(fields=["course", "state", "-created_at"], name="drafts_of_course")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} draft {self.pk}"
+
+    @property
+    def subject(self) -> str:
+        """How the engine's jobs name this draft."""
+        return f"draft:{self.pk}"

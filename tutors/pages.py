@@ -1,0 +1,41 @@
+"""The tutors' pages. What moves on the copilot's is static/tutors/*.js and the API."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+
+from config.errors import Problem
+from conversations import pages
+from conversations.models import Conversation
+from courses.models import Course
+from tutors import threads
+
+
+@login_required
+def copilot(request: HttpRequest, slug: str) -> HttpResponse:
+    """The copilot of a course, for its tutors; `?conversation=` opens an earlier one of the same person and course."""
+    course = get_object_or_404(Course, slug=slug, tutors=request.user.pk)
+    conversations = Conversation.objects.filter(owner_id=request.user.pk, surface="tutors", course=course)
+    context = {
+        "course": course,
+        "page_url": reverse("tutors:copilot", args=[course.slug]),
+        "lessons": course.lessons.order_by("position", "pk").only("title"),
+        "may_open_threads": threads.may_open(request.user),
+        **pages.context(request, conversations),
+    }
+    return render(request, "tutors/copilot.html", context)
+
+
+@login_required
+def thread(request: HttpRequest, slug: str, question_id: int) -> HttpResponse:
+    """A learner's thread with the name: by permission only, and every opening is noted."""
+    course = get_object_or_404(Course, slug=slug, tutors=request.user.pk)
+    try:
+        conversation = threads.open_thread(request.user, course, question_id)
+    except Problem as problem:
+        raise (PermissionDenied if problem.status_code == 403 else Http404) from None
+    return render(request, "tutors/thread.html", {"course": course, "conversation": conversation})

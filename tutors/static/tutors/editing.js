@@ -1,0 +1,53 @@
+// @ts-check
+/** The form that a draft is edited in. */
+import { element } from "./parts.js";
+
+/** @typedef {import("./content.js").QuizQuestion} QuizQuestion */
+
+const LONGEST_REPLY = 8000;
+const LONGEST_LINE = 1000;
+
+/** @param {HTMLFormElement} form @param {import("./draft.js").Draft} draft @param {() => void} onCancel */
+export function fillForm(form, { draftId, content }, onCancel) {
+  const fields = content.kind === "reply" ? [area("Reply", "text", content.text, LONGEST_REPLY)] : quiz(draftId, content);
+  const cancel = element("button", { type: "button", className: "button button-quiet", textContent: "Cancel" });
+  cancel.addEventListener("click", onCancel);
+  const save = element("button", { type: "submit", className: "button", textContent: "Save" });
+  form.replaceChildren(...fields, element("p", { className: "draft-buttons" }, save, cancel));
+}
+
+/** What is in the form, as the API takes it. @param {HTMLFormElement} form */
+export function readForm(form) {
+  const data = new FormData(form);
+  if (data.has("text")) return { text: data.get("text") };
+  const right = [.../** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll("[type=radio]"))];
+  return {
+    question: data.get("question"),
+    options: data.getAll("option"),
+    right: right.findIndex((radio) => radio.checked),
+    explanation: data.get("explanation"),
+  };
+}
+
+/** @param {string} draftId @param {QuizQuestion} content */
+function quiz(draftId, { question, options, right, explanation }) {
+  const lines = options.map((option, index) => {
+    const name = `right-${draftId}`;
+    const radio = element("input", { type: "radio", name, checked: index === right });
+    radio.setAttribute("aria-label", `Option ${index + 1} is right`);
+    const text = element("input", { name: "option", value: option, required: true, maxLength: LONGEST_LINE });
+    text.setAttribute("aria-label", `Option ${index + 1}`);
+    return element("p", { className: "option-line" }, radio, text);
+  });
+  return [
+    area("Question", "question", question, LONGEST_LINE),
+    element("fieldset", {}, element("legend", { textContent: "Options; mark the right one" }), ...lines),
+    area("Explanation", "explanation", explanation, LONGEST_LINE),
+  ];
+}
+
+/** @param {string} label @param {string} name @param {string} value @param {number} maxLength */
+function area(label, name, value, maxLength) {
+  const rows = name === "text" ? 10 : 3;
+  return element("label", {}, label, element("textarea", { name, value, maxLength, rows, required: true }));
+}

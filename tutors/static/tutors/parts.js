@@ -1,0 +1,49 @@
+// @ts-check
+/** Small pieces of the page: elements, templates, and counts beside words. */
+
+/** @typedef {import("../jobs/client.js").ApiError} ApiError */
+
+/** @param {string} id */
+export function byId(id) {
+  return /** @type {HTMLElement} */ (document.getElementById(id));
+}
+
+/** A copy of a template's only element. @param {string} id */
+export function clone(id) {
+  const template = /** @type {HTMLTemplateElement} */ (document.getElementById(id));
+  return /** @type {HTMLElement} */ (
+    /** @type {DocumentFragment} */ (template.content.cloneNode(true)).firstElementChild
+  );
+}
+
+/** @param {Element} root @param {string} name */
+export function part(root, name) {
+  return /** @type {HTMLElement} */ (root.querySelector(`[data-part="${name}"]`));
+}
+
+/**
+ * @param {string} tag @param {object} [properties] @param {...(Node | string)} children
+ * @returns {any}
+ */
+export function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+/** @param {HTMLElement} where @param {unknown} [error] none takes the problem away */
+export function showProblem(where, error) {
+  where.hidden = !error;
+  where.textContent = error ? /** @type {ApiError} */ (error).message : "";
+}
+
+/** @param {HTMLElement} where @param {number} count */
+export function showCount(where, count) {
+  where.hidden = count === 0;
+  where.textContent = String(count);
+}
+
+/** @param {number} count @param {string} noun */
+export function counted(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
