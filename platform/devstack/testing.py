@@ -13,6 +13,8 @@ CHECKS = (
     ["ruff", "format", "--check", "."],
     ["mypy"],
 )
+# Two processes, each with servers of its own: most tests wait for processes to start, to end or to be missed.
+WHOLE = ["-n", "2", "--dist", "loadfile"]
 # The type checker's Django plugin loads the settings, which want these to be set.
 PLACEHOLDERS = {
     "DEV_STACK": "1",
@@ -34,4 +36,4 @@ def main(arguments: list[str]) -> int:
     print("- pytest", flush=True)
     # Where it is set, pytest-django reads the settings before tests/conftest.py has started the servers.
     env = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-    return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=env, check=False).returncode
+    return subprocess.run([sys.executable, "-m", "pytest", *(arguments or WHOLE)], cwd=ROOT, env=env, check=False).returncode

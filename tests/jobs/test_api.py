@@ -95,7 +95,7 @@ def test_job_of_nobody_is_404_for_everybody_but_staff(api, platform: Platform, s
         look(client, job)
 
 
-@pytest.mark.parametrize("job_id", ["x", "1", str(uuid.uuid4()), "%00", "%ff", "0" * 33, "%D9%A1", "a/b"])
+@pytest.mark.parametrize("job_id", ["x", "1", str(uuid.UUID(int=7)), "%00", "%ff", "0" * 33, "%D9%A1", "a/b"])
 def test_unknown_job_is_404(api, job_id):
     error_of(api.get(f"/api/jobs/{job_id}"), 404)
 
