@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 from django.conf import settings
 
 from jobs import events
+from llm import breaker
 from llm.breaker import Breakers
 from llm.calls import Recorder
 from llm.client import Client, Llm, Traffic, connect
@@ -27,6 +28,17 @@ def llm(record: Recorder, caller: Caller) -> Llm:
         _upstreams[loop] = (connect(config), Traffic(Governor(redis, limits), Breakers(redis)))
     client, traffic = _upstreams[loop]
     return Llm(client, config, record, traffic, caller)
+
+
+def models() -> set[str]:
+    """The models that are used."""
+    return {settings.LLM_CHAT_MODEL, settings.LLM_FAST_MODEL, settings.LLM_EMBEDDING_MODEL}
+
+
+async def is_paused() -> bool:
+    """Whether a circuit breaker holds calls back at the moment. RedisError when Redis is away."""
+    redis = events.redis_client()
+    return any([await breaker.is_blocking(redis, model) for model in models()])
 
 
 def _config() -> LlmConfig:

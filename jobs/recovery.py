@@ -13,14 +13,15 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import Error, connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from redis import RedisError
 
 from config import logs
-from jobs import database, events, outcome, queues, retention, totals, transitions
+from jobs import database, events, gateway, outcome, queues, retention, totals, transitions
 from jobs.event_types import Event, Retrying
 from jobs.models import AiJob
+from llm.errors import Kind
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ async def sweep_forever() -> None:
             if time.monotonic() > patient_until:
                 for job, event in await database.call(take_back_lost):
                     await events.publish_outside_run(job, event)
-            await database.call(enqueue_due)
+            await database.call(enqueue_due, await gateway.is_paused())
             if time.monotonic() - looked_for_forgotten > settings.JOBS_REQUEUE_SECONDS / 2:
                 await database.call(enqueue_forgotten)
                 looked_for_forgotten = time.monotonic()
@@ -86,8 +87,12 @@ def take_back_lost() -> list[tuple[AiJob, Event]]:
     return news
 
 
-def enqueue_due() -> None:
-    """Enqueue pending jobs whose time has come: retries, and jobs taken back."""
+def enqueue_due(is_paused: bool = False) -> None:
+    """Enqueue pending jobs whose time has come: retries, and jobs taken back.
+
+    While the upstream is paused, of those that wait for it only the one that has waited longest: it finds out whether
+    the others may go. So they cost nothing meanwhile, and go in the order in which they were asked.
+    """
     now = timezone.now()
     due = AiJob.objects.filter(
         Q(run_after__isnull=True) | Q(run_after__lte=now),
@@ -96,8 +101,14 @@ def enqueue_due() -> None:
     )
     with transaction.atomic():
         if _may_sweep():
-            for job in due.order_by("created_at")[:BATCH]:
+            held_back = _held_back() if is_paused else AiJob.objects.none()
+            for job in due.exclude(pk__in=held_back).order_by("created_at")[:BATCH]:
                 _enqueue(job)
+
+
+def _held_back() -> QuerySet[AiJob]:
+    paused = AiJob.objects.filter(status=AiJob.Status.PENDING, error_code=Kind.PAUSED.value.code).order_by("created_at")
+    return paused.exclude(pk__in=list(paused.values_list("pk", flat=True)[:1]))
 
 
 def enqueue_forgotten() -> None:

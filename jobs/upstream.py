@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from asgiref.sync import async_to_sync
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 from redis import RedisError
 
-from jobs import events
+from jobs import events, gateway
 from llm import breaker
 
 HOLDS: dict[str, breaker.Hold | None] = {"open": "open", "closed": "closed", "auto": None}
@@ -37,21 +36,16 @@ def _states(request: HttpRequest) -> list[tuple[str, str]]:
 
 
 def _hold(request: HttpRequest, model: str, hold: str) -> None:
-    if model not in _models() or hold not in HOLDS:
+    if model not in gateway.models() or hold not in HOLDS:
         return messages.error(request, "There is no such model or state.")
     async_to_sync(_set)(model, HOLDS[hold])
     what = "works by itself again" if hold == "auto" else f"is held {hold}"
     messages.success(request, f"The breaker of {model} {what}.")
 
 
-def _models() -> set[str]:
-    names = (settings.LLM_CHAT_MODEL, settings.LLM_FAST_MODEL, settings.LLM_EMBEDDING_MODEL)
-    return set(names)
-
-
 async def breaker_states() -> list[tuple[str, str]]:
     """Each model that is used, with the state of its breaker."""
-    return [(model, await breaker.state_of(events.redis_client(), model)) for model in sorted(_models())]
+    return [(model, await breaker.state_of(events.redis_client(), model)) for model in sorted(gateway.models())]
 
 
 async def _set(model: str, hold: breaker.Hold | None) -> None:

@@ -36,4 +36,6 @@ def main(arguments: list[str]) -> int:
     print("- pytest", flush=True)
     # Where it is set, pytest-django reads the settings before tests/conftest.py has started the servers.
     env = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-    return subprocess.run([sys.executable, "-m", "pytest", *(arguments or WHOLE)], cwd=ROOT, env=env, check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *(arguments or WHOLE)], cwd=ROOT, env=env, check=False
+    ).returncode

@@ -65,6 +65,21 @@ def test_deferred_job_is_enqueued_when_its_time_has_come_and_not_before(engine):
     assert entries() == [f"{run.pk}-2"]
 
 
+def test_while_the_upstream_is_paused_only_the_oldest_job_tries_and_then_all_in_order(engine):
+    ids = [engine.submit().pk for _ in range(3)]
+    AiJob.objects.filter(pk__in=ids).update(enqueued_at=None, error_code="upstream_paused")
+    other = engine.submit()
+    AiJob.objects.filter(pk=other.pk).update(enqueued_at=None, error_code="upstream_busy")
+    for job in AiJob.objects.all():
+        queues.forget(job)
+    queues.connection().delete("rq:queue:interactive")
+    recovery.enqueue_due(is_paused=True)
+    recovery.enqueue_due(is_paused=True)
+    assert entries() == [f"{ids[0]}-1", f"{other.pk}-1"]
+    recovery.enqueue_due()
+    assert entries() == [f"{pk}-1" for pk in (ids[0], other.pk, *ids[1:])]
+
+
 def test_lost_workers_job_is_handed_to_another_and_its_person_told(engine):
     run = transitions.claim(engine.submit().pk, "lost")
     queues.connection().delete("rq:queue:interactive")
