@@ -256,11 +256,12 @@ def text_of(events: list[Json]) -> str:
 
 def assert_no_holes(events: list[Json]) -> None:
     """seq counts from 1 in each attempt, without holes or repeats."""
-    place = (0, 0)
+    places: dict[str, tuple[int, int]] = {}
     for event in events:
         attempt, seq = event["attempt"], event["seq"]
+        place = places.get(event["jobId"], (0, 0))
         assert (attempt == place[0] and seq == place[1] + 1) or (attempt > place[0] and seq == 1), (place, event)
-        place = (attempt, seq)
+        places[event["jobId"]] = (attempt, seq)
 
 
 def _while_running(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> Callable[[], bool]:

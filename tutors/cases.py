@@ -10,6 +10,7 @@ from django.utils import timezone
 from pydantic import TypeAdapter
 
 from conversations import history
+from conversations.models import Conversation
 from conversations.pipeline import Question
 from courses import search
 from courses.grounding import Passage, found
@@ -60,8 +61,10 @@ class Material:
 
 def task_of(job: AiJob) -> tuple[Course, Task]:
     """What the tutor wants of this job. Refusal for somebody who does not teach the course any more."""
-    conversation, question = history.question_of(job)
-    course = _taught(job, conversation.course_id)
+    course = _taught(
+        job, Conversation.objects.values_list("course_id", flat=True).get(pk=job.payload["conversationId"])
+    )
+    _, question = history.question_of(job)
     lessons = [Lesson(lesson_id=pk, title=title) for pk, title in course.lessons.values_list("pk", "title")]
     wanted = job.payload.get("lessonId")
     task = Task(

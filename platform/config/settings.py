@@ -33,9 +33,10 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 3600 * 24 * 365 if HTTPS else 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # HSTS for other hosts of the domain is not ours to set
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 # How many proxies of ours add the address they saw to X-Forwarded-For: the limits for networks count by it.
-PROXIES = env.int("PROXIES", default=int(SECURE_PROXY_SSL_HEADER is not None))
+PROXIES = env.int("PROXIES", default=BEHIND_PROXY)
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -130,7 +131,8 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
-DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
+DATABASES["default"]["OPTIONS"]["pool"] = {
     "min_size": 1,
     "max_size": env.int("DB_POOL_SIZE", default=12),
     "timeout": 10,

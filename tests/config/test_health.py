@@ -68,9 +68,9 @@ def test_not_ready_without_postgres(monkeypatch, empty_redis):
 
 def test_not_ready_while_migrations_are_missing(empty_redis):
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE django_migrations SET name = 'x' WHERE app = 'conversations' AND name = '0001_initial'")
+        cursor.execute("UPDATE django_migrations SET name = name || 'x' WHERE app = 'conversations'")
     try:
         assert "migrations" in failing(get())
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("UPDATE django_migrations SET name = '0001_initial' WHERE name = 'x'")
+            cursor.execute("UPDATE django_migrations SET name = left(name, -1) WHERE app = 'conversations'")

@@ -90,7 +90,7 @@ async def test_a_question_shows_in_every_figure(platform: Platform, learner, sql
     assert figures("tokens_total", type="output") > 0
     assert 0 < figures("cost_dollars_total") < 0.1
     assert figures("workers") >= 1
-    assert figures("events_sent_total", transport="socket") - sent == len(events)
+    assert figures("events_sent_total", transport="socket") - sent >= len(events)  # and those of a suggestion
     assert figures("event_lag_seconds_count", transport="socket") >= len(events)
     assert figures("process_resident_memory_bytes") > 0
 

@@ -7,7 +7,7 @@ import { element } from "./parts.js";
 const LONGEST_REPLY = 8000;
 const LONGEST_LINE = 1000;
 
-/** @param {HTMLFormElement} form @param {import("./draft.js").Draft} draft @param {() => void} onCancel */
+/** @param {HTMLFormElement} form @param {{draftId: string, content: import("./content.js").Content}} draft @param {() => void} onCancel */
 export function fillForm(form, { draftId, content }, onCancel) {
   const fields = content.kind === "reply" ? [area("Reply", "text", content.text, LONGEST_REPLY)] : quiz(draftId, content);
   const cancel = element("button", { type: "button", className: "button button-quiet", textContent: "Cancel" });
