@@ -13,7 +13,7 @@ SLOW = 0.025  # seconds between two tokens: an answer takes two to three seconds
 
 
 async def test_reload_and_second_tab_in_mid_answer_show_all_of_it(chat, simulator):
-    simulator.set(token_interval=SLOW)
+    simulator.set(token_interval=2 * SLOW)  # two pages have to load meanwhile
     await (await chat.ask()).is_under_way()
     second, _ = await asyncio.gather(chat.second_tab(), chat.page.reload())
     for tab in (chat, second):
