@@ -64,7 +64,7 @@ del os.environ["DJANGO_SETTINGS_MODULE"]
 
 from django.contrib.auth.models import User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
-from django.db import IntegrityError  # noqa: E402
+from django.db import IntegrityError, OperationalError  # noqa: E402
 
 from courses.ingestion import ingest  # noqa: E402
 from courses.models import Course, Enrollment  # noqa: E402
@@ -166,7 +166,7 @@ def staff(_database) -> User:
 def _no_jobs() -> bool:
     try:
         AiJob.objects.all().delete()
-    except IntegrityError:  # a run that is still at work has entered another call meanwhile
+    except (IntegrityError, OperationalError):  # a run that is still at work writes meanwhile, or holds a row
         return False
     return True
 
