@@ -280,5 +280,6 @@ class TestOtherPeoplesJobs:
 def test_shutdown_command_ends_the_worker(platform):
     with platform.worker("default") as process:
         [worker] = [w for w in Worker.all(connection=queues.connection()) if w.queue_names() == ["default"]]
+        wait_for(lambda: worker.get_state() == "idle")  # it hears commands a little earlier than it handles signals
         send_shutdown_command(queues.connection(), worker.name)
         assert process.wait(15) == 0
