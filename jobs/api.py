@@ -10,16 +10,14 @@ from django.db import IntegrityError, connection
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.permissions import AllowAny
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from accounts import people
-from accounts.people import Person
+from accounts.person_view import PersonView
 from config.errors import Problem
 from config.openapi import ErrorSerializer
+from config.renderers import WrittenByView
 from jobs import actions, limits, reading, sse
 from jobs.event_types import START, Place
 from jobs.models import AiJob
@@ -29,22 +27,13 @@ CONFLICT = {409: OpenApiResponse(ErrorSerializer, "The job's state does not allo
 JOB_ID = OpenApiParameter("job_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 
-class _JobView(APIView):
-    permission_classes = [AllowAny]  # visitors have jobs too; whose job it is decides in the query
-
+class _JobView(PersonView):
     def job(self, request: Request, job_id: str) -> AiJob:
         """The job, if the caller may see it. Problem 404 for anybody else's, 401 for nobody."""
         try:
             return AiJob.objects.visible_to(self.person(request)).get(pk=UUID(job_id))
         except (ValueError, AiJob.DoesNotExist):
             raise Problem(404, "not_found", "There is no such job.") from None
-
-    def person(self, request: Request) -> Person:
-        """Who calls. 401 for nobody."""
-        person = people.from_request(request)
-        if person is None:
-            self.permission_denied(request)
-        return person
 
     def wire(self, request: Request, job: AiJob) -> dict[str, Any]:
         """The job's row, with its text if the caller may read that."""
@@ -91,14 +80,9 @@ class QuotaView(_JobView):
         return Response({"left": limits.left_today(self.person(request)), "renewedAt": limits.next_midnight()})
 
 
-class EventStreamRenderer(BaseRenderer):
-    """Lets clients that accept only text/event-stream through DRF's negotiation."""
-
+class EventStreamRenderer(WrittenByView):
     media_type = "text/event-stream"
     format = "event-stream"
-
-    def render(self, data: Any, *args: Any, **kwargs: Any) -> bytes:
-        return JSONRenderer().render(data)
 
 
 @extend_schema(parameters=[JOB_ID])

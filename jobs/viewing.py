@@ -13,6 +13,8 @@ from jobs.models import AiJob
 
 logger = logging.getLogger(__name__)
 
+OVER = 2**63 - 1  # behind every seq
+
 
 class Viewer:
     """Keeps the place of one socket or event stream in each of its jobs."""
@@ -36,7 +38,8 @@ class Viewer:
         self._places[job_id] = after
         missed = await self._missed(job_id)
         if job.is_final and not (missed and missed[-1].is_final) and not await self._has_seen_end(job, after):
-            missed += self._show(await self._end_of(job, after))
+            missed.append(await self._end_of(job))
+            self._places[job_id] = Place(job.attempt, OVER)  # not even events still on their way follow an end
         return missed
 
     def place(self, job_id: str) -> Place:
@@ -67,7 +70,7 @@ class Viewer:
         newest = await _read_after(str(job.pk), Place(after.attempt, max(after.seq - 1, 0)))
         return bool(newest) and newest[-1].is_final and newest[-1].place == after
 
-    async def _end_of(self, job: AiJob, after: Place) -> Frame:
+    async def _end_of(self, job: AiJob) -> Frame:
         """The end as the row tells it, when its event was lost or has expired."""
         place = self.place(str(job.pk))
         seq = place.seq + 1 if place.attempt == job.attempt else 1

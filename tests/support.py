@@ -7,7 +7,6 @@ import contextlib
 import functools
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 
 import httpx2
 import websockets
+from asgiref.sync import async_to_sync
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.test import Client as DjangoClient
@@ -28,7 +28,8 @@ from accounts.people import SYSTEM
 from courses.models import Course
 from devstack import processes
 from devstack.stack import Stack
-from jobs import database, submission
+from jobs import database, events, submission
+from jobs.event_types import START
 from jobs.models import AiJob
 from jobs.runner import run_job
 
@@ -118,7 +119,7 @@ class Platform:
 
     def __exit__(self, *exc: object) -> None:
         if self._daphne:
-            end(self._daphne)
+            processes.end(self._daphne)
 
     def start_web(self) -> None:
         """Start Daphne and wait until it answers."""
@@ -139,7 +140,7 @@ class Platform:
             wait_for(_while_running(process, lambda: is_registered(name)), timeout=60, what="for the worker")
             yield process
         finally:
-            end(process)
+            processes.end(process)
 
     def client(self, user: User | None = None) -> httpx2.Client:
         """An API client, signed in by token."""
@@ -224,15 +225,9 @@ def manage(*arguments: str, **env: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
 
 
-def end(process: subprocess.Popen[bytes], timeout: float = 15.0) -> None:
-    """SIGTERM, then SIGKILL."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def wait_for_end(job: dict[str, Any]) -> None:
+    """Until the job's last event can be read: its row knows the end a little earlier."""
+    wait_for(lambda: any(item.is_final for item in async_to_sync(events.read_after)(job["jobId"], START)))
 
 
 def is_registered(worker_name: str) -> bool:

@@ -18,9 +18,10 @@ from redis import Redis
 from rq import Worker
 
 from devstack import processes
+from devstack.processes import end
 from jobs.worker import RELEASE_SECONDS
 from tests.image import Command, Dockerfile, Image, compose, requirements
-from tests.support import ROOT, end, wait_for
+from tests.support import ROOT, wait_for
 
 SECRETS = ("SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY")
 HOST = "learn.example.org"

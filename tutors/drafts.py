@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from config.errors import Problem
 from config.openapi import ErrorSerializer
-from config.pagination import Pages
+from config.pagination import PAGE, Pages, page_of
 from jobs import intake
 from tutors import actions
 from tutors.api import COURSE_ID, taught_course
@@ -39,8 +39,7 @@ class DraftListView(APIView):
         filters=True,
         parameters=[
             OpenApiParameter("status", str, enum=Draft.State.values, description="Only these; by default drafts."),
-            OpenApiParameter("limit", int),
-            OpenApiParameter("offset", int),
+            *PAGE,
         ],
     )
     def get(self, request: Request, course_id: str) -> Response:
@@ -49,9 +48,7 @@ class DraftListView(APIView):
         if state not in Draft.State.values:
             raise Problem(400, "invalid", "status has to be draft, accepted or discarded.")
         drafts = taught_course(request.user, course_id).drafts.filter(state=state)
-        pages = Pages()
-        page = pages.paginate_queryset(drafts, request, self)
-        return pages.get_paginated_response(DraftSerializer(page, many=True).data)
+        return page_of(drafts, self, lambda draft: DraftSerializer(draft).data)
 
 
 class _DraftView(APIView):

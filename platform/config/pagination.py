@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+from django.db.models import Model, QuerySet
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.response import Response
+from rest_framework.views import APIView
+
+M = TypeVar("M", bound=Model)
+PAGE = [OpenApiParameter("limit", int), OpenApiParameter("offset", int)]
 
 
 class Pages(LimitOffsetPagination):
@@ -24,3 +31,10 @@ class Pages(LimitOffsetPagination):
             "required": ["results", "next"],
             "properties": {"results": schema, "next": next_link},
         }
+
+
+def page_of(rows: QuerySet[M], view: APIView, as_wire: Callable[[M], Any]) -> Response:
+    """The page of these rows that the view's request asks for."""
+    pages = Pages()
+    page = pages.paginate_queryset(rows, view.request, view)
+    return pages.get_paginated_response([as_wire(row) for row in page or []])

@@ -8,16 +8,14 @@ from uuid import UUID
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.permissions import AllowAny
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from accounts import people
-from accounts.people import Person
+from accounts.person_view import PersonView
 from config.errors import Problem
-from config.pagination import Pages
+from config.pagination import PAGE, Pages, page_of
+from config.renderers import WrittenByView
 from conversations import actions, export
 from conversations.models import Conversation, Message
 from conversations.serializers import (
@@ -33,16 +31,7 @@ CONVERSATION_ID = OpenApiParameter("conversation_id", OpenApiTypes.UUID, OpenApi
 LONGEST_FILTER = 100
 
 
-class _View(APIView):
-    permission_classes = [AllowAny]  # visitors have conversations too; whose one it is decides in the query
-
-    def person(self, request: Request) -> Person:
-        """Who calls. 401 for nobody."""
-        person = people.from_request(request)
-        if person is None:
-            self.permission_denied(request)
-        return person
-
+class _View(PersonView):
     def conversation(self, request: Request, conversation_id: str) -> Conversation:
         """The caller's conversation. Problem 404 for anybody else's."""
         owned = Conversation.objects.of(self.person(request)).select_related("course")
@@ -62,8 +51,7 @@ class ListView(_View):
         parameters=[
             OpenApiParameter("surface", str, description="Only those with this surface."),
             OpenApiParameter("courseId", str, description="Only those about this course."),
-            OpenApiParameter("limit", int),
-            OpenApiParameter("offset", int),
+            *PAGE,
         ],
     )
     def get(self, request: Request) -> Response:
@@ -72,9 +60,7 @@ class ListView(_View):
         for name, field in (("surface", "surface"), ("courseId", "course__slug")):
             if wanted := request.query_params.get(name):
                 conversations = conversations.filter(**{field: wanted.replace("\0", "")[:LONGEST_FILTER]})
-        pages = Pages()
-        page = pages.paginate_queryset(conversations.order_by("-updated_at", "pk"), request, self)
-        return pages.get_paginated_response([entry(conversation) for conversation in page or []])
+        return page_of(conversations.order_by("-updated_at", "pk"), self, entry)
 
 
 @extend_schema(parameters=[CONVERSATION_ID])
@@ -115,14 +101,9 @@ class RatingView(_View):
         return Response({"rating": said["rating"], "reason": said["reason"] if said["rating"] else ""})
 
 
-class MarkdownRenderer(BaseRenderer):
-    """Lets clients that accept only text/markdown through DRF's negotiation."""
-
+class MarkdownRenderer(WrittenByView):
     media_type = "text/markdown"
     format = "markdown"
-
-    def render(self, data: Any, *args: Any, **kwargs: Any) -> bytes:
-        return JSONRenderer().render(data)
 
 
 @extend_schema(parameters=[CONVERSATION_ID])

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.support import Platform, Socket, ask, assert_no_holes, text_of, wait_for
+from tests.support import Platform, Socket, ask, assert_no_holes, text_of, wait_for_end
 
 pytestmark = pytest.mark.usefixtures("worker")
 PING, PONG = {"type": "ping"}, {"type": "pong"}
@@ -20,7 +20,7 @@ def slow_answer(simulator):
 def finished(api, sql_course):
     """The 202 body of a job that has completed."""
     job = ask(api, sql_course)
-    wait_for(lambda: "finishedAt" in api.get(job["links"]["self"]).json())
+    wait_for_end(job)
     return job
 
 

@@ -280,6 +280,8 @@ class TestOtherPeoplesJobs:
 def test_shutdown_command_ends_the_worker(redis, platform):
     with platform.worker("default") as process:
         [worker] = [w for w in Worker.all(connection=queues.connection()) if w.queue_names() == ["default"]]
-        wait_for(lambda: redis.hget(worker.key, "state") == b"idle")  # it hears commands a little earlier than it handles signals
+        wait_for(
+            lambda: redis.hget(worker.key, "state") == b"idle"
+        )  # it hears commands a little earlier than it handles signals
         send_shutdown_command(queues.connection(), worker.name)
         assert process.wait(15) == 0

@@ -6,10 +6,11 @@ from datetime import timedelta
 import django_rq
 import pytest
 
+from devstack.processes import end
 from jobs import queues
 from jobs.models import AiJob
 from tests.jobs import foreign
-from tests.support import ask, end, manage, wait_for
+from tests.support import ask, manage, wait_for
 
 
 @pytest.fixture

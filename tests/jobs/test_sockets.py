@@ -9,7 +9,7 @@ import websockets
 from accounts.models import issue_ticket
 from jobs.consumers import FLOOD_MESSAGES
 from jobs.models import AiJob
-from tests.support import Platform, Socket, ask, assert_no_holes, text_of, wait_for
+from tests.support import Platform, Socket, ask, assert_no_holes, text_of, wait_for_end
 
 pytestmark = pytest.mark.usefixtures("worker")
 PING, PONG = {"type": "ping"}, {"type": "pong"}
@@ -25,7 +25,7 @@ def slow_answer(simulator):
 def finished(api, sql_course):
     """The 202 body of a job that has completed, and that no suggestions follow: only this test's frames come."""
     job = ask(api, sql_course, "Who won the match?")
-    wait_for(lambda: "finishedAt" in api.get(job["links"]["self"]).json())
+    wait_for_end(job)
     return job
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from jobs import events
 from jobs.models import AiJob
-from tests.support import FINAL, Platform, ask, assert_no_holes, error_of, text_of, wait_for
+from tests.support import FINAL, Platform, ask, assert_no_holes, error_of, text_of, wait_for_end
 
 pytestmark = pytest.mark.usefixtures("worker")
 STREAM = {"Accept": "text/event-stream"}
@@ -35,7 +35,7 @@ def bodies(found):
 
 
 def finished(api, job):
-    wait_for(lambda: "finishedAt" in api.get(job["links"]["self"]).json())
+    wait_for_end(job)
     return job["links"]["events"]
 
 

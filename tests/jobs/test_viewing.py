@@ -84,6 +84,15 @@ async def test_end_whose_event_was_lost_follows_the_events_that_were_kept(job):
     assert shown[-1].is_final
 
 
+async def test_events_still_on_their_way_do_not_follow_an_end_told_by_the_row(job):
+    viewer = Viewer()
+    await viewer.live(frames(job, 1))
+    ended = transitions.complete(job, {"answer": "a", "citations": []}, lambda *_: None)
+    assert places(await viewer.resume(ended, Place(1, 1))) == [(1, 2)]
+    assert await viewer.live(frames(job, 2, 3)) == []
+    assert places(await viewer.live(frames(job, 1, attempt=2))) == [(2, 1)]
+
+
 async def test_viewer_who_saw_the_end_is_not_told_again(engine):
     job = engine.submit()
     await run_job(str(job.pk))

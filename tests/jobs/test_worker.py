@@ -9,10 +9,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from devstack.processes import Program
+from devstack.processes import Program, end
 from jobs import queues
 from jobs.models import AiCall, AiJob
-from tests.support import Platform, assert_no_holes, end, eventually, text_of, wait_for
+from tests.support import Platform, assert_no_holes, eventually, text_of, wait_for
 
 QUESTION = "What does COALESCE return?"
 

@@ -32,10 +32,10 @@ export const PANEL = `
         <label class="visually-hidden" for="question">Your question</label>
         <textarea id="question" name="question" rows="1" maxlength="${LONGEST_QUESTION}" placeholder="Ask about our courses"
                   autocomplete="off" enterkeyhint="send" data-testid="widget-question"></textarea>
-        <button type="submit" class="round" data-part="send" aria-label="Send" data-testid="widget-send">
+        <button type="submit" class="round-button" data-part="send" aria-label="Send" data-testid="widget-send">
           <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 20V5m-6.5 6.5L12 5l6.5 6.5"/></svg>
         </button>
-        <button type="button" class="round" data-part="stop" aria-label="Stop" hidden>
+        <button type="button" class="round-button" data-part="stop" aria-label="Stop" hidden>
           <svg viewBox="0 0 24 24" aria-hidden="true"><rect x="6" y="6" width="12" height="12" rx="2.5"/></svg>
         </button>
       </form>
