@@ -6,10 +6,12 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.urls import get_resolver
 
 django.setup(set_prefix=False)  # loads the apps; the imports below need them
 
 from config.access import Access  # noqa: E402
+from config.startup import settle  # noqa: E402
 from jobs.routing import websocket_urlpatterns  # noqa: E402
 
 
@@ -30,3 +32,5 @@ class Http(ASGIHandler):
 
 
 application = Access(ProtocolTypeRouter({"http": Http(), "websocket": URLRouter(websocket_urlpatterns)}))
+get_resolver().url_patterns  # noqa: B018  # loads every view now instead of with the first request
+settle()

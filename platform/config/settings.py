@@ -167,6 +167,7 @@ RQ_SHOW_ADMIN_LINK = True
 
 # --- Jobs -------------------------------------------------------------------------------------------------
 JOBS_PER_WORKER = env.int("JOBS_PER_WORKER", default=100)  # answers in flight in one process
+JOBS_NICE = env.int("JOBS_NICE", default=10)  # beside the web server on one machine: an answer can wait, a page cannot
 JOBS_DB_THREADS = env.int("JOBS_DB_THREADS", default=8)
 JOBS_MAX_FAILURES = env.int("JOBS_MAX_FAILURES", default=12)  # failed tries before a job is given up
 JOBS_LEASE_SECONDS = env.int("JOBS_LEASE_SECONDS", default=20)  # a lost worker's jobs are taken back after it

@@ -75,7 +75,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C reaches us alone: we end them in order
+                process_group=0,  # Ctrl-C reaches us alone: we end them in order
             )
         program.started = time.monotonic()
         self._remember()

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import httpx2
 from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai.resources import chat, embeddings  # noqa: F401  # else loaded in the first answer, while others wait
 from pydantic import BaseModel, ValidationError
 
 from llm import retry, streaming

@@ -8,27 +8,27 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 
-LEAKED = 10  # so many words in a row as in the instructions are never shown
+LEAKED = 10  # so many words in a row as in the instructions are a leak
+SUSPICIOUS = 4  # so many are shown only when the next ones differ; fewer are ordinary, and holding them costs time
 _WORD = re.compile(r"\w+")
 _PART = re.compile(r"\w+|\W+")
 
 
 async def stopped(instructions: str, pieces: AsyncGenerator[str, None], instead: str) -> AsyncIterator[str]:
-    """The pieces, up to where they repeat the instructions; then `instead`, and the stream is closed.
-
-    Words that the instructions begin to share are held back until they go on differently, mostly for one piece.
-    """
-    known, held = f" {' '.join(_words(instructions))} ", ""
+    """The pieces, up to the fourth word that repeats the instructions; then `instead`, and the stream is closed."""
+    known, repeating, held = f" {' '.join(_words(instructions))} ", "", ""
     async for piece in pieces:
         shown = ""
         for part in _PART.findall(piece):
-            held += part
-            start, count = _repeated(known, held)
-            shown, held = shown + held[:start], held[start:]
+            repeating, held = repeating + part, held + part
+            start, count = _repeated(known, repeating)
+            repeating = repeating[start:]
             if count >= LEAKED:
-                yield shown + instead
+                yield f"{shown}\n\n{instead}"
                 await pieces.aclose()
                 return
+            if count < SUSPICIOUS:
+                shown, held = shown + held, ""
         if shown:
             yield shown
     if held:

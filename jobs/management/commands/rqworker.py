@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from django.conf import settings
 from django_rq.management.commands import rqworker
 
 from jobs.queues import QUEUES
@@ -11,4 +13,5 @@ class Command(rqworker.Command):
     help = "Run a worker on these queues, in this order; by default on all, interactive ones first."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        os.nice(settings.JOBS_NICE)
         super().handle(*(args or QUEUES), **options)

@@ -31,17 +31,10 @@ async def accept(bench: Bench) -> Result:
     """POST to 202: at idle, and with 100 answers in flight and 30 posts a second."""
     idle = await one_by_one(bench, IDLE_QUESTIONS)
     await bench.control.begin(FOR_100_AT_30)
-    crowd, in_flight = bench.crowd, list[int]()
-
-    async def ask(index: int) -> Answer:
-        in_flight.append(crowd.in_flight)
-        return await crowd.ask(crowd.people[index % len(crowd.people)])
-
     meter, ramp = Meter(bench.rig.pids), FOR_100_AT_30.total
-    answers = await asyncio.gather(*await at_rate(POSTS_PER_SECOND, ramp + SECONDS, ask))
+    answers, in_flight = await _answers_at_rate(bench, POSTS_PER_SECOND, ramp + SECONDS)
     cpu, remarks = usage(meter, answers)
-    warm = round(POSTS_PER_SECOND * ramp)
-    loaded = [answer.accept_ms for answer in answers[warm:]]
+    loaded = [answer.accept_ms for answer in answers[round(POSTS_PER_SECOND * ramp) :]]
     under_load = f"POST to 202, {IN_FLIGHT} answers in flight, {POSTS_PER_SECOND} posts/s"
     return Result(
         "accept",
@@ -50,7 +43,7 @@ async def accept(bench: Bench) -> Result:
             *latency_rows(under_load, loaded, 25, 100),
             Row("the same, p99 against idle", ratio(percentile(loaded, 99), percentile(idle, 99)), "x"),
         ],
-        [f"{len(loaded)} posts measured, {mean(in_flight[warm:]):.0f} answers in flight on average", *remarks],
+        [f"{len(loaded)} posts measured, {in_flight:.0f} answers in flight on average", *remarks],
         cpu,
     )
 
@@ -82,10 +75,11 @@ async def lessons(bench: Bench) -> Result:
     await bench.control.begin(REALISTIC)
     ramp = REALISTIC.total
     meter = Meter(bench.rig.pids)
-    background = asyncio.create_task(bench.crowd.keep_asking(IN_FLIGHT, ramp, time.time() + ramp + SECONDS))
+    # At a steady rate: people who ask again at once, when an answer ends, come to ask all at the same moment.
+    background = asyncio.create_task(_answers_at_rate(bench, IN_FLIGHT / ramp, ramp + SECONDS))
     await asyncio.sleep(ramp)
     loaded = await get_lessons(bench)
-    beside = await background
+    beside, in_flight = await background
     cpu, remarks = usage(meter, beside)
     worse = ratio(percentile(loaded, 99), percentile(idle, 99))
     return Result(
@@ -95,9 +89,24 @@ async def lessons(bench: Bench) -> Result:
             *latency_rows(f"GET of a lesson, {IN_FLIGHT} answers in flight", loaded),
             Row("the same, p99 against idle", worse, "x", 2, True),
         ],
-        [f"{len(loaded)} calls measured, {GETS_PER_SECOND} a second; {len(beside)} answers beside them", *remarks],
+        [
+            f"{len(loaded)} calls measured, {GETS_PER_SECOND} a second; {in_flight:.0f} answers in flight on average",
+            *remarks,
+        ],
         cpu,
     )
+
+
+async def _answers_at_rate(bench: Bench, rate: float, seconds: float) -> tuple[list[Answer], float]:
+    """The answers to so many questions a second, and how many of them were under way on average in the second half."""
+    crowd, in_flight = bench.crowd, list[int]()
+
+    async def ask(index: int) -> Answer:
+        in_flight.append(crowd.in_flight)
+        return await crowd.ask(crowd.people[index % len(crowd.people)])
+
+    answers = await asyncio.gather(*await at_rate(rate, seconds, ask))
+    return answers, mean(in_flight[len(in_flight) // 2 :])
 
 
 async def _sdk_loop(url: str, client: str) -> float:
