@@ -16,7 +16,7 @@ _PART = re.compile(r"\w+|\W+")
 
 async def stopped(instructions: str, pieces: AsyncGenerator[str, None], instead: str) -> AsyncIterator[str]:
     """The pieces, up to the fourth word that repeats the instructions; then `instead`, and the stream is closed."""
-    known, repeating, held = f" {' '.join(_words(instructions))} ", "", ""
+    known, repeating, held = f" {' '.join(_WORD.findall(instructions.lower()))} ", "", ""
     async for piece in pieces:
         shown = ""
         for part in _PART.findall(piece):
@@ -43,7 +43,3 @@ def _repeated(known: str, text: str) -> tuple[int, int]:
         if f" {' '.join(word[0] for word in words[at:])}" in known:
             return first.start(), len(words) - at
     return len(text), 0
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())

@@ -14,7 +14,7 @@ from devstack.bench.load import Answer, Unexpected, at_rate
 from devstack.bench.measuring import GETS_PER_SECOND, Bench, latency_rows, one_by_one, usage
 from devstack.bench.report import Result, Row
 from devstack.bench.stats import mean, percentile, ratio
-from devstack.bench.upstream import REALISTIC, Latencies
+from devstack.bench.upstream import OLD, REALISTIC, Latencies
 
 IN_FLIGHT = 100
 SECONDS = 15.0  # of measuring under load, after everything is under way
@@ -72,8 +72,8 @@ async def lessons(bench: Bench) -> Result:
     """GET of a lesson, no AI involved: at idle, and with 100 answers in flight."""
     await one_by_one(bench, IN_FLIGHT // 5)
     idle = await get_lessons(bench)
-    await bench.control.begin(REALISTIC)
-    ramp = REALISTIC.total
+    await bench.control.begin(OLD)
+    ramp = OLD.total
     meter = Meter(bench.rig.pids)
     # At a steady rate: people who ask again at once, when an answer ends, come to ask all at the same moment.
     background = asyncio.create_task(_answers_at_rate(bench, IN_FLIGHT / ramp, ramp + SECONDS))
