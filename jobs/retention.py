@@ -6,7 +6,8 @@ Only what the running totals have counted is deleted (jobs/totals.py): no sum of
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -49,14 +50,19 @@ def delete_sessions() -> int:
     return _delete_batch(Session.objects.filter(expire_date__lt=timezone.now()))
 
 
-PARTS: dict[str, Callable[[], int]] = {"jobs": delete_jobs, "tickets": delete_tickets, "sessions": delete_sessions}
+@dataclass(frozen=True)
+class Part:
+    """Rows that are deleted by age: `delete` takes a batch and says how many, `is_due` whether it is worth a job."""
+
+    delete: Callable[[], int]
+    is_due: Callable[[], bool]
 
 
 async def prune(run: Run) -> kinds.Result:
     """The job: everything that is due, batch by batch; how many rows of what."""
     deleted = dict.fromkeys(PARTS, 0)
-    for name, delete in PARTS.items():
-        while count := await run.db(delete):
+    for name, part in PARTS.items():
+        while count := await run.db(part.delete):
             deleted[name] += count
     return deleted
 
@@ -69,7 +75,7 @@ def submit_if_due() -> None:
 
     The caller makes sure that no other process does the same at this moment.
     """
-    if not _has_run() and _is_needed():
+    if not _has_run() and any(part.is_due() for part in PARTS.values()):
         submission.submit(submission.Request(SYSTEM), PRUNING.name, {})
 
 
@@ -78,12 +84,6 @@ def _has_run() -> bool:
     recent = AiJob.objects.filter(kind=PRUNING.name, created_at__gt=now - EVERY)
     ended_badly = Q(status__in=[AiJob.Status.FAILED, AiJob.Status.CANCELLED])
     return recent.exclude(ended_badly, created_at__lt=now - AFTER_TROUBLE).exists()
-
-
-def _is_needed() -> bool:
-    yesterday = timezone.now() - EVERY  # a ticket lives for a minute: not a reason every day
-    ended = (Session.objects.filter(expire_date__lt=yesterday), WsTicket.objects.filter(expires_at__lt=yesterday))
-    return _old_jobs().exists() or any(rows.exists() for rows in ended)
 
 
 def _old_jobs() -> QuerySet[AiJob]:
@@ -96,6 +96,18 @@ def _old_jobs() -> QuerySet[AiJob]:
     )
 
 
+def _yesterday() -> datetime:
+    return timezone.now() - EVERY  # a ticket lives for a minute: not a reason every day
+
+
 def _delete_batch(rows: QuerySet) -> int:
     ids = list(rows.values_list("pk", flat=True)[:BATCH])
     return rows.filter(pk__in=ids).delete()[0] if ids else 0
+
+
+# A surface adds what it wants to have deleted.
+PARTS = {
+    "jobs": Part(delete_jobs, lambda: _old_jobs().exists()),
+    "tickets": Part(delete_tickets, lambda: WsTicket.objects.filter(expires_at__lt=_yesterday()).exists()),
+    "sessions": Part(delete_sessions, lambda: Session.objects.filter(expire_date__lt=_yesterday()).exists()),
+}

@@ -32,7 +32,6 @@ from rq.utils import now
 from rq.worker import BaseWorker
 from rq.worker.base import WorkerStatus
 
-from config.startup import settle
 from jobs import recovery, watch
 from jobs.loop import LoopThread
 from jobs.performing import Performance
@@ -66,7 +65,6 @@ class AsyncWorker(BaseWorker):
     def work(self, burst: bool = False, **kwargs: Any) -> bool:  # type: ignore[override]
         """RQ's work loop on this thread, the jobs' event loop on another."""
         self._is_finite = burst or kwargs.get("max_jobs") is not None
-        settle()
         try:
             return super().work(burst, **kwargs)
         finally:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -11,9 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from jobs import reading
 from landing.models import ContactRequest, CourseOffer, FaqEntry, SitePage
-
-logger = logging.getLogger(__name__)
 
 
 @admin.register(CourseOffer)
@@ -41,7 +41,7 @@ class SitePageAdmin(admin.ModelAdmin):
 
 @admin.register(ContactRequest)
 class ContactRequestAdmin(admin.ModelAdmin):
-    """To be answered by e-mail and ticked off. The conversation was handed over with the message."""
+    """To be answered by e-mail and ticked off. The conversation is for staff who may read what people say."""
 
     list_display = ("created_at", "email", "name", "beginning", "is_answered")
     list_filter = ("is_answered", "created_at")
@@ -55,10 +55,21 @@ class ContactRequestAdmin(admin.ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[ContactRequest]:
         return super().get_queryset(request).select_related("conversation")
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return [name for name in self.fields if name != "said" or reading.may_read(request.user)]
+
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Show one; who opens a visitor's conversation stands in the log."""
-        logger.info("contact request %s opened by %s", object_id, request.user.pk)
-        return super().change_view(request, object_id, *args, **kwargs)
+        """Show one. Opening a conversation with it is noted."""
+        response = super().change_view(request, object_id, *args, **kwargs)
+        if request.method == "GET" and response.status_code == 200 and reading.may_read(request.user):
+            for conversation_id in self._conversation_ids(object_id):
+                reading.note(request.user, f"conversation:{conversation_id}")
+        return response
+
+    @staticmethod
+    def _conversation_ids(object_id: str) -> Iterable[UUID]:
+        handed_over = ContactRequest.objects.filter(pk=object_id, conversation__isnull=False)
+        return handed_over.values_list("conversation_id", flat=True)
 
     @admin.display(description="Message")
     def beginning(self, contact: ContactRequest) -> str:

@@ -6,5 +6,5 @@ class LandingConfig(AppConfig):
     verbose_name = "Landing page and its assistant"
 
     def ready(self) -> None:
-        """Register the surface's kind of jobs with the engine."""
-        from landing import jobs  # noqa: F401
+        """Register the surface's kind of jobs with the engine, and what it wants to have deleted."""
+        from landing import jobs, retention  # noqa: F401

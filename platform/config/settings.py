@@ -186,6 +186,7 @@ BUDGET_LANDING_TOKENS = env.int("BUDGET_LANDING_TOKENS", default=1_000_000)
 BUDGET_LANDING_DOLLARS = Decimal(env.str("BUDGET_LANDING_DOLLARS", default="0"))
 LANDING_QUESTIONS_PER_VISITOR = env.int("LANDING_QUESTIONS_PER_VISITOR", default=20)  # an hour
 LANDING_QUESTIONS_PER_NETWORK = env.int("LANDING_QUESTIONS_PER_NETWORK", default=100)
+LANDING_KEEP_DAYS = env.int("LANDING_KEEP_DAYS", default=30)  # visitors' conversations; their cookie lives as long
 JOBS_EVENTS_TTL = env.int("JOBS_EVENTS_TTL", default=3600)
 JOBS_KEEP_DAYS = env.int("JOBS_KEEP_DAYS", default=90)  # older jobs that have ended are deleted
 

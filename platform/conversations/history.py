@@ -25,11 +25,13 @@ RECENT = 16  # messages that a prompt may hold word for word, budget permitting
 def question_of(job: AiJob) -> tuple[Conversation, Question]:
     """The question that this job answers, and its conversation, with the course if it is about one.
 
-    Raises Refusal when the asker may no longer open the course: a job may have waited, or be a retry.
+    Raises Refusal when the conversation is deleted, and when the asker may no longer open the course: a job may have
+    waited, or be a retry.
     """
-    message = Message.objects.select_related("conversation__course", "conversation__owner").get(
-        pk=job.payload["messageId"]
-    )
+    messages = Message.objects.select_related("conversation__course", "conversation__owner")
+    message = messages.filter(pk=job.payload.get("messageId")).first()
+    if message is None:
+        raise Refusal("gone", "This conversation is not there any more.")
     conversation = message.conversation
     if (
         conversation.course

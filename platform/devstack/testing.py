@@ -13,8 +13,8 @@ CHECKS = (
     ["ruff", "format", "--check", "."],
     ["mypy"],
 )
-# Two processes, each with servers of its own: most tests wait for processes to start, to end or to be missed.
-WHOLE = ["-n", "2", "--dist", "loadfile"]
+# Processes, each with servers of its own: most tests wait for processes to start, to end or to be missed.
+WHOLE = ["-n", "3", "--dist", "loadfile"]
 # The type checker's Django plugin loads the settings, which want these to be set.
 PLACEHOLDERS = {
     "DEV_STACK": "1",

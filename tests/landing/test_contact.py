@@ -1,27 +1,43 @@
 """What the assistant does not know it hands over: a message, with the conversation, for a person to answer."""
 
-import logging
-
 import pytest
+from django.contrib.auth.models import Permission, User
 
 from conversations.models import Conversation
+from jobs.models import Reading
 from landing.models import ContactRequest
 from tests.landing.conftest import CONTACT, Visitor
 
 MESSAGE = {"name": "Ada", "email": "ada@example.org", "message": "Do you teach <b>piano</b>?"}
 
 
-def test_message_reaches_staff_with_the_conversation(visitor, staff, caplog):
+def test_message_reaches_staff_with_the_conversation(visitor, staff):
     asked = visitor.answer("Do you teach piano <i>too</i>?")
     response = visitor.post(CONTACT, MESSAGE | {"conversationId": asked["conversationId"]})
     assert response.status_code == 201 and "ada@example.org" in response.json()["message"]
     contact = ContactRequest.objects.get()
     visitor.browser.force_login(staff)
     assert "ada@example.org" in visitor.browser.get("/admin/landing/contactrequest/").content.decode()
-    with caplog.at_level(logging.INFO, logger="landing.admin"):
-        page = visitor.browser.get(f"/admin/landing/contactrequest/{contact.pk}/change/").content.decode()
+    page = opened(visitor, contact)
     assert "Do you teach piano &lt;i&gt;too&lt;/i&gt;?" in page and "&lt;b&gt;piano&lt;/b&gt;" in page
-    assert f"contact request {contact.pk} opened by {staff.pk}" in caplog.text
+    [note] = Reading.objects.filter(reader_id=staff.pk)
+    assert note.what == f"conversation:{contact.conversation_id}"
+
+
+def test_conversation_takes_the_permission_to_read_it(visitor, learner):
+    asked = visitor.answer("Do you teach piano?")
+    visitor.post(CONTACT, MESSAGE | {"conversationId": asked["conversationId"]})
+    User.objects.filter(pk=learner.pk).update(is_staff=True)
+    learner.user_permissions.set(Permission.objects.filter(codename="change_contactrequest"))
+    visitor.browser.force_login(learner)
+    page = opened(visitor, ContactRequest.objects.get())
+    assert "&lt;b&gt;piano&lt;/b&gt;" in page and "Do you teach piano?" not in page
+    assert not Reading.objects.exists()
+
+
+def opened(visitor, contact):
+    """The admin's page of one message."""
+    return visitor.browser.get(f"/admin/landing/contactrequest/{contact.pk}/change/").content.decode()
 
 
 def test_message_needs_no_name_no_conversation_and_no_cookie(visitor):

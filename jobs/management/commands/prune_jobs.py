@@ -11,5 +11,5 @@ class Command(BaseCommand):
     help = "Delete jobs that ended before JOBS_KEEP_DAYS with their upstream calls, and ended sessions and tickets."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for name, delete in retention.PARTS.items():
-            self.stdout.write(f"{sum(iter(delete, 0))} {name} deleted.")
+        for name, part in retention.PARTS.items():
+            self.stdout.write(f"{sum(iter(part.delete, 0))} {name} deleted.")

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django_rq.management.commands import rqworker
 
+from config.startup import settle
 from jobs.queues import QUEUES
 
 
@@ -14,4 +15,5 @@ class Command(rqworker.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         os.nice(settings.JOBS_NICE)
+        settle()
         super().handle(*(args or QUEUES), **options)

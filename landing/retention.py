@@ -1,0 +1,35 @@
+"""What visitors and the assistant said is deleted by age: nobody can come back to it once the cookie has expired."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from conversations import actions
+from conversations.models import Conversation
+from jobs import retention
+
+BATCH = 50  # conversations of one run of `delete`
+
+
+def delete_conversations() -> int:
+    """Delete a batch of visitors' conversations older than LANDING_KEEP_DAYS; how many there were.
+
+    One that was handed over with a message waits until staff have ticked that off.
+    """
+    conversations = list(_old()[:BATCH])
+    for conversation in conversations:
+        actions.delete(conversation)
+    return len(conversations)
+
+
+def _old() -> QuerySet[Conversation]:
+    before = timezone.now() - timedelta(days=settings.LANDING_KEEP_DAYS)
+    old = Conversation.objects.filter(surface="landing", owner=None, updated_at__lt=before)
+    return old.exclude(contact_requests__is_answered=False)
+
+
+retention.PARTS["visitors' conversations"] = retention.Part(delete_conversations, lambda: _old().exists())

@@ -1,0 +1,43 @@
+"""What visitors said is deleted when they can no longer come back to it."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from conversations.models import Conversation, Message
+from jobs.models import AiJob
+from landing import retention
+from landing.models import ContactRequest
+
+
+@pytest.fixture
+def conversation(visitor):
+    """One of a visitor, with an answer."""
+    return Conversation.objects.get(pk=visitor.answer("What does the SQL course cost?")["conversationId"])
+
+
+def grow_old(conversation, days=31):
+    Conversation.objects.filter(pk=conversation.pk).update(updated_at=timezone.now() - timedelta(days=days))
+
+
+def test_old_conversation_goes_with_its_text_and_leaves_its_cost(conversation):
+    grow_old(conversation)
+    assert (retention.delete_conversations(), retention.delete_conversations()) == (1, 0)
+    assert not Message.objects.filter(conversation_id=conversation.pk).exists()
+    job = AiJob.objects.get(kind="landing.answer")
+    assert (job.payload, job.result) == ({}, None) and job.calls.exists()
+
+
+def test_younger_ones_and_those_of_learners_stay(conversation, learner):
+    grow_old(conversation, days=29)
+    grow_old(Conversation.objects.create(surface="landing", owner=learner))
+    assert retention.delete_conversations() == 0
+
+
+def test_handed_over_one_waits_until_staff_have_answered(conversation):
+    contact = ContactRequest.objects.create(conversation=conversation, email="a@example.org", message="?")
+    grow_old(conversation)
+    assert retention.delete_conversations() == 0
+    ContactRequest.objects.filter(pk=contact.pk).update(is_answered=True)
+    assert retention.delete_conversations() == 1
