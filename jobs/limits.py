@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts.people import SYSTEM, Person
 from jobs.models import AiCall, AiJob
+from llm.errors import Kind
 
 RETRY_SECONDS = 5
 
@@ -90,10 +91,15 @@ def next_midnight() -> datetime:
 
 
 def current_wait(queue: str) -> timedelta:
-    """How long the job that has waited longest in this queue has been ready to run: what a new one has to expect."""
+    """How long the job that has waited longest in this queue has been ready to run: what a new one has to expect.
+
+    Those that wait for the upstream to come back are left out: they say nothing of how busy the workers are, and
+    questions are taken during an outage too.
+    """
     now = timezone.now()
     ready = AiJob.objects.filter(Q(run_after__lte=now), status=AiJob.Status.PENDING, queue=queue)
-    oldest: datetime | None = ready.aggregate(oldest=Min("run_after"))["oldest"]
+    ours = ready.exclude(error_code=Kind.PAUSED.value.code)
+    oldest: datetime | None = ours.aggregate(oldest=Min("run_after"))["oldest"]
     return now - oldest if oldest else timedelta()
 
 

@@ -127,3 +127,20 @@ async def test_conversation_is_renamed_exported_and_deleted(chat):
     await page.wait_for_url(f"**{chat.path}")
     await expect(page.locator("#history li")).to_have_count(0)
     assert not await database.call(Conversation.objects.filter(pk=conversation_id).exists)
+
+
+async def test_older_conversations_are_listed_when_asked_for(chat, learner, sql_course):
+    about = {"surface": "assistant", "owner": learner, "course": sql_course}
+    rows = [Conversation(title=f"Number {number}", **about) for number in range(35)]
+    await database.call(Conversation.objects.bulk_create, rows)
+    await chat.page.reload()
+    entries = chat.page.locator("#history li")
+    await expect(entries).to_have_count(30)
+    older = chat.page.get_by_role("button", name="Older ones")
+    await older.click()
+    await expect(entries).to_have_count(35)
+    await expect(older).to_be_hidden()
+    titles = await entries.locator("[data-part=open]").all_text_contents()
+    assert set(titles) == {f"Number {number}" for number in range(35)}
+    await entries.last.get_by_label("Rename, export or delete").click()
+    await expect(entries.last.get_by_role("button", name="Delete")).to_be_visible()

@@ -13,6 +13,7 @@ from conversations.models import Conversation
 from jobs import limits
 from jobs.limits import LimitReached
 from jobs.models import AiCall, AiJob
+from llm.errors import Kind
 from tests.support import error_of
 
 
@@ -99,6 +100,13 @@ def test_full_system_is_a_503_with_a_time(platform, learner, stranger, sql_cours
 
 def test_jobs_that_wait_for_a_later_time_do_not_count_as_backlog(engine):
     engine.submit(run_after=timezone.now() + timedelta(hours=1))
+    assert limits.current_wait("interactive") == timedelta()
+
+
+def test_jobs_that_wait_for_the_upstream_do_not_count_as_backlog(engine):
+    job = engine.submit(run_after=timezone.now() - timedelta(hours=1))
+    assert limits.current_wait("interactive") >= timedelta(hours=1)
+    AiJob.objects.filter(pk=job.pk).update(error_code=Kind.PAUSED.value.code)
     assert limits.current_wait("interactive") == timedelta()
 
 

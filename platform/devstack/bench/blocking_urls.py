@@ -33,10 +33,8 @@ class BlockingView(APIView):
         course, question = Course.objects.get(slug=body["courseId"]), body["question"]
         embedding = _openai().embeddings.create(model=settings.LLM_EMBEDDING_MODEL, input=[question])
         passages = found(search.hybrid(course.pk, question, embedding.data[0].embedding))
-        answer = _openai().chat.completions.create(
-            model=settings.LLM_CHAT_MODEL,
-            messages=prompts.answer(course.title, passages, "", [], question),  # type: ignore[arg-type]
-        )
+        messages: Any = prompts.answer(prompts.Setting(course=course.title), passages, "", [], question)
+        answer = _openai().chat.completions.create(model=settings.LLM_CHAT_MODEL, messages=messages)
         return Response({"answer": answer.choices[0].message.content})
 
 

@@ -17,6 +17,8 @@ export function wireHistory(openDeleted) {
     button.setAttribute("aria-expanded", String(isOpen));
   });
   for (const item of document.querySelectorAll("#history li")) wire(/** @type {HTMLElement} */ (item));
+  const older = document.getElementById("history-older");
+  older?.addEventListener("click", () => showOlder(/** @type {HTMLButtonElement} */ (older)));
   document.addEventListener("click", closeOtherMenus);
   document.addEventListener("keydown", (event) => event.key === "Escape" && closeMenus());
 }
@@ -24,18 +26,40 @@ export function wireHistory(openDeleted) {
 /** Puts the conversation that has just begun on top.
  * @param {string} id @param {string} href @param {string} question */
 export function addToHistory(id, href, question) {
-  const template = /** @type {HTMLTemplateElement | null} */ (document.getElementById("history-item-template"));
-  const copy = /** @type {DocumentFragment | undefined} */ (template?.content.cloneNode(true));
-  const item = /** @type {HTMLElement | undefined} */ (copy?.firstElementChild);
-  if (!item) return;
+  const item = itemFor(id, href, question.slice(0, LONGEST_TITLE));
+  partsOf(item).link.setAttribute("aria-current", "page");
+  document.querySelector("#history ul")?.prepend(item);
+}
+
+/** Lists some more below; those that have moved meanwhile are not listed twice. @param {HTMLButtonElement} button */
+async function showOlder(button) {
+  const list = /** @type {HTMLElement} */ (document.querySelector("#history ul"));
+  const shown = new Set([...list.children].map((item) => /** @type {HTMLElement} */ (item).dataset.conversationId));
+  button.disabled = true;
+  try {
+    const page = await request("GET", `${button.dataset.listing}&offset=${shown.size}`);
+    for (const { conversationId: id, title } of page.results) {
+      if (!shown.has(id)) list.append(itemFor(id, `${location.pathname}?conversation=${id}`, title || "Untitled"));
+    }
+    button.hidden = !page.next;
+  } catch {
+    button.textContent = "That did not work. Try again";
+  }
+  button.disabled = false;
+}
+
+/** @param {string} id @param {string} href @param {string} title */
+function itemFor(id, href, title) {
+  const template = /** @type {HTMLTemplateElement} */ (document.getElementById("history-item-template"));
+  const copy = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
+  const item = /** @type {HTMLElement} */ (copy.firstElementChild);
   item.dataset.conversationId = id;
   const { link, exported } = partsOf(item);
   link.href = href;
-  link.textContent = question.slice(0, LONGEST_TITLE);
-  link.setAttribute("aria-current", "page");
+  link.textContent = title;
   exported.href = `/api/conversations/${id}/export`;
   wire(item);
-  document.querySelector("#history ul")?.prepend(item);
+  return item;
 }
 
 /** @param {HTMLElement} item */
