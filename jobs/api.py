@@ -21,7 +21,7 @@ from config.renderers import WrittenByView
 from jobs import actions, limits, reading, sse
 from jobs.event_types import START, Place
 from jobs.models import AiJob
-from jobs.serializers import JobSerializer, QuotaSerializer, as_wire
+from jobs.serializers import JobSerializer, QuotaSerializer, as_wire, links
 
 CONFLICT = {409: OpenApiResponse(ErrorSerializer, "The job's state does not allow it.")}
 JOB_ID = OpenApiParameter("job_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -56,7 +56,7 @@ class CancelView(_JobView):
         job = async_to_sync(actions.cancel)(self.job(request, job_id))
         if job is None:
             raise Problem(409, "already_ended", "This job has already ended.")
-        return Response(self.wire(request, job), status=200 if job.is_final else 202)
+        return Response(self.wire(request, job), status=200 if job.is_final else 202, headers=_location(job))
 
 
 @extend_schema(parameters=[JOB_ID])
@@ -70,7 +70,11 @@ class RetryView(_JobView):
             raise Problem(409, "busy", "Another answer of this conversation is being written.") from None
         if job is None:
             raise Problem(409, "not_retryable", "Only a failed or cancelled job can be run again.")
-        return Response(self.wire(request, job), status=202)
+        return Response(self.wire(request, job), status=202, headers=_location(job))
+
+
+def _location(job: AiJob) -> dict[str, str]:
+    return {"Location": links(job)["self"]}
 
 
 class QuotaView(_JobView):

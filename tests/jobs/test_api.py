@@ -152,6 +152,7 @@ def test_job_that_ended_badly_can_be_run_again(api, learner, status):
     response = api.post(f"/api/jobs/{job.pk}/retry")
     shown = response.json()
     assert (response.status_code, shown["status"], shown["jobId"]) == (202, "pending", str(job.pk))
+    assert response.headers["Location"] == f"/api/jobs/{job.pk}"
     assert not {"error", "finishedAt", "retryAt", "answer"} & set(shown)
 
 
