@@ -7,8 +7,10 @@ from django.utils import timezone
 
 from conversations.models import Conversation, Message
 from jobs.models import AiJob
+from jobs.retention import PRUNING
 from landing import retention
 from landing.models import ContactRequest
+from tests.support import run_pending
 
 
 @pytest.fixture
@@ -27,6 +29,12 @@ def test_old_conversation_goes_with_its_text_and_leaves_its_cost(conversation):
     assert not Message.objects.filter(conversation_id=conversation.pk).exists()
     job = AiJob.objects.get(kind="landing.answer")
     assert (job.payload, job.result) == ({}, None) and job.calls.exists()
+
+
+def test_the_daily_job_deletes_them_too(conversation):
+    grow_old(conversation)
+    assert run_pending(PRUNING.name, {}).result["visitors' conversations"] == 1
+    assert not Conversation.objects.filter(pk=conversation.pk).exists()
 
 
 def test_younger_ones_and_those_of_learners_stay(conversation, learner):
