@@ -67,7 +67,7 @@ async def prune(run: Run) -> kinds.Result:
     return deleted
 
 
-PRUNING = kinds.register(kinds.JobKind("jobs.pruning", kinds.BACKGROUND, prune, deadline=1800, priority=2))
+PRUNING = kinds.register(kinds.JobKind("jobs.pruning", kinds.BACKGROUND, prune, deadline=1800, is_free=True))
 
 
 def submit_if_due() -> None:

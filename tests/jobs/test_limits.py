@@ -13,8 +13,9 @@ from conversations.models import Conversation
 from jobs import limits
 from jobs.limits import LimitReached
 from jobs.models import AiCall, AiJob
+from jobs.retention import PRUNING
 from llm.errors import Kind
-from tests.support import error_of
+from tests.support import error_of, run_pending
 
 
 def post(client, course, **headers):
@@ -120,6 +121,12 @@ def test_personal_budget_of_the_day_ends_new_jobs(engine, settings, stranger, na
         limits.check_budgets(engine.person)
     assert 0 < refused.value.retry_after <= 24 * 3600
     limits.check_budgets(people.from_user(stranger))
+
+
+def test_no_budget_holds_up_what_makes_no_calls(engine, settings):
+    settings.BUDGET_TOTAL_TOKENS = 100
+    spend(engine.submit(), tokens=100)
+    assert run_pending(PRUNING.name, {}).status == "completed"
 
 
 def test_yesterdays_calls_are_not_counted(engine, settings):
