@@ -28,10 +28,7 @@ async def outage(bench: Bench) -> Result:
     await bench.control.change(down=True)
     began = time.time()
     asking = asyncio.create_task(at_rate(QUESTIONS_PER_SECOND, OUTAGE, lambda n: _ask(bench, n)))
-    meanwhile = []
-    for _ in range(LOOKS):
-        await asyncio.sleep(OUTAGE / LOOKS / 2)
-        meanwhile += await get_lessons(bench)
+    meanwhile = await _lessons_meanwhile(bench)
     questions = await asking
     calls_during = (await bench.control.counters())["requests"]
     await bench.control.change(down=False)
@@ -39,19 +36,16 @@ async def outage(bench: Bench) -> Result:
     watching = asyncio.create_task(_calls_per_second(bench))
     answers = await asyncio.gather(*questions, return_exceptions=True)
     watching.cancel()
-    good = [answer for answer in answers if isinstance(answer, Answer)]
-    failed = await asyncio.to_thread(people.failed_jobs) - failed_before
-    drained = max(answer.ended_at for answer in good) - ended
     rate = await watching
-    worse = ratio(percentile(meanwhile, 99), percentile(idle, 99))
+    failed = await asyncio.to_thread(people.failed_jobs) - failed_before
+    good = [answer for answer in answers if isinstance(answer, Answer)]
+    drained = max(answer.ended_at for answer in good) - ended
     return Result(
         "outage",
         [
             Row(f"jobs that failed of {len(answers)} asked in an outage of {ended - began:.0f} s", failed, "", 0, True),
             Row("questions that were refused or not answered", len(answers) - len(good), "", 0, True),
-            Row("GET of a lesson, idle, p99", percentile(idle, 99), "ms"),
-            Row("GET of a lesson during the outage, p99", percentile(meanwhile, 99), "ms"),
-            Row("against idle", worse, "x", 1.5, True),
+            *_lesson_rows(idle, meanwhile),
             Row("backlog worked off after", drained, "s"),
             Row("upstream calls in the busiest second after the outage", max(rate), ""),
             Row("against the mean until the backlog was worked off", ratio(max(rate), 2 * len(good) / drained), "x"),
@@ -63,6 +57,22 @@ async def outage(bench: Bench) -> Result:
             *sorted({str(each)[:120] for each in answers if isinstance(each, BaseException)})[:3],
         ],
     )
+
+
+async def _lessons_meanwhile(bench: Bench) -> list[float]:
+    meanwhile = []
+    for _ in range(LOOKS):
+        await asyncio.sleep(OUTAGE / LOOKS / 2)
+        meanwhile += await get_lessons(bench)
+    return meanwhile
+
+
+def _lesson_rows(idle: list[float], meanwhile: list[float]) -> list[Row]:
+    return [
+        Row("GET of a lesson, idle, p99", percentile(idle, 99), "ms"),
+        Row("GET of a lesson during the outage, p99", percentile(meanwhile, 99), "ms"),
+        Row("against idle", ratio(percentile(meanwhile, 99), percentile(idle, 99)), "x", 1.5, True),
+    ]
 
 
 async def _ask(bench: Bench, number: int) -> Answer:
