@@ -1,4 +1,4 @@
-"""A model that was talked into repeating its instructions is stopped before they are shown.
+"""A model that was talked into repeating its instructions is stopped after the first few words of them.
 
 A last line of defence: translated or reworded instructions pass, so nothing in them may be a secret.
 """
@@ -15,7 +15,7 @@ _PART = re.compile(r"\w+|\W+")
 
 
 async def stopped(instructions: str, pieces: AsyncGenerator[str, None], instead: str) -> AsyncIterator[str]:
-    """The pieces, up to the fourth word that repeats the instructions; then `instead`, and the stream is closed."""
+    """The pieces, up to the third word that repeats the instructions; then `instead`, and the stream is closed."""
     known, repeating, held = f" {' '.join(_WORD.findall(instructions.lower()))} ", "", ""
     async for piece in pieces:
         shown = ""
