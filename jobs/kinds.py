@@ -33,7 +33,7 @@ class JobKind:
     job's result, or the partial text of a cancelled one.
     `deadline` bounds one attempt, in seconds of work: waiting for the upstream's rate does not count.
     `priority` decides who gets that rate first: 0 before 1 before 2.
-    `is_free` tells that it makes no upstream calls, so that no budget holds it up.
+    No budget holds up a kind that does not call the upstream.
     """
 
     name: str
@@ -42,7 +42,7 @@ class JobKind:
     save: Callable[[AiJob, Result], object] = lambda job, result: None
     deadline: float = 180.0
     priority: int = 0
-    is_free: bool = False
+    calls_upstream: bool = True
 
 
 _kinds: dict[str, JobKind] = {}

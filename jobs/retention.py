@@ -58,6 +58,14 @@ class Part:
     is_due: Callable[[], bool]
 
 
+# A surface adds what it wants to have deleted.
+PARTS = {
+    "jobs": Part(delete_jobs, lambda: _old_jobs().exists()),
+    "tickets": Part(delete_tickets, lambda: WsTicket.objects.filter(expires_at__lt=_yesterday()).exists()),
+    "sessions": Part(delete_sessions, lambda: Session.objects.filter(expire_date__lt=_yesterday()).exists()),
+}
+
+
 async def prune(run: Run) -> kinds.Result:
     """The job: everything that is due, batch by batch; how many rows of what."""
     deleted = dict.fromkeys(PARTS, 0)
@@ -67,7 +75,7 @@ async def prune(run: Run) -> kinds.Result:
     return deleted
 
 
-PRUNING = kinds.register(kinds.JobKind("jobs.pruning", kinds.BACKGROUND, prune, deadline=1800, is_free=True))
+PRUNING = kinds.register(kinds.JobKind("jobs.pruning", kinds.BACKGROUND, prune, deadline=1800, calls_upstream=False))
 
 
 def submit_if_due() -> None:
@@ -103,11 +111,3 @@ def _yesterday() -> datetime:
 def _delete_batch(rows: QuerySet) -> int:
     ids = list(rows.values_list("pk", flat=True)[:BATCH])
     return rows.filter(pk__in=ids).delete()[0] if ids else 0
-
-
-# A surface adds what it wants to have deleted.
-PARTS = {
-    "jobs": Part(delete_jobs, lambda: _old_jobs().exists()),
-    "tickets": Part(delete_tickets, lambda: WsTicket.objects.filter(expires_at__lt=_yesterday()).exists()),
-    "sessions": Part(delete_sessions, lambda: Session.objects.filter(expire_date__lt=_yesterday()).exists()),
-}

@@ -143,7 +143,7 @@ class Run:
             await asyncio.wait({work})
 
     async def _work_within_budget(self) -> kinds.Result:
-        if limits.has_budgets() and not self.kind.is_free:
+        if self.kind.calls_upstream and limits.has_budgets():
             await self.db(limits.check_budgets, self.person)
         return await self.kind.run(self)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -61,15 +59,11 @@ class ContactRequestAdmin(admin.ModelAdmin):
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """Show one. Opening a conversation with it is noted."""
         response = super().change_view(request, object_id, *args, **kwargs)
-        if request.method == "GET" and response.status_code == 200 and reading.may_read(request.user):
-            for conversation_id in self._conversation_ids(object_id):
-                reading.note(request.user, f"conversation:{conversation_id}")
+        if response.status_code == 200 and reading.may_read(request.user):
+            contact = ContactRequest.objects.get(pk=object_id)
+            if contact.conversation_id:
+                reading.note(request.user, f"conversation:{contact.conversation_id}")
         return response
-
-    @staticmethod
-    def _conversation_ids(object_id: str) -> Iterable[UUID]:
-        handed_over = ContactRequest.objects.filter(pk=object_id, conversation__isnull=False)
-        return handed_over.values_list("conversation_id", flat=True)
 
     @admin.display(description="Message")
     def beginning(self, contact: ContactRequest) -> str:

@@ -142,7 +142,7 @@ class Person:
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
             event = json.loads(message.data)
-            if event["kind"] == "assistant.answer":  # the other jobs are those that suggest what to ask next
+            if event.get("kind") == "assistant.answer":  # the other jobs are those that suggest what to ask next
                 self._note(event, time.time())
         for job_id in self._jobs:
             self._fail(job_id, "the server closed the socket")

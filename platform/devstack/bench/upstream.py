@@ -10,7 +10,7 @@ import aiohttp
 
 DELTAS = 150
 JOURNAL = 2000  # requests that the simulator remembers
-PARTS = ("embedding", "rewrite", "answer")  # of an answer
+ANSWER_CALLS = ("embedding", "rewrite", "answer")
 _NUMBER = re.compile(r"\(no\. (\d+)\)")
 
 
@@ -83,7 +83,7 @@ class Control:
         """For each question's number, what the upstream took for it since `begin`."""
         seen: dict[int, Upstream] = {}
         for request in (await self._call("GET", f"/requests?last={JOURNAL}"))["requests"]:
-            if request["purpose"] not in PARTS:
+            if request["purpose"] not in ANSWER_CALLS:
                 continue  # suggestions of what to ask next come after the answer
             answer = seen.setdefault(number_of(request), Upstream())
             answer.seconds += request["finished_at"] - request["received_at"]

@@ -3,6 +3,7 @@
 import { request } from "../jobs/http.js";
 
 const LONGEST_TITLE = 80;
+const OLDER = "Older ones"; // as the page has it, to be put back after a failure
 /** @type {() => void} */
 let onOpenDeleted = () => {};
 
@@ -41,6 +42,7 @@ async function showOlder(button) {
     for (const { conversationId: id, title } of page.results) {
       if (!shown.has(id)) list.append(itemFor(id, `${location.pathname}?conversation=${id}`, title || "Untitled"));
     }
+    button.textContent = OLDER;
     button.hidden = !page.next;
   } catch {
     button.textContent = "That did not work. Try again";

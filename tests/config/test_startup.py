@@ -1,0 +1,25 @@
+"""How the processes set themselves up before they serve anybody."""
+
+import subprocess
+import sys
+
+import psutil
+
+from config.startup import COLLECT_AFTER
+from tests.support import ROOT, Platform
+
+LOADED = """
+import manage, gc, sys
+import config.asgi
+print("assistant.api" in sys.modules, gc.get_freeze_count() > 100_000, gc.get_threshold()[0])
+"""
+
+
+def test_web_server_loads_its_views_first_and_never_looks_for_garbage_among_them():
+    run = subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["True", "True", str(COLLECT_AFTER)]
+
+
+def test_worker_lets_pages_go_first(platform: Platform):
+    with platform.worker(JOBS_NICE="7") as process:
+        assert psutil.Process(process.pid).nice() == psutil.Process().nice() + 7
