@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import Error, InterfaceError, OperationalError, connection
 
+from config.postgres.base import is_silent
 from llm import retry
 
 P = ParamSpec("P")
@@ -40,8 +41,11 @@ async def insist(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 def _with_connection(work: Callable[[], T]) -> T:
-    close_old_connections()
+    """The thread keeps its connection: taking one from the pool for each piece of work costs as much as a query."""
+    if connection.connection is not None and not is_silent(connection.connection):
+        connection.close()
     try:
         return work()
-    finally:
-        close_old_connections()
+    except Error:
+        connection.close()
+        raise

@@ -30,6 +30,13 @@ def llm(record: Recorder, caller: Caller) -> Llm:
     return Llm(client, config, record, traffic, caller)
 
 
+async def close() -> None:
+    """Close this event loop's connections to the upstream, if it has any."""
+    if asyncio.get_running_loop() in _upstreams:
+        client, _ = _upstreams.pop(asyncio.get_running_loop())
+        await client.close()
+
+
 def models() -> set[str]:
     """The models that are used."""
     return {settings.LLM_CHAT_MODEL, settings.LLM_FAST_MODEL, settings.LLM_EMBEDDING_MODEL}

@@ -12,12 +12,15 @@ import uvloop
 
 
 class LoopThread(threading.Thread):
-    """An event loop with tasks that run beside everything else for as long as it turns."""
+    """An event loop with tasks that run beside everything else for as long as it turns, and what is done at its end."""
 
-    def __init__(self, *background: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self, *background: Callable[[], Coroutine[Any, Any, None]], at_end: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
         super().__init__(name="jobs-loop", daemon=True)
         self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._background = background
+        self._at_end = at_end
 
     def run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -26,6 +29,7 @@ class LoopThread(threading.Thread):
         for task in tasks:
             task.cancel()
         self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self.loop.run_until_complete(self._at_end())
 
     def submit(self, work: Coroutine[Any, Any, None]) -> concurrent.futures.Future[None]:
         """Have this done on the loop. From any thread."""

@@ -32,7 +32,7 @@ from rq.utils import now
 from rq.worker import BaseWorker
 from rq.worker.base import WorkerStatus
 
-from jobs import recovery, watch
+from jobs import gateway, recovery, watch
 from jobs.loop import LoopThread
 from jobs.performing import Performance
 from jobs.slots import Slots
@@ -54,7 +54,7 @@ class AsyncWorker(BaseWorker):
         self._slots = Slots(settings.JOBS_PER_WORKER)
         self._performances: dict[str, Performance] = {}  # by execution id
         self._bookkeeping = ThreadPoolExecutor(BOOKKEEPING_THREADS, thread_name_prefix="rq")
-        self._loop = LoopThread(recovery.sweep_forever, self._keep_alive)
+        self._loop = LoopThread(recovery.sweep_forever, self._keep_alive, at_end=gateway.close)
         self._is_waiting = False
         self._is_finite = False
         self._hand_back_at = math.inf

@@ -28,7 +28,7 @@ from accounts.people import SYSTEM
 from courses.models import Course
 from devstack import processes
 from devstack.stack import Stack
-from jobs import database, events, submission
+from jobs import database, events, gateway, submission
 from jobs.event_types import START
 from jobs.models import AiJob
 from jobs.runner import run_job
@@ -68,9 +68,22 @@ def run_pending(kind: str, payload: Json) -> AiJob:
     job = submission.submit_once(
         submission.Request(SYSTEM), lambda: submission.submit(submission.Request(SYSTEM), kind, payload)
     )
-    asyncio.run(run_job(str(job.pk)))
+    perform(job.pk)
     job.refresh_from_db()
     return job
+
+
+def perform(job_id: object) -> None:
+    """Run a job here, without a worker."""
+    asyncio.run(performed(job_id))
+
+
+async def performed(job_id: object) -> None:
+    """Run a job on an event loop that is for nothing else."""
+    try:
+        await run_job(str(job_id))
+    finally:
+        await gateway.close()
 
 
 class Simulator:

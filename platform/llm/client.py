@@ -6,17 +6,18 @@ import asyncio
 import functools
 import json
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from array import array
+from base64 import b64decode
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx2
 from openai import AsyncOpenAI, DefaultAioHttpClient
-from openai.resources import chat, embeddings  # noqa: F401  # else loaded in the first answer, while others wait
 from pydantic import BaseModel, ValidationError
 
-from llm import retry, streaming
+from llm import requests, retry, streaming
 from llm.breaker import Breakers
 from llm.calls import Account, Call, Recorder
 from llm.config import LlmConfig
@@ -99,7 +100,7 @@ class Llm:
     async def text(self, purpose: str, messages: Messages, max_tokens: int = 400) -> str:
         """A short answer in one piece, from the fast model. Raises LlmError."""
         body = self._chat(self.config.fast_model, messages, max_tokens)
-        return await self._once(purpose, body, lambda: self._complete(body), _content)
+        return await self._once(purpose, requests.CHAT, body, _content)
 
     async def parse(self, purpose: str, messages: Messages, schema: type[Schema], max_tokens: int = 800) -> Schema:
         """An answer as an instance of `schema`. Raises LlmError; one that does not fit is asked for once more.
@@ -111,7 +112,7 @@ class Llm:
         body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
 
         async def ask() -> Schema:
-            return await self._once(purpose, body, lambda: self._complete(body), lambda answer: _fit(schema, answer))
+            return await self._once(purpose, requests.CHAT, body, lambda answer: _fit(schema, answer))
 
         return await retry.once_more(Kind.INVALID, ask)
 
@@ -125,21 +126,14 @@ class Llm:
             "model": self.config.embedding_model,
             "input": texts,
             "dimensions": self.config.embedding_dimensions,
+            "encoding_format": "base64",  # a third of the size
         }
-        create = self._client.embeddings.with_raw_response.create
-        return await self._once(
-            purpose, body, lambda: create(**body), lambda answer: [d.embedding for d in answer.data]
-        )
+        return await self._once(purpose, requests.EMBEDDINGS, body, _vectors)
 
     def _chat(self, model: str, messages: Messages, max_tokens: int) -> dict[str, Any]:
         return {"model": model, "messages": messages, "max_completion_tokens": max_tokens}
 
-    async def _complete(self, body: dict[str, Any]) -> Any:
-        return await self._client.chat.completions.with_raw_response.create(**body)
-
-    async def _once(
-        self, purpose: str, body: dict[str, Any], ask: Callable[[], Awaitable[Any]], read: Callable[[Any], T]
-    ) -> T:
+    async def _once(self, purpose: str, path: str, body: dict[str, Any], read: Callable[[Any], T]) -> T:
         """A call whose answer comes in one piece, with retries; each try is a call of its own in the account."""
 
         async def attempt() -> T:
@@ -150,17 +144,17 @@ class Llm:
             call = await self._begin(purpose, body)
             try:
                 async with asyncio.timeout(self.config.first_token_timeout):
-                    raw = await ask()
+                    response = await requests.ask(self._client, path, body)
                 call.got_first_token()
-                answer = raw.parse()
-                call.upstream_id = raw.headers.get("x-request-id", "")
-                call.got_usage(answer.usage.model_dump() if answer.usage else {})
+                answer = response.json()
+                call.upstream_id = response.headers.get("x-request-id", "")
+                call.got_usage(answer.get("usage") or {})
                 value = read(answer)
             except BaseException as error:
                 raise await self._failed(call, error) from error
             self._account.end(call, "ok")
             self._settle(call)
-            await self._learn(call, raw.headers)
+            await self._learn(call, response.headers)
             return value
 
         return await retry.in_call(attempt)
@@ -220,14 +214,23 @@ def _json_schema(schema: type[BaseModel]) -> dict[str, Any]:
     return schema.model_json_schema()
 
 
-def _content(answer: Any) -> str:
-    message = answer.choices[0].message
-    if message.refusal or answer.choices[0].finish_reason == "content_filter":
+def _content(answer: dict[str, Any]) -> str:
+    choice = answer["choices"][0]
+    if choice["message"].get("refusal") or choice.get("finish_reason") == "content_filter":
         raise LlmError(Kind.REFUSED, "the model refused")
-    return message.content or ""
+    return choice["message"].get("content") or ""
 
 
-def _fit(schema: type[Schema], answer: Any) -> Schema:
+def _vectors(answer: dict[str, Any]) -> list[list[float]]:
+    return [_vector(each["embedding"]) for each in answer["data"]]
+
+
+def _vector(embedding: str | list[float]) -> list[float]:
+    # Some servers that speak OpenAI's API answer in plain numbers all the same.
+    return array("f", b64decode(embedding)).tolist() if isinstance(embedding, str) else embedding
+
+
+def _fit(schema: type[Schema], answer: dict[str, Any]) -> Schema:
     try:
         return schema.model_validate_json(_content(answer))
     except ValidationError as error:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
 from typing import Any
 
+import httpx2
 from openai import AsyncOpenAI
 
+from llm import requests
 from llm.calls import Account, Call
 from llm.config import LlmConfig
 from llm.errors import Kind, LlmError, from_body
@@ -32,7 +33,7 @@ class Stream:
         self.headers: Mapping[str, str] = {}
         self._config = config
         self._account = account
-        self._connection = AsyncExitStack()
+        self._response: httpx2.Response | None = None
         self._pieces: AsyncIterator[str] | None = None
         self._first = ""
         self._shown: list[str] = []
@@ -42,11 +43,10 @@ class Stream:
         """Connect and wait for the first piece. Raises LlmError; nothing has been shown then."""
         try:
             async with asyncio.timeout(self._config.first_token_timeout):
-                create = self._client.chat.completions.with_streaming_response.create
-                response = await self._connection.enter_async_context(create(**self._body))
+                self._response = response = await requests.begin(self._client, requests.CHAT, self._body)
                 self.headers = response.headers
-                self.call.upstream_id = response.request_id or ""
-                self._pieces = _pieces(response.iter_bytes(), self.call)
+                self.call.upstream_id = response.headers.get("x-request-id", "")
+                self._pieces = _pieces(response.aiter_bytes(), self.call)
                 self._first = await anext(self._pieces, "")
         except BaseException as error:
             raise await self._fail(error) from error
@@ -68,7 +68,7 @@ class Stream:
     async def aclose(self) -> None:
         """Hang up. The upstream sees it at once; a stream left early is accounted as cancelled."""
         self._close("cancelled")
-        await self._connection.aclose()
+        await self._hang_up()
 
     def _close(self, outcome: str) -> None:
         if not self._is_closed:
@@ -79,8 +79,12 @@ class Stream:
         if not self._is_closed:
             self._is_closed = True
             error = self._account.fail(self.call, error, "".join(self._shown))
-        await self._connection.aclose()
+        await self._hang_up()
         return error
+
+    async def _hang_up(self) -> None:
+        if self._response:
+            await self._response.aclose()
 
 
 async def _pieces(chunks: AsyncIterator[bytes], call: Call) -> AsyncIterator[str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from jobs import queues
 from jobs.models import AiJob
-from jobs.runner import run_job
-from tests.support import Json, Simulator, ask
+from tests.support import Json, Simulator, ask, perform
 
 
 class Desk:
@@ -26,7 +24,7 @@ class Desk:
         return accepted | self.api.get(accepted["links"]["self"]).json()
 
     def run(self, job_id) -> AiJob:
-        asyncio.run(run_job(str(job_id)))
+        perform(job_id)
         return AiJob.objects.get(pk=job_id)
 
     def conversation(self, conversation_id: str) -> Json:

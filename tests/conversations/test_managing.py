@@ -8,7 +8,7 @@ from django.db import connection
 from conversations.models import Conversation
 from jobs import queues
 from jobs.models import AiCall, AiJob
-from tests.support import ask, error_of, wait_for
+from tests.support import ask, error_of, performed, wait_for
 
 QUESTION = "What does COALESCE return?"
 CANARY = "zyzzyva"
@@ -148,9 +148,7 @@ def test_deleting_while_the_answer_is_written_keeps_nothing_of_it(desk, sql_cour
     stream = f"aijob:{accepted['jobId']}:events"
 
     async def delete_in_the_middle():
-        from jobs.runner import run_job
-
-        running = asyncio.create_task(run_job(accepted["jobId"]))
+        running = asyncio.create_task(performed(accepted["jobId"]))
         await asyncio.to_thread(wait_for, lambda: queues.connection().xlen(stream) > 4)
         assert (await asyncio.to_thread(desk.api.delete, path_of(accepted))).status_code == 204
         await running

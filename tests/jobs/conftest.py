@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +12,8 @@ from accounts import people
 from jobs import kinds, queues, submission
 from jobs.kinds import JobKind, Result
 from jobs.models import AiJob
-from jobs.runner import Run, run_job
+from jobs.runner import Run
+from tests.support import perform
 
 KIND = "test.work"
 
@@ -37,7 +37,7 @@ class Engine:
 
     def run(self, job: AiJob) -> AiJob:
         """Run the job to the end of one attempt."""
-        asyncio.run(run_job(str(job.pk)))
+        perform(job.pk)
         return AiJob.objects.get(pk=job.pk)
 
 

@@ -7,8 +7,8 @@ from django.db import OperationalError
 
 from jobs import database, events, transitions
 from jobs.models import AiCall, AiJob
-from jobs.runner import run_job
 from llm.errors import Kind, LlmError
+from tests.support import performed
 
 MESSAGES = [{"role": "user", "content": "What is a primary key?"}]
 
@@ -117,7 +117,7 @@ async def test_cancelled_run_hangs_up_and_keeps_the_partial_text(engine, simulat
     simulator.set(token_interval=0.05)
     engine.work(streamed)
     job = engine.submit()
-    running = asyncio.create_task(run_job(str(job.pk)))
+    running = asyncio.create_task(performed(job.pk))
     while simulator.counters["in_flight"] == 0:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.2)  # some text is on the screen
@@ -135,7 +135,7 @@ async def test_cancelled_run_hangs_up_and_keeps_the_partial_text(engine, simulat
 async def test_job_cancelled_before_its_run_makes_no_call(engine, simulator):
     engine.work(streamed)
     job = engine.submit(cancel_requested=True)
-    await run_job(str(job.pk))
+    await performed(job.pk)
     assert AiJob.objects.get(pk=job.pk).status == "cancelled"
     assert simulator.requests() == []
 
@@ -152,7 +152,7 @@ async def test_run_that_is_cancelled_from_outside_cancels_its_job(engine, has_be
 
     engine.work(work)
     job = engine.submit()
-    running = asyncio.create_task(run_job(str(job.pk)))
+    running = asyncio.create_task(performed(job.pk))
     await (begun.wait() if has_begun else asyncio.sleep(0))
     running.cancel()
     await asyncio.wait({running}, timeout=5)
@@ -167,7 +167,7 @@ async def test_run_that_lost_its_job_stops_and_writes_nothing(engine, simulator)
     simulator.set(token_interval=0.05)
     engine.work(streamed)
     job = engine.submit()
-    running = asyncio.create_task(run_job(str(job.pk)))
+    running = asyncio.create_task(performed(job.pk))
     while simulator.counters["in_flight"] == 0:
         await asyncio.sleep(0.01)
     AiJob.objects.filter(pk=job.pk).update(attempt=7)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -15,9 +14,8 @@ from accounts.people import VISITOR_COOKIE
 from conversations.models import Conversation
 from courses.models import Course
 from jobs.models import AiJob
-from jobs.runner import run_job
 from landing.models import ContactRequest, Counter, CourseOffer, FaqEntry, SitePage
-from tests.support import Json
+from tests.support import Json, perform
 
 QUERY = "/api/landing-assistant/query"
 CONTACT = "/api/landing-assistant/contact"
@@ -62,7 +60,7 @@ class Visitor:
         response = self.ask(question, **more)
         assert response.status_code == 202, response.content
         accepted = response.json()
-        asyncio.run(run_job(accepted["jobId"]))
+        perform(accepted["jobId"])
         return self.browser.get(accepted["links"]["self"]).json() | {"conversationId": accepted["conversationId"]}
 
     @property

@@ -9,7 +9,6 @@ from conversations.models import Conversation
 from conversations.pipeline import Question
 from conversations.prompts import Turn
 from jobs.models import AiJob
-from jobs.runner import run_job
 from landing import pipeline, prompts
 from landing.facts import Fact, Facts
 from landing.models import CourseOffer
@@ -18,6 +17,7 @@ from landing.quotes import INSTEAD
 from tests.landing.conftest import Visitor
 from tests.pipelines import Upstream
 from tests.pipelines import Viewer as Screen
+from tests.support import perform
 
 
 def test_first_question_makes_a_visitor_with_a_cookie_of_their_own(visitor, settings):
@@ -60,7 +60,7 @@ def test_price_and_start_are_those_of_the_row(visitor, site, simulator):
 def test_what_is_streamed_is_what_is_kept(visitor, simulator):
     simulator.set(token_interval=0)
     response = visitor.ask("When does the SQL course start?").json()
-    asyncio.run(run_job(response["jobId"]))
+    perform(response["jobId"])
     stream = visitor.browser.get(response["links"]["events"])
     frames = b"".join(asyncio.run(_read(stream))).decode()
     assert "{{" not in frames and "2 March 2099" in frames

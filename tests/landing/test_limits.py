@@ -1,6 +1,5 @@
 """What visitors may not do: exact also when all come at once, told with a time to come back, and paid for by nobody."""
 
-import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -11,10 +10,10 @@ from django.utils import timezone
 
 from conversations.models import Message
 from jobs.models import AiCall, AiJob
-from jobs.runner import run_job
 from landing import budget
 from landing.models import Counter, FaqEntry
 from tests.landing.conftest import CONTACT, QUERY, Visitor
+from tests.support import perform
 
 ONE_ANSWER = budget.PROMPT_TOKENS + budget.ANSWER_TOKENS
 
@@ -96,12 +95,12 @@ def test_budget_is_kept_exactly_and_nothing_is_called_beyond_it(site, settings, 
     refused(Visitor().ask(), 503, "landing_budget")
     assert AiJob.objects.count() == Message.objects.count() == 2
     for job in AiJob.objects.all():
-        asyncio.run(run_job(str(job.pk)))
+        perform(job.pk)
     assert len(simulator.requests()) == 2
     assert AiJob.objects.filter(status="completed").count() == 2
     # An answer uses less than was set aside for it, so that there is room again, and then no more.
     while Visitor().ask().status_code == 202:
-        asyncio.run(run_job(str(AiJob.objects.latest("created_at").pk)))
+        perform(AiJob.objects.latest("created_at").pk)
     spent = sum(call.input_tokens + call.output_tokens for call in AiCall.objects.all())
     assert ONE_ANSWER < spent <= 2 * ONE_ANSWER or budgets[0] == 0
     assert sum(call.cost for call in AiCall.objects.all()) <= (budgets[1] or 1)
@@ -110,7 +109,7 @@ def test_budget_is_kept_exactly_and_nothing_is_called_beyond_it(site, settings, 
 def test_run_that_comes_when_the_budget_is_gone_calls_nobody(visitor, settings, simulator):
     job = visitor.ask().json()["jobId"]
     settings.BUDGET_LANDING_TOKENS = 1
-    asyncio.run(run_job(job))
+    perform(job)
     ended = AiJob.objects.get(pk=job)
     assert (ended.status, ended.error_code, simulator.requests()) == ("failed", "landing_budget", [])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,10 +11,9 @@ from django.contrib.auth.models import User
 from devstack import personas as demo
 from jobs import queues
 from jobs.models import AiJob
-from jobs.runner import run_job
 from personas import questionnaires
 from personas.models import Persona, Profile, Questionnaire
-from tests.support import unique
+from tests.support import perform, unique
 
 MAKER = {
     "goal": "I want to build small projects with my own data.",
@@ -54,7 +52,7 @@ def new_profile(user: User | None = None, answers: dict[str, str] = MAKER, **fie
 
 def run(job: AiJob) -> AiJob:
     """Run the job here to the end of one attempt."""
-    asyncio.run(run_job(str(job.pk)))
+    perform(job.pk)
     return AiJob.objects.get(pk=job.pk)
 
 

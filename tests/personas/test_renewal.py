@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from jobs import database, kinds
+from jobs import database, gateway, kinds
 from jobs.models import AiJob
 from jobs.runner import run_job
 from jobs.submission import SubjectBusy
@@ -78,6 +78,7 @@ class Crew:
             ids = await database.call(self._active)
             await asyncio.gather(*(run_job(str(pk)) for pk in ids))
             await asyncio.sleep(0.02)
+        await gateway.close()
 
     def _active(self):
         return list(renewals().active().values_list("pk", flat=True))

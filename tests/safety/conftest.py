@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
 from collections.abc import Iterator
@@ -14,8 +13,7 @@ from django.contrib.auth.models import User
 
 from courses.models import Course, Enrollment, Lesson
 from jobs.models import AiJob
-from jobs.runner import run_job
-from tests.support import Json, Platform, Simulator, run_pending, unique
+from tests.support import Json, Platform, Simulator, perform, run_pending, unique
 
 
 @dataclass
@@ -66,7 +64,7 @@ class Asking:
 
     def work(self, job_id: str) -> None:
         """Do what a worker does."""
-        asyncio.run(run_job(job_id))
+        perform(job_id)
 
     @property
     def sent(self) -> str:

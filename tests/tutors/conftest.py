@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -12,8 +11,7 @@ from conversations.models import Conversation, Message
 from courses.models import Course, Enrollment
 from jobs import queues
 from jobs.models import AiJob
-from jobs.runner import run_job
-from tests.support import Json, password_hash, unique
+from tests.support import Json, password_hash, perform, unique
 from tutors.models import Draft
 
 
@@ -36,7 +34,7 @@ class Copilot:
         return accepted | self.client.get(accepted["links"]["self"]).json()
 
     def run(self, job_id) -> AiJob:
-        asyncio.run(run_job(str(job_id)))
+        perform(job_id)
         return AiJob.objects.get(pk=job_id)
 
     def drafts(self, **params) -> list[Json]:
