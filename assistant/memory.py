@@ -46,8 +46,7 @@ def case_of(job: AiJob) -> Case:
     conversation, question = history.question_of(job)
     course = conversation.course
     assert course is not None, "questions to the assistant are about a course"
-    # A lesson that was deleted meanwhile is no reason not to answer.
-    lesson = Lesson.objects.filter(pk=job.payload.get("lessonId"), course=course).defer("body").first()
+    lesson = _lesson(course, job.payload["lessonId"]) if "lessonId" in job.payload else None
     setting = Setting(
         course=course.title,
         guidance=Guidance.of(course).level,
@@ -69,20 +68,23 @@ def save_answer(job: AiJob, result: dict[str, Any]) -> None:
 
 def newest_exchange(job: AiJob) -> Exchange | None:
     """What this job is to suggest questions for; None when the conversation has gone on, or is gone."""
-    answers = Message.objects.select_related("conversation__course")
-    answer = answers.filter(pk=job.payload.get("messageId", 0)).first()
-    if answer is None or answer.conversation.messages.filter(pk__gt=answer.pk).exists():
-        return None
-    course = answer.conversation.course
-    asked = Message.objects.filter(job=answer.job_id, role=Message.Role.USER).first()
-    if course is None or asked is None:
-        return None
-    return Exchange(course.title, asked.text, answer.text, _topics(course, answer))
+    said = Message.objects.filter(conversation=job.payload.get("conversationId")).select_related("conversation__course")
+    match list(said.order_by("-pk")[:2]):
+        case [answer, asked] if str(answer.pk) == job.payload["messageId"] and asked.job_id == answer.job_id:
+            course = answer.conversation.course
+            assert course is not None, "questions to the assistant are about a course"
+            return Exchange(course.title, asked.text, answer.text, _topics(course, answer))
+    return None
 
 
 def save_suggestions(job: AiJob, result: dict[str, Any]) -> None:
     """Keep the suggestions with their answer."""
     Message.objects.filter(pk=result["messageId"]).update(suggestions=result["suggestions"])
+
+
+def _lesson(course: Course, lesson_id: int) -> Lesson | None:
+    """None for one that was deleted meanwhile: no reason not to answer."""
+    return Lesson.objects.filter(pk=lesson_id, course=course).defer("body").first()
 
 
 def _topics(course: Course, answer: Message) -> list[str]:

@@ -28,19 +28,16 @@ def question_of(job: AiJob) -> tuple[Conversation, Question]:
     Raises Refusal when the conversation is deleted, and when the asker may no longer open the course: a job may have
     waited, or be a retry.
     """
-    messages = Message.objects.select_related("conversation__course", "conversation__owner")
-    message = messages.filter(pk=job.payload.get("messageId")).first()
-    if message is None:
+    named = Conversation.objects.filter(pk=job.payload.get("conversationId"))
+    conversation = named.select_related("course", "owner").first()
+    if conversation is None:
         raise Refusal("gone", "This conversation is not there any more.")
-    conversation = message.conversation
-    if (
-        conversation.course
-        and not Course.objects.for_user(conversation.owner).filter(pk=conversation.course.pk).exists()
-    ):
+    course = conversation.course
+    if course and not Course.objects.for_user(conversation.owner).filter(pk=course.pk).exists():
         raise Refusal("not_enrolled", "You are not enrolled in this course any more.")
-    earlier = conversation.messages.filter(pk__lt=message.pk).order_by("-pk")[:RECENT]
-    turns = _turns(reversed(earlier))
-    return conversation, Question(text=message.text, summary=conversation.summary, turns=turns)
+    said = Message.objects.filter(conversation=conversation, pk__lte=job.payload["messageId"]).order_by("-pk")
+    *earlier, question = _turns(reversed(said[: RECENT + 1]))
+    return conversation, Question(text=question.text, summary=conversation.summary, turns=earlier)
 
 
 def save_answer(job: AiJob, result: dict[str, Any]) -> Message:

@@ -70,20 +70,20 @@ class LessonView(APIView):
     @extend_schema(responses=LessonSerializer)
     def get(self, request: Request, lesson_id: str) -> Response:
         """One lesson with its text in Markdown."""
-        lessons = Lesson.objects.select_related("course").defer("course__summary")
-        lesson = lessons.filter(pk=lesson_id).first() if _is_id(lesson_id) else None
+        known = Lesson.objects.filter(pk=lesson_id) if _is_id(lesson_id) else Lesson.objects.none()
+        open_ones = known.filter(course__in=Course.objects.for_user(request.user))
+        lesson = open_ones.select_related("course").defer("course__summary").first()
         if lesson is None:
-            raise Problem(404, "not_found", "There is no such lesson.")
-        _require_access(request.user, lesson.course)
+            raise _closed(known, "There is no such lesson.")
         return Response(LessonSerializer(lesson).data)
 
 
 def course_for(user: Any, course_id: str) -> Course:
     """The course with this id. Problem 404 if there is none, 403 if the user may not open it."""
-    course = Course.objects.filter(slug=course_id).first() if "\0" not in course_id else None
+    known = Course.objects.filter(slug=course_id) if "\0" not in course_id else Course.objects.none()
+    course = known.for_user(user).first()
     if course is None:
-        raise Problem(404, "not_found", "There is no such course.")
-    _require_access(user, course)
+        raise _closed(known, "There is no such course.")
     return course
 
 
@@ -95,9 +95,11 @@ def lesson_in(course: Course, lesson_id: str) -> Lesson:
     return lesson
 
 
-def _require_access(user: Any, course: Course) -> None:
-    if not Course.objects.for_user(user).filter(pk=course.pk).exists():
-        raise Problem(403, "not_enrolled", "You are not enrolled in this course.")
+def _closed(known: QuerySet[Any], unknown: str) -> Problem:
+    """Why something cannot be opened: it is not there, or not for this user."""
+    if known.exists():
+        return Problem(403, "not_enrolled", "You are not enrolled in this course.")
+    return Problem(404, "not_found", unknown)
 
 
 def _is_id(text: str) -> bool:

@@ -16,13 +16,14 @@ _PART = re.compile(r"\w+|\W+")
 
 async def stopped(instructions: str, pieces: AsyncGenerator[str, None], instead: str) -> AsyncIterator[str]:
     """The pieces, up to the third word that repeats the instructions; then `instead`, and the stream is closed."""
-    known, repeating, held = f" {' '.join(_WORD.findall(instructions.lower()))} ", "", ""
+    known, repeating, held, count = f" {' '.join(_WORD.findall(instructions.lower()))} ", "", "", 0
     async for piece in pieces:
         shown = ""
         for part in _PART.findall(piece):
             repeating, held = repeating + part, held + part
-            start, count = _repeated(known, repeating)
-            repeating = repeating[start:]
+            if _WORD.match(part):
+                start, count = _repeated(known, repeating)
+                repeating = repeating[start:]
             if count >= LEAKED:
                 yield f"{shown}\n\n{instead}"
                 await pieces.aclose()
