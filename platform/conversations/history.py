@@ -57,11 +57,11 @@ def keep_answer(job: AiJob, result: dict[str, Any]) -> Message:
     """Add the answer to its conversation, and no more: for surfaces that go without summaries."""
     conversation_id, said = job.payload["conversationId"], {"text": result["answer"], "citations": result["citations"]}
     Conversation.objects.filter(pk=conversation_id).update(updated_at=timezone.now())
-    earlier = Message.objects.filter(job_id=job.pk, role=Message.Role.ASSISTANT)
-    # A stopped answer left its partial text; asked for again, the whole one takes its place.
-    is_there = job.attempt > 1 and earlier.update(**said, rating="", reason="", suggestions=[])
-    written = {"conversation_id": conversation_id, "role": Message.Role.ASSISTANT, "job_id": job.pk, **said}
-    return earlier.get() if is_there else Message.objects.create(**written)
+    if job.attempt > 1:  # a stopped answer left its partial text; asked for again, the whole one takes its place
+        earlier = Message.objects.filter(job_id=job.pk, role=Message.Role.ASSISTANT)
+        if earlier.update(**said, rating="", reason="", suggestions=[]):
+            return earlier.get()
+    return Message.objects.create(conversation_id=conversation_id, role=Message.Role.ASSISTANT, job_id=job.pk, **said)
 
 
 def to_summarise(job: AiJob) -> tuple[str, list[Turn], int]:
