@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from django.utils import timezone
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import to_json
 
 from jobs.models import AiJob
 
@@ -122,14 +122,14 @@ class Frame(NamedTuple):
 
 def frame(job: AiJob, place: Place, event: Event) -> Frame:
     """Put an event at its place."""
-    body = event.model_dump(exclude_none=True)
+    body, job_id = event.model_dump(exclude_none=True), str(job.pk)
     wire = {
         "type": body.pop("type"),
-        "jobId": str(job.pk),
+        "jobId": job_id,
         "kind": job.kind,
         "attempt": place.attempt,
         "seq": place.seq,
-        "at": timezone.now().isoformat(timespec="milliseconds"),
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         **body,
     }
-    return Frame(str(job.pk), place, wire["type"] in FINAL, json.dumps(wire, ensure_ascii=False))
+    return Frame(job_id, place, wire["type"] in FINAL, to_json(wire).decode())
