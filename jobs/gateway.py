@@ -11,9 +11,10 @@ from jobs import events
 from llm import breaker
 from llm.breaker import Breakers
 from llm.calls import Recorder
-from llm.client import Client, Llm, Traffic, connect
+from llm.client import Llm, Traffic
 from llm.config import LlmConfig
 from llm.governor import Caller, Governor, Limits
+from llm.sdk import Client, connect
 
 _upstreams: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Client, Traffic]] = WeakKeyDictionary()
 

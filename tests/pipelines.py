@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from devstack.stack import SIMULATOR_KEY
-from llm.client import Llm, connect
+from llm.client import Llm
 from llm.config import LlmConfig
+from llm.sdk import connect
 from tests.support import Simulator
 
 # A lesson, a heading or a person's words must not be able to end the part of the prompt that they are data in.

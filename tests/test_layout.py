@@ -136,7 +136,7 @@ def test_pipelines_and_prompts_know_no_database():
     ("module", "owners"),
     [
         ("backoff", {"llm/retry.py"}),
-        ("openai", {"llm/client.py", "llm/streaming.py", "llm/errors.py", "jobs/gateway.py"}),
+        ("openai", {"llm/sdk.py", "llm/errors.py"}),
         ("channels.layers", {"jobs/events.py", "jobs/sse.py"}),
     ],
 )

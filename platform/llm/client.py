@@ -13,11 +13,9 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import httpx2
-from openai import AsyncOpenAI, DefaultAioHttpClient
 from pydantic import BaseModel, ValidationError
 
-from llm import requests, retry, streaming
+from llm import retry, sdk, streaming
 from llm.breaker import Breakers
 from llm.calls import Account, Call, Recorder
 from llm.config import LlmConfig
@@ -25,7 +23,6 @@ from llm.errors import Kind, LlmError
 from llm.governor import Caller, Governor
 from llm.tokens import estimate
 
-Client = AsyncOpenAI
 Messages = list[dict[str, str]]
 SYSTEM = Caller(priority=2)
 
@@ -44,26 +41,12 @@ T = TypeVar("T")
 EMBEDDING_BATCH = 128
 
 
-def connect(config: LlmConfig) -> Client:
-    """A client for this process and event loop. Its own retries are off: one retry loop per failure."""
-    # How long to wait for an answer, and for its next piece, is watched above the connection.
-    timeout = httpx2.Timeout(None, connect=config.connect_timeout)
-    limits = httpx2.Limits(max_connections=config.max_connections, max_keepalive_connections=config.max_connections)
-    return AsyncOpenAI(
-        api_key=config.api_key,
-        base_url=config.base_url,
-        max_retries=0,
-        timeout=timeout,
-        http_client=DefaultAioHttpClient(timeout=timeout, limits=limits),
-    )
-
-
 class Llm:
     """Upstream calls on behalf of one piece of work. `record` is told of every call, however it ended."""
 
     def __init__(
         self,
-        client: Client,
+        client: sdk.Client,
         config: LlmConfig,
         record: Recorder,
         traffic: Traffic | None = None,
@@ -100,7 +83,7 @@ class Llm:
     async def text(self, purpose: str, messages: Messages, max_tokens: int = 400) -> str:
         """A short answer in one piece, from the fast model. Raises LlmError."""
         body = self._chat(self.config.fast_model, messages, max_tokens)
-        return await self._once(purpose, requests.CHAT, body, _content)
+        return await self._once(purpose, sdk.CHAT, body, _content)
 
     async def parse(self, purpose: str, messages: Messages, schema: type[Schema], max_tokens: int = 800) -> Schema:
         """An answer as an instance of `schema`. Raises LlmError; one that does not fit is asked for once more.
@@ -112,7 +95,7 @@ class Llm:
         body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
 
         async def ask() -> Schema:
-            return await self._once(purpose, requests.CHAT, body, lambda answer: _fit(schema, answer))
+            return await self._once(purpose, sdk.CHAT, body, lambda answer: _fit(schema, answer))
 
         return await retry.once_more(Kind.INVALID, ask)
 
@@ -128,7 +111,7 @@ class Llm:
             "dimensions": self.config.embedding_dimensions,
             "encoding_format": "base64",  # a third of the size
         }
-        return await self._once(purpose, requests.EMBEDDINGS, body, _vectors)
+        return await self._once(purpose, sdk.EMBEDDINGS, body, _vectors)
 
     def _chat(self, model: str, messages: Messages, max_tokens: int) -> dict[str, Any]:
         return {"model": model, "messages": messages, "max_completion_tokens": max_tokens}
@@ -144,7 +127,7 @@ class Llm:
             call = await self._begin(purpose, body)
             try:
                 async with asyncio.timeout(self.config.first_token_timeout):
-                    response = await requests.ask(self._client, path, body)
+                    response = await sdk.ask(self._client, path, body)
                 call.got_first_token()
                 answer = response.json()
                 call.upstream_id = response.headers.get("x-request-id", "")

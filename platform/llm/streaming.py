@@ -11,10 +11,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx2
-from openai import AsyncOpenAI
 from pydantic_core import from_json
 
-from llm import requests
+from llm import sdk
 from llm.calls import Account, Call
 from llm.config import LlmConfig
 from llm.errors import Kind, LlmError, from_body
@@ -25,7 +24,7 @@ class Stream:
     """Iterates over the pieces of one answer. `open` waits for the first piece, `aclose` hangs up."""
 
     def __init__(
-        self, client: AsyncOpenAI, body: dict[str, Any], call: Call, config: LlmConfig, account: Account
+        self, client: sdk.Client, body: dict[str, Any], call: Call, config: LlmConfig, account: Account
     ) -> None:
         self._client = client
         self._body = {**body, "stream": True, "stream_options": {"include_usage": True}}
@@ -43,7 +42,7 @@ class Stream:
         """Connect and wait for the first piece. Raises LlmError; nothing has been shown then."""
         try:
             async with asyncio.timeout(self._config.first_token_timeout):
-                self._response = response = await requests.begin(self._client, requests.CHAT, self._body)
+                self._response = response = await sdk.begin(self._client, sdk.CHAT, self._body)
                 self.headers = response.headers
                 self.call.upstream_id = response.headers.get("x-request-id", "")
                 self._pieces = _pieces(response.aiter_bytes(), self.call)

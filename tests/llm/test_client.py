@@ -8,9 +8,10 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from devstack.stack import SIMULATOR_KEY
-from llm.client import Llm, connect
+from llm.client import Llm
 from llm.config import LlmConfig
 from llm.errors import Kind, LlmError
+from llm.sdk import connect
 
 MESSAGES = [{"role": "user", "content": "What is a primary key?"}]
 CONFIG = LlmConfig(

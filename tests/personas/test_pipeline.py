@@ -6,8 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from devstack.stack import SIMULATOR_KEY
-from llm.client import Llm, connect
+from llm.client import Llm
 from llm.config import LlmConfig
+from llm.sdk import connect
 from personas import pipeline, prompts
 from personas.pipeline import THRESHOLD, UNKNOWN, Evidence, Verdict
 from personas.prompts import Offer, Reply

@@ -15,10 +15,11 @@ from devstack.bench.measuring import Bench
 from devstack.bench.report import Row
 from devstack.bench.upstream import Latencies
 from llm.breaker import Breakers
-from llm.client import Llm, Messages, Traffic, connect
+from llm.client import Llm, Messages, Traffic
 from llm.config import LlmConfig
 from llm.errors import LlmError
 from llm.governor import Caller, Governor, Limits
+from llm.sdk import connect
 from llm.tokens import estimate
 
 CALLS_PER_SECOND = 10  # allowed; twice as many are asked for
