@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connection
+
 from accounts.people import Person
 from accounts.tone import tone_of
 from assistant.models import Guidance
@@ -13,7 +15,7 @@ from assistant.prompts import Setting
 from conversations import history
 from conversations.models import Message
 from conversations.pipeline import Question
-from courses.models import Course, Lesson, Passage
+from courses.models import Course, Lesson
 from jobs import submission
 from jobs.models import AiJob
 from jobs.submission import SubjectBusy
@@ -43,8 +45,7 @@ class Exchange:
 
 def case_of(job: AiJob) -> Case:
     """The question that this job answers."""
-    conversation, question = history.question_of(job)
-    course = conversation.course
+    course, question = history.question_of(job)
     assert course is not None, "questions to the assistant are about a course"
     lesson = _lesson(course, job.payload["lessonId"]) if "lessonId" in job.payload else None
     setting = Setting(
@@ -66,15 +67,37 @@ def save_answer(job: AiJob, result: dict[str, Any]) -> None:
             submission.submit(wish, "assistant.suggestions", payload, subject=job.subject)
 
 
+# One statement by hand, like that which an answer begins with (conversations/history.py): the topics are the sections
+# of the lessons that the answer cites, then the course's lessons.
+_EXCHANGE = """
+SELECT course.title, asked.text, answer.text, ARRAY(
+    SELECT lesson.title || ' > ' || passage.heading
+    FROM courses_lesson lesson JOIN courses_passage passage ON passage.lesson_id = lesson.id
+    WHERE passage.heading <> '' AND lesson.id IN (
+        SELECT (cited ->> 'lessonId')::bigint FROM jsonb_array_elements(answer.citations) cited
+    )
+    ORDER BY lesson.position, passage.position
+), ARRAY(SELECT title FROM courses_lesson WHERE course_id = course.id ORDER BY position)
+FROM conversations_message answer
+JOIN conversations_message asked ON asked.job_id = answer.job_id AND asked.role = 'user'
+JOIN conversations_conversation conversation ON conversation.id = answer.conversation_id
+JOIN courses_course course ON course.id = conversation.course_id
+WHERE answer.id = %(answer)s AND NOT EXISTS (
+    SELECT FROM conversations_message newer
+    WHERE newer.conversation_id = conversation.id AND newer.id > asked.id AND newer.id <> answer.id
+)
+"""
+
+
 def newest_exchange(job: AiJob) -> Exchange | None:
     """What this job is to suggest questions for; None when the conversation has gone on, or is gone."""
-    said = Message.objects.filter(conversation=job.payload.get("conversationId")).select_related("conversation__course")
-    match list(said.order_by("-pk")[:2]):
-        case [answer, asked] if str(answer.pk) == job.payload["messageId"] and asked.job_id == answer.job_id:
-            course = answer.conversation.course
-            assert course is not None, "questions to the assistant are about a course"
-            return Exchange(course.title, asked.text, answer.text, _topics(course, answer))
-    return None
+    with connection.cursor() as cursor:
+        cursor.execute(_EXCHANGE, {"answer": job.payload.get("messageId")})
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    course, asked, answer, sections, lessons = row
+    return Exchange(course, asked, answer, list(dict.fromkeys([*sections, *lessons]))[:MOST_TOPICS])
 
 
 def save_suggestions(job: AiJob, result: dict[str, Any]) -> None:
@@ -85,12 +108,3 @@ def save_suggestions(job: AiJob, result: dict[str, Any]) -> None:
 def _lesson(course: Course, lesson_id: int) -> Lesson | None:
     """None for one that was deleted meanwhile: no reason not to answer."""
     return Lesson.objects.filter(pk=lesson_id, course=course).defer("body").first()
-
-
-def _topics(course: Course, answer: Message) -> list[str]:
-    """The sections of the lessons that the answer cites, then the course's lessons."""
-    cited = [int(citation["lessonId"]) for citation in answer.citations]
-    sections = Passage.objects.filter(lesson__in=cited).exclude(heading="").order_by("lesson", "position")
-    headings = [f"{lesson} > {heading}" for lesson, heading in sections.values_list("lesson__title", "heading")]
-    lessons = course.lessons.order_by("position").values_list("title", flat=True)
-    return list(dict.fromkeys([*headings, *lessons]))[:MOST_TOPICS]

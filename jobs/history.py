@@ -16,6 +16,7 @@ from jobs.models import AiJob
 
 LENGTH = 20  # the newest entries are kept; few jobs have so many
 DETAIL_LENGTH = 300
+NEWEST = f"$[last - {LENGTH - 2} to last]"  # those that are kept when one is added, as a JSON path
 
 
 class Entry(TypedDict, total=False):
@@ -56,8 +57,7 @@ def of_retried(job: AiJob) -> Entry:
 
 def added(entry: Entry) -> dict[str, Any]:
     """The part of an UPDATE that adds the entry, and drops the oldest when there are too many."""
-    newest = Value(f"$[last - {LENGTH - 2} to last]")
-    kept = Func(F("history"), newest, function="jsonb_path_query_array", output_field=JSONField())
+    kept = Func(F("history"), Value(NEWEST), function="jsonb_path_query_array", output_field=JSONField())
     entries = CombinedExpression(kept, "||", Value([entry], JSONField()), output_field=JSONField())
     return {"history": entries, "uncounted": F("uncounted") + 1}
 

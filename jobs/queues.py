@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import django_rq
 from django.conf import settings
@@ -32,6 +32,20 @@ def connection() -> Redis:
         socket_connect_timeout=settings.REDIS_TIMEOUT,
         retry=Retry(NoBackoff(), 1),
     )
+
+
+_takers: list[Callable[[AiJob], bool]] = []
+
+
+def shorten(taker: Callable[[AiJob], bool]) -> None:
+    """From now on offer the jobs that this process submits to its own worker; True is that it has taken one."""
+    _takers[:] = [taker]
+
+
+def hand_over(job: AiJob) -> None:
+    """Have a job begun that was just submitted: by this process if it is a worker with room, else through its queue."""
+    if not any(take(job) for take in _takers):
+        enqueue(job)
 
 
 def enqueue(job: AiJob) -> bool:

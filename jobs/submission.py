@@ -85,7 +85,7 @@ def submit(request: Request, kind: str, payload: dict[str, Any], *, subject: str
         request_id=request.request_id,
     )
     _insert(job)
-    transaction.on_commit(lambda: queues.enqueue(job))
+    transaction.on_commit(lambda: queues.hand_over(job))
     return job
 
 

@@ -16,10 +16,10 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, QuerySet, Value, When
+from django.db.models import Case, F, Value, When
 from django.utils import timezone
 
-from jobs import history
+from jobs import history, statements
 from jobs.history import Entry
 from jobs.models import AiJob
 
@@ -56,21 +56,10 @@ POISONOUS = Failure(
 )
 
 
-# In SQL because the ORM's UPDATE cannot return the row: one statement, and no reading of what others changed since.
-_CLAIM = """
-UPDATE jobs_aijob
-SET status = 'running', attempt = attempt + 1, worker = %(worker)s, started_at = %(now)s, lease_until = %(until)s
-WHERE id = %(id)s AND status = 'pending' AND (run_after IS NULL OR run_after <= %(now)s)
-RETURNING *
-"""
-
-
 def claim(job_id: UUID, worker: str) -> AiJob | None:
     """Take a due pending job for one run. None when another worker was first, or nothing is left to do."""
     now = timezone.now()
-    until = now + timedelta(seconds=settings.JOBS_LEASE_SECONDS)
-    values = {"id": job_id, "worker": worker, "now": now, "until": until}
-    return next(iter(AiJob.objects.raw(_CLAIM, values)), None)
+    return statements.claim(job_id, worker, now, now + timedelta(seconds=settings.JOBS_LEASE_SECONDS))
 
 
 def renew_leases(worker: str, runs: Iterable[AiJob]) -> None:
@@ -97,18 +86,18 @@ def interrupted(runs: Iterable[AiJob]) -> list[AiJob]:
 
 def complete(run: AiJob, result: dict[str, Any], save: Save) -> AiJob:
     """End the job well and save its result, in one transaction. LostRun when it is no longer ours to end."""
-    return _end(run, history.of_run(run, Status.COMPLETED), save, result, status=Status.COMPLETED)
+    return _end(run, history.of_run(run, Status.COMPLETED), save, status=Status.COMPLETED, result=result)
 
 
 def cancel_run(run: AiJob, partial: dict[str, Any] | None, save: Save) -> AiJob:
     """End a running job that its person cancelled, keeping what was already shown."""
-    return _end(run, history.of_run(run, Status.CANCELLED), save, partial, status=Status.CANCELLED)
+    return _end(run, history.of_run(run, Status.CANCELLED), save, status=Status.CANCELLED, result=partial)
 
 
 def fail(run: AiJob, failure: Failure) -> AiJob:
     """End the job badly."""
     entry = history.of_run(run, Status.FAILED, failure.code, failure.detail)
-    return _end(run, entry, None, None, status=Status.FAILED, **_reasons(failure))
+    return _end(run, entry, None, status=Status.FAILED, result=None, **_reasons(failure))
 
 
 def defer(run: AiJob, failure: Failure, run_after: datetime) -> None:
@@ -207,29 +196,28 @@ _UNENDED: dict[str, Any] = {
 
 def _move(run: AiJob, entry: Entry, **changes: Any) -> None:
     """Move a running job, fenced by its attempt."""
-    if not _is_moved(AiJob.objects.all(), run, entry, **changes):
-        raise LostRun(f"job {run.pk} attempt {run.attempt}")
-
-
-def _is_moved(rows: QuerySet[AiJob], run: AiJob, entry: Entry, **changes: Any) -> bool:
     changes = {"lease_until": None, "enqueued_at": None, **history.added(entry), **changes}
-    fenced = rows.filter(pk=run.pk, attempt=run.attempt, status=Status.RUNNING)
-    return bool(fenced.update(**changes))
+    if not AiJob.objects.filter(pk=run.pk, attempt=run.attempt, status=Status.RUNNING).update(**changes):
+        raise _lost(run)
 
 
-def _end(run: AiJob, entry: Entry, save: Save | None, result: dict[str, Any] | None, **changes: Any) -> AiJob:
-    changes |= {"result": result, "finished_at": timezone.now(), "run_after": None}
+def _end(run: AiJob, entry: Entry, save: Save | None, **changes: Any) -> AiJob:
     ended = copy(run)
-    for name, value in changes.items():
+    for name, value in {**changes, "finished_at": timezone.now(), "run_after": None}.items():
         setattr(ended, name, value)
     with transaction.atomic():
-        if not _is_moved(AiJob.objects.filter(is_erased=False), run, entry, **changes):
-            # Lost, or its text was deleted while it ran: then nothing of that may stay.
-            _move(run, entry, **changes | {"result": None})
+        is_erased = statements.end(ended, entry)
+        if is_erased is None:
+            raise _lost(run)
+        if is_erased:
             ended.result, ended.is_erased = None, True
-        elif save and result:
-            save(ended, result)
+        elif save and ended.result:
+            save(ended, ended.result)
     return ended
+
+
+def _lost(run: AiJob) -> LostRun:
+    return LostRun(f"job {run.pk} attempt {run.attempt}")
 
 
 def _reasons(failure: Failure) -> dict[str, Any]:

@@ -32,13 +32,13 @@ from rq.utils import now
 from rq.worker import BaseWorker
 from rq.worker.base import WorkerStatus
 
-from jobs import gateway, recovery, watch
+from jobs import gateway, queues, recovery, watch
 from jobs.loop import LoopThread
 from jobs.performing import Performance
+from jobs.shortcut import Shortcut
 from jobs.slots import Slots
 
-BOOKKEEPING_THREADS = 4
-RELEASE_SECONDS = 5.0
+BOOKKEEPING_THREADS, RELEASE_SECONDS = 4, 5.0
 ALIVE_SECONDS, BEAT_SECONDS = 90, 1.0
 
 
@@ -48,6 +48,7 @@ class AsyncWorker(BaseWorker):
     death_penalty_class = TimerDeathPenalty  # SIGALRM belongs to the main thread alone
     max_connection_wait_time = 2.0
     log_result_lifespan = False
+    dequeue_timeout = 10  # seconds of one blocking pop: a Redis that hangs is noticed soon after
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,8 +56,7 @@ class AsyncWorker(BaseWorker):
         self._performances: dict[str, Performance] = {}  # by execution id
         self._bookkeeping = ThreadPoolExecutor(BOOKKEEPING_THREADS, thread_name_prefix="rq")
         self._loop = LoopThread(recovery.sweep_forever, self._keep_alive, at_end=gateway.close)
-        self._is_waiting = False
-        self._is_finite = False
+        self._is_waiting = self._is_finite = False
         self._hand_back_at = math.inf
         self._hurry = threading.Event()
         self._stopping = threading.Lock()
@@ -69,8 +69,6 @@ class AsyncWorker(BaseWorker):
             return super().work(burst, **kwargs)
         finally:
             self._loop.stop(timeout=RELEASE_SECONDS)
-
-    dequeue_timeout = 10  # seconds of one blocking pop: a Redis that hangs is noticed soon after
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
@@ -154,6 +152,8 @@ class AsyncWorker(BaseWorker):
         super()._install_signal_handlers()
         # Not before RQ has forked its scheduler, which must not take our threads and connections along.
         self._loop.start()
+        if not self._is_finite:
+            queues.shorten(Shortcut(self, self._slots, self._loop).take)
 
     def _shutdown(self) -> None:
         self._stop_requested = True

@@ -164,6 +164,9 @@ def test_one_module_moves_jobs_from_state_to_state():
     trees = {path: ast.parse(SOURCES[path].read_text()) for path in handling_jobs if not path.startswith("devstack/")}
     writers = {path for path, tree in trees.items() if any(writes_status(node) for node in ast.walk(tree))}
     assert writers == {"jobs/transitions.py"}
+    by_hand = {path for path in handling_jobs if "UPDATE jobs_aijob" in SOURCES[path].read_text()}
+    assert by_hand == {"jobs/statements.py"}
+    assert users_of("jobs.statements") == {"jobs/transitions.py"}
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,12 @@ _PART = re.compile(r"\w+|\W+")
 
 async def stopped(instructions: str, pieces: AsyncGenerator[str, None], instead: str) -> AsyncIterator[str]:
     """The pieces, up to the third word that repeats the instructions; then `instead`, and the stream is closed."""
-    known, repeating, held, count = f" {' '.join(_WORD.findall(instructions.lower()))} ", "", "", 0
+    repeated, held = _Repeated(instructions), ""
     async for piece in pieces:
         shown = ""
         for part in _PART.findall(piece):
-            repeating, held = repeating + part, held + part
-            if _WORD.match(part):
-                start, count = _repeated(known, repeating)
-                repeating = repeating[start:]
+            held += part
+            count = repeated.after(part)
             if count >= LEAKED:
                 yield f"{shown}\n\n{instead}"
                 await pieces.aclose()
@@ -36,11 +34,23 @@ async def stopped(instructions: str, pieces: AsyncGenerator[str, None], instead:
         yield held
 
 
-def _repeated(known: str, text: str) -> tuple[int, int]:
-    """Where the longest end of the text begins that the instructions also have, and how many words it is."""
-    words = list(_WORD.finditer(text.lower()))
-    for at, first in enumerate(words):
-        # No space behind it: the last word may go on in the next piece.
-        if f" {' '.join(word[0] for word in words[at:])}" in known:
-            return first.start(), len(words) - at
-    return len(text), 0
+class _Repeated:
+    """The longest end of a text that the instructions also have, word by word."""
+
+    def __init__(self, instructions: str) -> None:
+        self._known = f" {' '.join(_WORD.findall(instructions.lower()))} "
+        self._words: list[str] = []
+        self._is_in_word = False
+
+    def after(self, part: str) -> int:
+        """How many words it is once the text has gone on: by a word, the rest of one, or what stands between two."""
+        words, was_in_word, self._is_in_word = self._words, self._is_in_word, part[0] == "_" or part[0].isalnum()
+        if self._is_in_word:
+            if was_in_word and words:
+                words[-1] += part.lower()
+            else:
+                words.append(part.lower())
+            # No space behind it: the last word may go on in the next piece.
+            while words and f" {' '.join(words)}" not in self._known:
+                del words[0]
+        return len(words)

@@ -88,27 +88,25 @@ class Stream:
 
 async def _pieces(chunks: AsyncIterator[bytes], call: Call) -> AsyncIterator[str]:
     """The answer's text out of an event stream. A stream that just stops has failed."""
-    async for line in _lines(chunks):
-        if not line.startswith(b"data:"):
-            continue
-        data = line[5:].strip()
-        if data == b"[DONE]":
-            return
-        text = _read(_loads(data), call)
-        if text:
-            call.got_first_token()
-            yield text
-    raise LlmError(Kind.TRANSIENT, "the stream broke off")
-
-
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Whole lines. The client's own iter_lines decodes everything twice on its way."""
     rest = b""
     async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
+        *lines, rest = (rest + chunk).split(b"\n")  # the client's own iter_lines decodes everything twice on its way
         for line in lines:
-            yield line
-    yield rest
+            data = _data(line)
+            if data == _DONE:
+                return
+            if data and (text := _read(_loads(data), call)):
+                call.got_first_token()
+                yield text
+    if _data(rest) != _DONE:
+        raise LlmError(Kind.TRANSIENT, "the stream broke off")
+
+
+_DONE = b"[DONE]"
+
+
+def _data(line: bytes) -> bytes:
+    return line[5:].strip() if line.startswith(b"data:") else b""
 
 
 def _loads(data: bytes) -> dict[str, Any]:

@@ -1,0 +1,52 @@
+"""The short way of a job that a worker's own run submits: into a slot of the same worker, not through Redis.
+
+An answer is followed by a job that suggests questions, at times by one that summarises. For such a short job the way
+through the queue costs as much as the job. RQ need not know of it: the row is the truth, and if this worker is lost
+before it has claimed the row, the sweeper finds a job that is in no queue (docs/decisions/0020).
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+
+from redis import RedisError
+from rq.suspension import is_suspended
+from rq.worker import BaseWorker
+
+from jobs.loop import LoopThread
+from jobs.models import AiJob
+from jobs.runner import run_job
+from jobs.slots import Slots
+
+logger = logging.getLogger(__name__)
+
+
+class Shortcut:
+    """Open while a worker has slots to spare: then nothing waits in its queues, and nothing is overtaken."""
+
+    def __init__(self, worker: BaseWorker, slots: Slots, loop: LoopThread) -> None:
+        self._worker = worker
+        self._slots = slots
+        self._loop = loop
+
+    def take(self, job: AiJob) -> bool:
+        """Begin the job, if the worker would take such jobs now and has room. From any thread."""
+        if job.queue not in self._worker.queue_names() or self._is_resting() or not self._slots.take(timeout=0):
+            return False
+        # In a context of its own: what the run that submitted it says of itself in the logs is not about this one.
+        self._slots.fill(contextvars.Context().run(self._loop.submit, _run(str(job.pk))))
+        return True
+
+    def _is_resting(self) -> bool:
+        try:
+            return bool(self._worker._stop_requested or is_suspended(self._worker.connection))
+        except RedisError:
+            return True
+
+
+async def _run(job_id: str) -> None:
+    try:
+        await run_job(job_id)
+    except Exception as error:  # it could not be claimed: the sweeper brings it back
+        logger.warning("job %s was not begun: %s", job_id, error)
