@@ -1,4 +1,4 @@
-"""The thread that turns a worker's event loop."""
+"""The thread that turns a worker's event loop, and how a task on it is ended."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvloop
+
+CANCEL_SECONDS = 0.5
+
+
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has ended; what it raises stays with it.
+
+    Again and again if need be: before Python 3.12 asyncio.wait_for, and with it each command of the Redis client, can
+    swallow a cancellation that comes at the wrong moment.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_SECONDS)
 
 
 class LoopThread(threading.Thread):
@@ -27,8 +40,7 @@ class LoopThread(threading.Thread):
         tasks = [self.loop.create_task(work()) for work in self._background]
         self.loop.run_forever()
         for task in tasks:
-            task.cancel()
-        self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            self.loop.run_until_complete(end(task))
         self.loop.run_until_complete(self._at_end())
 
     def submit(self, work: Coroutine[Any, Any, None]) -> concurrent.futures.Future[None]:

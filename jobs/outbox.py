@@ -26,8 +26,8 @@ PAUSE_SECONDS = 0.5
 class Outbox:
     """Takes the events of one run without ever waiting; the sender of the event loop publishes them.
 
-    The first piece of text goes out at once, later ones together. All events are kept until the run ends, so
-    that a Redis that came back empty is filled again. `overtaken` tells that a newer attempt publishes now.
+    A piece of text goes out at once, those that follow soon after go together. All events are kept until the run ends,
+    so that a Redis that came back empty is filled again. `overtaken` tells that a newer attempt publishes now.
     """
 
     def __init__(self, job: AiJob) -> None:
@@ -36,7 +36,7 @@ class Outbox:
         self._frames: list[Frame] = []
         self._sent = 0
         self._text: list[str] = []
-        self._text_length = 0
+        self._flushed_at = -BATCH_SECONDS
         self._timer: asyncio.TimerHandle | None = None
         self._sender = _sender()
         self._all_sent = asyncio.Event()
@@ -51,13 +51,13 @@ class Outbox:
 
     def add_text(self, text: str) -> None:
         """Queue a piece of the answer."""
-        is_first = not self._text_length
         self._text.append(text)
-        self._text_length += len(text)
-        if is_first or sum(map(len, self._text)) >= BATCH_CHARS:
+        loop = asyncio.get_running_loop()
+        left = self._flushed_at + BATCH_SECONDS - loop.time()
+        if left <= 0 or sum(map(len, self._text)) >= BATCH_CHARS:
             self._flush_text()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._flush_text)
+            self._timer = loop.call_later(left, self._flush_text)
 
     async def close(self) -> None:
         """Wait until all is published, but not for long: viewers also learn the end from the row."""
@@ -96,6 +96,7 @@ class Outbox:
         if self._text:
             text = "".join(self._text)
             self._text.clear()
+            self._flushed_at = asyncio.get_running_loop().time()
             self.add(Delta(text=text))
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.people import Person
 from config import logs
-from jobs import accounting, actions, database, events, gateway, kinds, limits, outcome, transitions, watch
+from jobs import accounting, actions, database, events, gateway, kinds, limits, loop, outcome, transitions, watch
 from jobs.event_types import Event, Progress, Retrying, Started, Usage
 from jobs.limits import LimitReached
 from jobs.models import AiJob
@@ -83,7 +83,7 @@ class Run:
         self._outbox = Outbox(job)
         self._text: list[str] = []
         self._calls: list[Call] = []
-        self._writes: set[asyncio.Task[None]] = set()
+        self._entries: list[asyncio.Future[None]] = []  # calls on their way into the account
         self._work: asyncio.Task[kinds.Result] | None = None
         self._is_erased = False
 
@@ -101,7 +101,7 @@ class Run:
         return await database.call(fn, *args, **kwargs)
 
     def interrupt(self, stop: Stop) -> None:
-        """Stop working: the upstream connection is closed at once."""
+        """Stop working: the upstream connection is closed at once. To be called again until the run has ended."""
         self.stop = self.stop or stop
         if self._work:
             self._work.cancel()
@@ -125,8 +125,8 @@ class Run:
             return await self._stopped()
         self._work = asyncio.create_task(self._work_within_budget())
         await self._until_deadline(self._work)
-        if self._writes:
-            await asyncio.wait(self._writes)
+        if self._entries:
+            await asyncio.wait(self._entries)
         try:
             await self._settle(self._work)
         except LostRun:
@@ -138,9 +138,7 @@ class Run:
         began = time.monotonic()
         while not work.done() and (left := self.kind.deadline + self.llm.waited - (time.monotonic() - began)) > 0:
             await asyncio.wait({work}, timeout=left)
-        if not work.done():
-            work.cancel()
-            await asyncio.wait({work})
+        await loop.end(work)
 
     async def _work_within_budget(self) -> kinds.Result:
         if self.kind.calls_upstream and limits.has_budgets():
@@ -185,9 +183,7 @@ class Run:
 
     def _record(self, call: Call) -> None:
         self._calls.append(call)
-        write = asyncio.create_task(database.insist(accounting.enter, self.job, call))
-        self._writes.add(write)
-        write.add_done_callback(self._writes.discard)
+        self._entries.append(accounting.ledger().enter(self.job, call))
 
 
 def _usage(calls: list[Call]) -> Usage:

@@ -13,6 +13,7 @@ from redis import RedisError
 from accounts.people import Person
 from jobs import database, metrics
 from jobs.event_types import Frame, Place
+from jobs.loop import end
 from jobs.models import AiJob
 from jobs.viewing import Viewer
 
@@ -57,7 +58,7 @@ async def _pushed_to(job: AiJob) -> AsyncIterator[asyncio.Queue[list[Frame]]]:
         with metrics.VIEWERS.labels("stream").track_inprogress():
             yield queue
     finally:
-        listener.cancel()
+        await end(listener)
 
 
 async def _listen(job: AiJob, queue: asyncio.Queue[list[Frame]], is_listening: asyncio.Event) -> None:

@@ -1,7 +1,7 @@
-"""The two statements that every job needs, written by hand. For jobs/transitions.py alone.
+"""The three statements that every job needs, written by hand. For jobs/submission.py and jobs/transitions.py alone.
 
-Django's UPDATE cannot return the row, and takes ten times as long to build as Postgres takes to run it
-(docs/decisions/0020).
+Django's UPDATE cannot return the row, its INSERT cannot tell of a conflict without failing, and both take ten times
+as long to build as Postgres takes to run them (docs/decisions/0020).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from config.sql import first_row
 from jobs import history
 from jobs.models import AiJob
 
@@ -34,6 +35,19 @@ RETURNING is_erased
 _ENDED = ("status", "finished_at", "error_code", "error_message", "error_detail", "retryable", "id", "attempt")
 
 
+def insert(job: AiJob) -> bool:
+    """Write a new row; False when its subject or its Idempotency-Key is taken, and nothing is written then."""
+    fields = AiJob._meta.concrete_fields
+    columns, marks = ", ".join(str(field.column) for field in fields), ", ".join(["%s"] * len(fields))
+    values = [field.get_db_prep_save(field.pre_save(job, add=True), connection) for field in fields]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO jobs_aijob ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608  (our own)
+            values,
+        )
+        return bool(cursor.rowcount)
+
+
 def claim(job_id: UUID, worker: str, now: datetime, until: datetime) -> AiJob | None:
     """Make a due pending job a running one, and return it; None when it is not pending, or not yet due."""
     return next(iter(AiJob.objects.raw(_CLAIM, {"id": job_id, "worker": worker, "now": now, "until": until})), None)
@@ -43,7 +57,5 @@ def end(job: AiJob, entry: history.Entry) -> bool | None:
     """Write how this run has ended. Whether the job's text had been deleted; None when it is another run's by now."""
     values = {name: getattr(job, name) for name in _ENDED}
     result = None if job.result is None else json.dumps(job.result)
-    with connection.cursor() as cursor:
-        cursor.execute(_END, {**values, "result": result, "newest": history.NEWEST, "entry": json.dumps([entry])})
-        row = cursor.fetchone()
+    row = first_row(_END, {**values, "result": result, "newest": history.NEWEST, "entry": json.dumps([entry])})
     return bool(row[0]) if row else None

@@ -7,14 +7,15 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.people import Person
 from config import logs
-from jobs import kinds, queues
+from jobs import kinds, queues, statements
 from jobs.models import AiJob
 
 
@@ -24,6 +25,10 @@ class SubjectBusy(Exception):
     def __init__(self, active: AiJob) -> None:
         super().__init__(f"{active.kind} {active.subject} is busy")
         self.active = active
+
+
+class KeyTaken(Exception):
+    """Another call with the same Idempotency-Key was first, at this moment."""
 
 
 class KeyReused(Exception):
@@ -58,19 +63,23 @@ def submit_once(request: Request, create: Callable[[], AiJob]) -> AiJob:
     try:
         with transaction.atomic():
             return create()
-    except (IntegrityError, SubjectBusy):
+    except (KeyTaken, SubjectBusy):
         # Two identical calls at the same moment: the other one was first, and may hold the subject too.
         if earlier := _earlier(request):
             return earlier
         raise
 
 
-def submit(request: Request, kind: str, payload: dict[str, Any], *, subject: str = "") -> AiJob:
+def submit(
+    request: Request, kind: str, payload: dict[str, Any], *, subject: str = "", job_id: UUID | None = None
+) -> AiJob:
     """Write a pending job; its queue entry follows when the caller's transaction commits.
 
-    Raises SubjectBusy. Must run inside the transaction that writes what the job is about.
+    Raises SubjectBusy. Must run inside the transaction that writes what the job is about. What refers to the job and is
+    written before it needs to know its id, and names it.
     """
     job = AiJob(
+        pk=job_id or uuid4(),
         kind=kind,
         queue=kinds.get(kind).queue,
         owner_id=request.person.user_id,
@@ -90,14 +99,13 @@ def submit(request: Request, kind: str, payload: dict[str, Any], *, subject: str
 
 
 def _insert(job: AiJob) -> None:
-    try:
-        with transaction.atomic():
-            job.save(force_insert=True)
-    except IntegrityError:
-        active = AiJob.objects.active().filter(kind=job.kind, subject=job.subject).exclude(subject="").first()
-        if active is None:
-            raise
-        raise SubjectBusy(active) from None
+    if statements.insert(job):
+        return
+    active = AiJob.objects.active().filter(kind=job.kind, subject=job.subject).exclude(subject="").first()
+    if active:
+        raise SubjectBusy(active)
+    if not statements.insert(job):  # else the other one has ended in between
+        raise KeyTaken
 
 
 def _earlier(request: Request) -> AiJob | None:

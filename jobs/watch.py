@@ -75,6 +75,9 @@ class _Watch:
 
     async def _stop_interrupted(self) -> None:
         watched = list(self.runs)
+        for run in watched:
+            if run.stop:  # a cancellation can be swallowed (jobs/loop.py)
+                run.interrupt(run.stop)
         interrupted = {job.pk: job for job in await database.call(transitions.interrupted, [r.job for r in watched])}
         for run in watched:
             if run.job.pk in interrupted:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from config.sql import first_row
 from jobs.models import AiJob
 from personas import versions
 from personas.models import Persona, Profile
@@ -64,12 +65,21 @@ def save(job: AiJob, result: dict[str, Any]) -> None:
     job.save(update_fields=["result"])
 
 
+# By hand, because every answer of the assistant begins with it (docs/decisions/0020).
+_TONE = """
+SELECT persona.tone, persona.pace
+FROM personas_profile profile JOIN personas_persona persona ON persona.id = profile.persona_id
+WHERE profile.user_id = %s AND persona.is_active
+"""
+
+
 def tone_of(user_id: int) -> str:
     """How this learner likes to be talked to, for a prompt; "" when no persona is known."""
-    persona = Persona.objects.filter(profiles__user_id=user_id, is_active=True).first()
-    if persona is None:
+    row = first_row(_TONE, [user_id])
+    if row is None:
         return ""
-    return f"Tone that suits this learner: {_phrase(persona.tone)}. Pace that suits them: {_phrase(persona.pace)}."
+    tone, pace = row
+    return f"Tone that suits this learner: {_phrase(tone)}. Pace that suits them: {_phrase(pace)}."
 
 
 def _phrase(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import transaction
 
@@ -35,11 +35,10 @@ def ask(
     that is not the asker's, or of another surface or course, and SubjectBusy while another answer is being written.
     """
     conversation = _conversation(wish.person, kind.partition(".")[0], course, question, conversation_id)
-    message = Message.objects.create(conversation=conversation, role=Message.Role.USER, text=question)
+    job_id = uuid4()
+    message = Message.objects.create(conversation=conversation, role=Message.Role.USER, text=question, job_id=job_id)
     payload = {"conversationId": str(conversation.pk), "messageId": str(message.pk), **(more or {})}
-    job = submission.submit(wish, kind, payload, subject=conversation.subject)
-    Message.objects.filter(pk=message.pk).update(job=job)
-    return job
+    return submission.submit(wish, kind, payload, subject=conversation.subject, job_id=job_id)
 
 
 def rate(answer: Message, rating: str, reason: str) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import connection
 from django.utils import timezone
 
 from accounts.people import SYSTEM
-from conversations.models import Conversation, Message
+from config.sql import first_row
+from conversations.models import Conversation
 from conversations.pipeline import Question
 from conversations.prompts import Turn
 from courses.models import Course
@@ -46,9 +47,7 @@ def question_of(job: AiJob) -> tuple[Course | None, Question]:
     no longer open the course: a job may have waited, or be a retry.
     """
     named = {"conversation": job.payload.get("conversationId"), "message": job.payload.get("messageId")}
-    with connection.cursor() as cursor:
-        cursor.execute(_ASKED, {**named, "count": RECENT + 1})
-        row = cursor.fetchone()
+    row = first_row(_ASKED, {**named, "count": RECENT + 1})
     if row is None or not row[-1]:
         raise Refusal("gone", "This conversation is not there any more.")
     summary, course_id, title, owner_id, is_staff, said = row
@@ -61,41 +60,55 @@ def question_of(job: AiJob) -> tuple[Course | None, Question]:
     )
 
 
-def save_answer(job: AiJob, result: dict[str, Any]) -> Message:
-    """Add the answer to its conversation; every so often, have the older messages summarised.
+def save_answer(job: AiJob, result: dict[str, Any]) -> int:
+    """Add the answer to its conversation, as a message of this id; every so often, have the older ones summarised.
 
     For the `save` of most surfaces' kinds that answer.
     """
-    answer, unsummarised = _add(job, result)
+    answer_id, unsummarised = _add(job, result)
     if unsummarised >= SUMMARISE_EVERY:
-        _submit_summary(Conversation.objects.get(pk=answer.conversation_id))
-    return answer
+        _submit_summary(Conversation.objects.get(pk=job.payload["conversationId"]))
+    return answer_id
 
 
-def keep_answer(job: AiJob, result: dict[str, Any]) -> Message:
+def keep_answer(job: AiJob, result: dict[str, Any]) -> int:
     """Add the answer to its conversation, and no more: for surfaces that go without summaries."""
     return _add(job, result)[0]
 
 
-_TOUCH = """
-UPDATE conversations_conversation SET updated_at = %s WHERE id = %s
-RETURNING (SELECT count(*) FROM conversations_message WHERE conversation_id = conversations_conversation.id
-           AND conversations_message.id > summarised_upto)
+# One statement by hand, like that which an answer begins with. An answer that was stopped left its partial text; asked
+# for again, the whole one takes its place.
+_ADD = """
+WITH said AS (
+    INSERT INTO conversations_message AS message
+        (conversation_id, job_id, role, text, citations, rating, reason, suggestions, created_at)
+    VALUES (%(conversation)s, %(job)s, 'assistant', %(text)s, %(citations)s, '', '', '[]', %(now)s)
+    ON CONFLICT (job_id, role) DO UPDATE SET text = excluded.text, citations = excluded.citations, rating = '',
+        reason = '', suggestions = '[]'
+    RETURNING message.id
+), touched AS (
+    UPDATE conversations_conversation SET updated_at = %(now)s WHERE id = %(conversation)s RETURNING id, summarised_upto
+)
+SELECT said.id, 1 + (
+    SELECT count(*) FROM conversations_message message
+    WHERE message.conversation_id = touched.id AND message.id > touched.summarised_upto AND message.id <> said.id
+)
+FROM said, touched
 """
 
 
-def _add(job: AiJob, result: dict[str, Any]) -> tuple[Message, int]:
-    """The answer, now a message, and how many messages of its conversation are in no summary."""
-    conversation_id, said = job.payload["conversationId"], {"text": result["answer"], "citations": result["citations"]}
-    with connection.cursor() as cursor:
-        cursor.execute(_TOUCH, [timezone.now(), conversation_id])
-        [before] = cursor.fetchone()
-    if job.attempt > 1:  # a stopped answer left its partial text; asked for again, the whole one takes its place
-        earlier = Message.objects.filter(job_id=job.pk, role=Message.Role.ASSISTANT)
-        if earlier.update(**said, rating="", reason="", suggestions=[]):
-            return earlier.get(), before
-    role = Message.Role.ASSISTANT
-    return Message.objects.create(conversation_id=conversation_id, role=role, job_id=job.pk, **said), before + 1
+def _add(job: AiJob, result: dict[str, Any]) -> tuple[int, int]:
+    """The id of the answer, now a message, and how many messages of its conversation are in no summary."""
+    values = {
+        "conversation": job.payload["conversationId"],
+        "job": job.pk,
+        "text": result["answer"],
+        "citations": json.dumps(result["citations"]),
+        "now": timezone.now(),
+    }
+    row = first_row(_ADD, values)
+    assert row is not None, "a conversation goes together with the text of its jobs, and this one has its text"
+    return row[0], row[1]
 
 
 def to_summarise(job: AiJob) -> tuple[str, list[Turn], int]:

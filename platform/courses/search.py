@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import connection
+from pydantic_core import to_json
 
 CANDIDATES = 20  # from each side, before fusion
 RANK_CONSTANT = 60  # the usual k of reciprocal rank fusion
@@ -65,7 +66,7 @@ def hybrid(course_id: int, words: str, vector: list[float] | None, limit: int = 
     parameters: dict[str, int | float | str | None] = {
         "course": course_id,
         "words": words,
-        "vector": str(vector) if vector is not None else None,
+        "vector": to_json(vector).decode() if vector is not None else None,  # as Postgres writes it; ten times str()
         "candidates": CANDIDATES,
         "most_words": MOST_WORDS,
         "least_similarity": LEAST_SIMILARITY,

@@ -1,7 +1,7 @@
-"""One streamed answer, read line by line.
+"""One streamed answer, read as it comes over the network.
 
 The SDK's own stream objects build a model per chunk, which is most of a worker's CPU; reading the lines as plain
-JSON costs a third of it (docs/benchmarks.md), and keeps the SDK's connection, auth and errors.
+JSON costs a third of it (docs/decisions/0006), and keeps the SDK's connection, auth and errors.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from llm.calls import Account, Call
 from llm.config import LlmConfig
 from llm.errors import Kind, LlmError, from_body
 from llm.patience import Patience
+
+# Between two looks at a stream. Tokens that come one by one cost several times of those that come together, and viewers
+# are sent what has gathered in so long anyway (jobs/outbox.py). The first piece of an answer never waits.
+REST_SECONDS = 0.1
 
 
 class Stream:
@@ -87,19 +91,51 @@ class Stream:
 
 
 async def _pieces(chunks: AsyncIterator[bytes], call: Call) -> AsyncIterator[str]:
-    """The answer's text out of an event stream. A stream that just stops has failed."""
-    rest = b""
+    """The answer's text out of an event stream: what has come together is one piece. One that just stops has failed."""
+    lines = _Lines(call)
     async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")  # the client's own iter_lines decodes everything twice on its way
+        if text := lines.read(chunk):
+            call.got_first_token()
+            yield text
+        if lines.failure:
+            raise lines.failure
+        if lines.is_done:
+            return
+        if text:
+            await asyncio.sleep(REST_SECONDS)
+    if not lines.is_done_with_rest:
+        raise LlmError(Kind.TRANSIENT, "the stream broke off")
+
+
+class _Lines:
+    """The lines of an event stream that is cut anywhere. After a failure or the end nothing more is to be read."""
+
+    def __init__(self, call: Call) -> None:
+        self.failure: LlmError | None = None
+        self.is_done = False
+        self._call = call
+        self._rest = b""
+
+    @property
+    def is_done_with_rest(self) -> bool:
+        """Whether the end mark is there, be it without a line break."""
+        return _data(self._rest) == _DONE
+
+    def read(self, chunk: bytes) -> str:
+        """The text of the lines that are complete now, up to the first that tells of a failure."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")  # the client's own iter_lines decodes all of it twice
+        texts = []
         for line in lines:
             data = _data(line)
             if data == _DONE:
-                return
-            if data and (text := _read(_loads(data), call)):
-                call.got_first_token()
-                yield text
-    if _data(rest) != _DONE:
-        raise LlmError(Kind.TRANSIENT, "the stream broke off")
+                self.is_done = True
+                break
+            try:
+                texts.append(_text_of(_loads(data), self._call) if data else "")
+            except LlmError as failure:
+                self.failure = failure
+                break
+        return "".join(texts)
 
 
 _DONE = b"[DONE]"
@@ -116,7 +152,7 @@ def _loads(data: bytes) -> dict[str, Any]:
         raise LlmError(Kind.TRANSIENT, "the stream was garbled") from None
 
 
-def _read(chunk: dict[str, Any], call: Call) -> str:
+def _text_of(chunk: dict[str, Any], call: Call) -> str:
     if error := chunk.get("error"):
         raise from_body(error)
     if usage := chunk.get("usage"):

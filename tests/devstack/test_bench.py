@@ -104,7 +104,7 @@ async def test_viewer_knows_when_each_attempt_began_and_how_late_events_were():
 
 def test_answers_in_the_wrong_order_are_counted():
     def answer(posted, ended):
-        return Answer(0, "", posted, 0, 0, ended, False, {})
+        return Answer(0, "", "", posted, 0, 0, ended, False, {})
 
     step = outage.QUESTIONS_PER_SECOND * 60
     in_order = [answer(n, 1000 + n) for n in range(2 * step)]

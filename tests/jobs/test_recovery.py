@@ -8,7 +8,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from jobs import queues, recovery, transitions
+from jobs import loop, queues, recovery, transitions
 from jobs.models import AiJob
 from tests.support import eventually
 
@@ -103,7 +103,7 @@ async def test_workers_that_live_have_time_to_renew_their_leases_after_postgres_
     monkeypatch.setattr(recovery, "take_back_lost", look)
     sweeper = asyncio.create_task(recovery.sweep_forever())
     await eventually(lambda: len(looked) == 3)
-    sweeper.cancel()
+    await loop.end(sweeper)
     assert looked[1] - looked[0] >= 1
     assert looked[2] - looked[1] >= 1
 
@@ -120,3 +120,25 @@ def test_job_that_redis_does_not_take_stays_for_the_next_round(forgetful, monkey
     monkeypatch.setattr(queues, "enqueue", lambda job: False)
     recovery.enqueue_forgotten()
     assert AiJob.objects.get(pk=forgetful.pk).enqueued_at == LONG_AGO
+
+
+async def test_sweeper_ends_whatever_it_is_doing(monkeypatch, settings):
+    """Before Python 3.12 a cancellation that comes while a Redis command is being sent is swallowed there."""
+    settings.JOBS_SWEEP_SECONDS = 0
+    swallowed = []
+
+    async def swallow():
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            swallowed.append(True)
+            if len(swallowed) > 1:
+                raise
+        return False
+
+    monkeypatch.setattr(recovery.gateway, "is_paused", swallow)
+    sweeper = asyncio.create_task(recovery.sweep_forever())
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(5):
+        await loop.end(sweeper)
+    assert swallowed == [True, True] and sweeper.cancelled()

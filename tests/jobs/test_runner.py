@@ -1,11 +1,12 @@
 """One run of a job: how its work decides how it ends."""
 
 import asyncio
+import contextlib
 
 import pytest
 from django.db import OperationalError
 
-from jobs import database, events, transitions
+from jobs import database, events, transitions, watch
 from jobs.models import AiCall, AiJob
 from llm.errors import Kind, LlmError
 from tests.support import performed
@@ -161,6 +162,26 @@ async def test_run_that_is_cancelled_from_outside_cancels_its_job(engine, has_be
     assert job.result == ({"answer": "so far", "citations": []} if has_begun else job.result)
     [*_, last] = await events.read_after(job.pk, events.START)
     assert '"job.cancelled"' in last.text
+
+
+async def test_run_is_handed_back_though_its_work_swallows_a_cancellation(engine):
+    """As the Redis client does before Python 3.12, at the wrong moment."""
+    begun = asyncio.Event()
+
+    async def work(run):
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    engine.work(work)
+    job = engine.submit()
+    running = asyncio.create_task(performed(job.pk))
+    await begun.wait()
+    for run in watch.active_runs(asyncio.get_running_loop()):
+        run.interrupt("released")
+    await asyncio.wait_for(running, 5)
+    assert AiJob.objects.get(pk=job.pk).status == "pending"
 
 
 async def test_run_that_lost_its_job_stops_and_writes_nothing(engine, simulator):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection, transaction
 
-from jobs import queues, submission
+from jobs import queues, statements, submission
 from jobs.models import AiJob
 from jobs.submission import KeyReused, SubjectBusy
 
@@ -75,3 +75,27 @@ def test_job_is_accepted_while_redis_is_away(engine, monkeypatch):
     monkeypatch.setattr(queues.Queue, "enqueue_call", refuse)
     job = engine.submit()
     assert AiJob.objects.get(pk=job.pk).status == "pending"
+
+
+def test_a_taken_subject_leaves_the_callers_transaction_as_it_was(engine):
+    first = engine.submit(subject="s")
+    with transaction.atomic():
+        with pytest.raises(SubjectBusy) as busy:
+            submission.submit(submission.Request(engine.person), "test.work", {}, subject="s")
+        other = submission.submit(submission.Request(engine.person), "test.work", {}, subject="t")
+    assert busy.value.active == first
+    assert set(AiJob.objects.values_list("pk", flat=True)) == {first.pk, other.pk}
+
+
+def test_a_subject_that_becomes_free_at_that_moment_is_taken(engine, monkeypatch):
+    first = engine.submit(subject="s")
+    insert, tries = statements.insert, []
+
+    def ended_meanwhile(job):
+        tries.append(insert(job))
+        AiJob.objects.filter(pk=first.pk).update(status=AiJob.Status.COMPLETED)
+        return tries[-1]
+
+    monkeypatch.setattr(statements, "insert", ended_meanwhile)
+    assert engine.submit(subject="s") != first
+    assert tries == [False, True]

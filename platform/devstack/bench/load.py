@@ -53,6 +53,7 @@ class Answer:
 
     number: int
     job_id: str
+    conversation_id: str
     posted_at: float
     accept_ms: float
     first_delta_at: float
@@ -91,11 +92,16 @@ class Person:
             yield self
             reader.cancel()
 
-    async def ask(self, patience: float = ANSWER_TIMEOUT) -> Answer:
-        """Ask a question in a new conversation and watch it to its end. Unexpected unless it is answered in time."""
+    async def ask(self, patience: float = ANSWER_TIMEOUT, conversation_id: str | None = None) -> Answer:
+        """Ask a question, in a new conversation if none is named, and watch it to its end.
+
+        Unexpected unless it is answered in time.
+        """
         number = next(self._numbers)
         question = upstream.numbered(QUESTIONS[number % len(QUESTIONS)], number)
         body = {"courseId": COURSE, "question": question}
+        if conversation_id:
+            body["conversationId"] = conversation_id
         posted_at, began = time.time(), time.perf_counter()
         async with self._http.post("/api/assistant/query", json=body, headers=self._headers) as response:
             accepted = await response.json()
@@ -107,7 +113,17 @@ class Person:
         missed = await self._until_ended(job_id, watched, time.time() + patience)
         del self._jobs[job_id]
         ended_at = watched.ended.result()
-        return Answer(number, job_id, posted_at, accept_ms, watched.first_delta_at, ended_at, missed, watched.attempts)
+        return Answer(
+            number,
+            job_id,
+            accepted["conversationId"],
+            posted_at,
+            accept_ms,
+            watched.first_delta_at,
+            ended_at,
+            missed,
+            watched.attempts,
+        )
 
     async def get_ms(self, path: str) -> float:
         """Milliseconds that a GET took, body included."""

@@ -16,20 +16,25 @@ _NUMBER = re.compile(r"\(no\. (\d+)\)")
 
 @dataclass(frozen=True)
 class Latencies:
-    """What an answer takes upstream, in seconds: its embedding, its first token, its stream after that."""
+    """What an answer takes upstream, in seconds: its embedding, its first token, its stream after that.
+
+    A follow-up is rewritten while it is embedded.
+    """
 
     embedding: float
     first_token: float
     stream: float
+    rewrite: float = 0.0
 
     @property
     def total(self) -> float:
-        return self.embedding + self.first_token + self.stream
+        return max(self.embedding, self.rewrite) + self.first_token + self.stream
 
 
 REALISTIC = Latencies(embedding=0.2, first_token=0.5, stream=3.0)
 AT_ONCE = Latencies(0, 0, 0)
 OLD = Latencies(embedding=0.5, first_token=1.0, stream=4.5)  # the middle of the replaced system's 3 to 8 s
+FOLLOW_UP = Latencies(rewrite=2.0, embedding=0.5, first_token=0.02, stream=2.98)  # one that used to take two calls
 LONG = Latencies(embedding=0.5, first_token=1.0, stream=18.5)  # many in flight, few begun and ended in a second
 
 
@@ -59,6 +64,7 @@ class Control:
             "first_token": latencies.first_token,
             "token_interval": latencies.stream / max(1, deltas - 1),
             "embedding_latency": latencies.embedding,
+            "rewrite_latency": latencies.rewrite,
             "answer_tokens": deltas,
         }
         await self._call("POST", "/reset")

@@ -108,13 +108,16 @@ function edit(item) {
 
 /** @param {HTMLElement} item @param {HTMLAnchorElement} link @param {string} title */
 async function rename(item, link, title) {
+  const { menu } = partsOf(item);
   const before = link.textContent;
   link.textContent = title;
+  menu.hidden = true; // what is exported or deleted meanwhile would still have the old name
   try {
     await request("PATCH", `/api/conversations/${item.dataset.conversationId}`, { payload: JSON.stringify({ title }) });
   } catch {
     link.textContent = before;
   }
+  menu.hidden = false;
 }
 
 /** @param {HTMLElement} item */

@@ -6,13 +6,25 @@ from collections.abc import Awaitable, Callable
 
 from devstack.bench.measuring import Bench
 from devstack.bench.report import Result
-from devstack.bench.scenarios import answers, basics, blocking, limits, outage, personas, recovery, stock, viewers
+from devstack.bench.scenarios import (
+    answers,
+    at_once,
+    basics,
+    blocking,
+    limits,
+    outage,
+    personas,
+    recovery,
+    stock,
+    viewers,
+)
 
 SCENARIOS: dict[str, Callable[[Bench], Awaitable[Result]]] = {
     "accept": basics.accept,
     "cpu": basics.cpu,
     "lessons": basics.lessons,
     "answers": answers.answers,
+    "at_once": at_once.at_once,
     "stock": stock.stock,
     "blocking": blocking.blocking,
     "viewers": viewers.viewers,

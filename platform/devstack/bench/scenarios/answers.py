@@ -64,7 +64,7 @@ async def measure(bench: Bench, latencies: Latencies, in_flight: int) -> Run:
     meter, began = Meter(bench.rig.pids), time.time()
     full_from = began + latencies.total
     full_until = full_from + SECONDS
-    memory = asyncio.create_task(_most_memory(bench.rig.pids["worker"]))
+    memory = asyncio.create_task(most_memory(bench.rig.pids["worker"]))
     every = await bench.crowd.keep_asking(in_flight, latencies.total, full_until + latencies.total)
     memory.cancel()
     cpu, remarks = usage(meter, every)
@@ -86,7 +86,7 @@ async def measure(bench: Bench, latencies: Latencies, in_flight: int) -> Run:
     )
 
 
-async def _most_memory(pid: int) -> float:
+async def most_memory(pid: int) -> float:
     """The most megabytes that were resident until cancelled."""
     most = 0.0
     with suppress(asyncio.CancelledError):

@@ -1,0 +1,54 @@
+"""300 people ask a follow-up at the same moment, at the replaced system's latencies, of one worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from devstack.bench import people
+from devstack.bench.cpu import Meter
+from devstack.bench.load import Answer
+from devstack.bench.measuring import Bench, usage
+from devstack.bench.report import Result, Row
+from devstack.bench.scenarios.answers import MOST_MB, NEAR_IDEAL, most_memory
+from devstack.bench.stats import percentile
+from devstack.bench.upstream import AT_ONCE, FOLLOW_UP
+
+IN_FLIGHT = 300
+
+
+async def at_once(bench: Bench) -> Result:
+    """Each answer's time from claim to end at the viewer, against what its calls take on an idle upstream."""
+    await bench.control.begin(AT_ONCE, deltas=1)
+    first = await _ask(bench, [None] * IN_FLIGHT)
+    await bench.control.begin(FOLLOW_UP)
+    memory = asyncio.create_task(most_memory(bench.rig.pids["worker"]))
+    meter = Meter(bench.rig.pids)
+    answers = await _ask(bench, [answer.conversation_id for answer in first])
+    memory.cancel()
+    cpu, remarks = usage(meter, answers)
+    claimed = await asyncio.to_thread(people.claimed_at, [answer.job_id for answer in answers])
+    ratios = [(answer.ended_at - claimed[answer.job_id]) / FOLLOW_UP.total for answer in answers]
+    together = sum(claim < min(answer.ended_at for answer in answers) for claim in claimed.values())
+    spread = max(claimed.values()) - min(answer.posted_at for answer in answers)
+    what = f"{IN_FLIGHT} follow-ups at once, of {FOLLOW_UP.total:.1f} s"
+    return Result(
+        "at_once",
+        [
+            Row(f"{what}: from claim to end against the ideal, p50", percentile(ratios, 50), "x"),
+            Row("the same, worst", percentile(ratios, 100), "x", NEAR_IDEAL, True),
+            Row("resident memory of the worker", await memory, "MiB", MOST_MB),
+        ],
+        [f"{together} of them in flight at one moment", f"all claimed {spread:.1f} s after the first POST", *remarks],
+        cpu,
+    )
+
+
+async def _ask(bench: Bench, conversations: Sequence[str | None]) -> list[Answer]:
+    """Everybody asks, each in one of these conversations."""
+    return await asyncio.gather(
+        *(
+            person.ask(conversation_id=conversation)
+            for person, conversation in zip(bench.crowd.people, conversations, strict=True)
+        )
+    )
