@@ -55,8 +55,8 @@ async def embed(run: Run) -> dict[str, Any]:
     return {"embedded": count}
 
 
-ANSWER = kinds.register(kinds.JobKind("assistant.answer", kinds.INTERACTIVE, answer, memory.save_answer))
+ANSWER = kinds.register(kinds.JobKind("assistant.answer", answer, memory.save_answer))
 SUGGESTIONS = kinds.register(
-    kinds.JobKind("assistant.suggestions", kinds.BACKGROUND, suggest, memory.save_suggestions, deadline=30, priority=2)
+    kinds.JobKind("assistant.suggestions", suggest, memory.save_suggestions, deadline=30, priority=2)
 )
-EMBEDDING = kinds.register(kinds.JobKind("assistant.embedding", kinds.BACKGROUND, embed, deadline=1800, priority=2))
+EMBEDDING = kinds.register(kinds.JobKind("assistant.embedding", embed, deadline=1800, priority=2))

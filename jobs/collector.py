@@ -73,7 +73,7 @@ def _from_postgres() -> Iterator[Metric]:
 
 def _from_redis() -> Iterator[Metric]:
     redis = queues.connection()
-    entries: Values = {(name,): Queue(name, connection=redis).count for name in queues.QUEUES}
+    entries: Values = {(name,): Queue(name, connection=redis).count for name in kinds.QUEUES}
     yield _gauge("queue_entries", "Entries in the queues of Redis.", ("queue",), entries)
     workers = len(Worker.all(connection=redis))  # its count() includes the dead
     yield _gauge("workers", "Workers that are registered.", (), {(): workers})
@@ -98,8 +98,8 @@ def _active(pending: list[Any], running: list[Any]) -> Metric:
 
 
 def _waiting(pending: list[Any]) -> Iterator[Metric]:
-    jobs: Values = {(queue, state): 0 for queue in queues.QUEUES for state in ("ready", "deferred")}
-    oldest: Values = {(queue,): 0 for queue in queues.QUEUES}
+    jobs: Values = {(queue, state): 0 for queue in kinds.QUEUES for state in ("ready", "deferred")}
+    oldest: Values = {(queue,): 0 for queue in kinds.QUEUES}
     now = timezone.now()
     for row in pending:
         queue = row["queue"]

@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from jobs.models import AiJob
     from jobs.runner import Run
 
-INTERACTIVE = "interactive"
-BACKGROUND = "background"
+INTERACTIVE, DEFAULT, BACKGROUND = QUEUES = ("interactive", "default", "background")  # one for each priority
 
 Result = dict[str, Any]
 
@@ -32,17 +31,21 @@ class JobKind:
     `save` writes the result into the surface's tables, in the transaction that ends the job: a completed
     job's result, or the partial text of a cancelled one.
     `deadline` bounds one attempt, in seconds of work: waiting for the upstream's rate does not count.
-    `priority` decides who gets that rate first: 0 before 1 before 2.
+    `priority` decides what is done first, by workers and with the upstream's rate: 0 before 1 before 2.
     No budget holds up a kind that does not call the upstream.
     """
 
     name: str
-    queue: str
     run: Callable[[Run], Coroutine[Any, Any, Result]]
     save: Callable[[AiJob, Result], object] = lambda job, result: None
     deadline: float = 180.0
     priority: int = 0
     calls_upstream: bool = True
+
+    @property
+    def queue(self) -> str:
+        """Where its jobs wait for a worker."""
+        return QUEUES[self.priority]
 
 
 _kinds: dict[str, JobKind] = {}

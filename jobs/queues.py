@@ -19,7 +19,6 @@ from jobs.models import AiJob
 
 logger = logging.getLogger(__name__)
 
-QUEUES = (kinds.INTERACTIVE, kinds.BACKGROUND)
 RUN_JOB = "jobs.runner.run_job"
 
 
@@ -65,7 +64,7 @@ def enqueue(job: AiJob) -> bool:
 
 def forgotten(jobs: Iterable[AiJob]) -> list[AiJob]:
     """Those of these waiting jobs that are in no queue of Redis."""
-    waiting = {entry for name in QUEUES for entry in _queue(name).get_job_ids()}
+    waiting = {entry for name in kinds.QUEUES for entry in _queue(name).get_job_ids()}
     return [job for job in jobs if job.rq_id not in waiting]
 
 

@@ -75,7 +75,7 @@ async def prune(run: Run) -> kinds.Result:
     return deleted
 
 
-PRUNING = kinds.register(kinds.JobKind("jobs.pruning", kinds.BACKGROUND, prune, deadline=1800, calls_upstream=False))
+PRUNING = kinds.register(kinds.JobKind("jobs.pruning", prune, deadline=1800, priority=2, calls_upstream=False))
 
 
 def submit_if_due() -> None:

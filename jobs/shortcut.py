@@ -32,10 +32,10 @@ class Shortcut:
 
     def take(self, job: AiJob) -> bool:
         """Begin the job, if the worker would take such jobs now and has room. From any thread."""
-        if job.queue not in self._worker.queue_names() or self._is_resting() or not self._slots.take(timeout=0):
+        if job.queue not in self._slots.open_queues() or self._is_resting() or not self._slots.take(timeout=0):
             return False
         # In a context of its own: what the run that submitted it says of itself in the logs is not about this one.
-        self._slots.fill(contextvars.Context().run(self._loop.submit, _run(str(job.pk))))
+        self._slots.fill(contextvars.Context().run(self._loop.submit, _run(str(job.pk))), job.queue)
         return True
 
     def _is_resting(self) -> bool:

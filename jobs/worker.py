@@ -29,20 +29,20 @@ from rq.queue import Queue
 from rq.suspension import is_suspended
 from rq.timeouts import TimerDeathPenalty
 from rq.utils import now
-from rq.worker import BaseWorker
-from rq.worker.base import WorkerStatus
+from rq.worker.base import DequeueStrategy, WorkerStatus
 
 from jobs import gateway, queues, recovery, watch
 from jobs.loop import LoopThread
 from jobs.performing import Performance
+from jobs.registration import RegisteredWorker
 from jobs.shortcut import Shortcut
 from jobs.slots import Slots
 
 BOOKKEEPING_THREADS, RELEASE_SECONDS = 4, 5.0
-ALIVE_SECONDS, BEAT_SECONDS = 90, 1.0
+LOOK_SECONDS = 1  # how long to wait for a job of some queues before looking which are open
 
 
-class AsyncWorker(BaseWorker):
+class AsyncWorker(RegisteredWorker):
     """Runs up to JOBS_PER_WORKER jobs at once. A slot is taken before a job is popped, so queue order holds."""
 
     death_penalty_class = TimerDeathPenalty  # SIGALRM belongs to the main thread alone
@@ -52,7 +52,7 @@ class AsyncWorker(BaseWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._slots = Slots(settings.JOBS_PER_WORKER)
+        self._slots = Slots(settings.JOBS_PER_WORKER, self.queue_names())
         self._performances: dict[str, Performance] = {}  # by execution id
         self._bookkeeping = ThreadPoolExecutor(BOOKKEEPING_THREADS, thread_name_prefix="rq")
         self._loop = LoopThread(recovery.sweep_forever, self._keep_alive, at_end=gateway.close)
@@ -60,7 +60,6 @@ class AsyncWorker(BaseWorker):
         self._hand_back_at = math.inf
         self._hurry = threading.Event()
         self._stopping = threading.Lock()
-        self._is_signing_off = False
 
     def work(self, burst: bool = False, **kwargs: Any) -> bool:  # type: ignore[override]
         """RQ's work loop on this thread, the jobs' event loop on another."""
@@ -91,31 +90,11 @@ class AsyncWorker(BaseWorker):
         performance = Performance(job, job.timeout or self.queue_class.DEFAULT_TIMEOUT)
         self._performances[execution.id] = performance
         self._prepare(job)
-        self._slots.fill(self._loop.submit(self._perform(performance, job, queue, execution)))
+        self._slots.fill(self._loop.submit(self._perform(performance, job, queue, execution)), queue.name)
 
     def set_state(self, state: str, pipeline: Any = None) -> None:
         """Busy as long as anything is in flight, also while waiting for more."""
         super().set_state(WorkerStatus.BUSY if state == WorkerStatus.IDLE and self.executions else state, pipeline)
-
-    def register_birth(self) -> None:
-        super().register_birth()
-        self.connection.expire(self.key, ALIVE_SECONDS)
-
-    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        """Stay registered for a short while only: the event loop sends the next one, as long as it turns."""
-        is_fresh = self.last_heartbeat and (now() - self.last_heartbeat).total_seconds() < BEAT_SECONDS
-        if pipeline is not None or not is_fresh:  # RQ sends three for each job that it takes
-            super().heartbeat(timeout or ALIVE_SECONDS, pipeline)
-
-    def ensure_registered(self) -> None:
-        """Register again after Redis was emptied: `rq info` and /readyz must go on to see this worker."""
-        if self._is_signing_off:
-            return
-        if not self.connection.sismember(self.redis_workers_keys, self.key):
-            self.connection.delete(self.key)
-            self.register_birth()
-            self.set_state(WorkerStatus.IDLE)
-        self.heartbeat()
 
     def handle_payload(self, message: Any) -> None:
         """RQ's commands. RQ itself would look for a job to stop in the first execution only."""
@@ -141,7 +120,7 @@ class AsyncWorker(BaseWorker):
     def teardown(self) -> None:
         """Let the jobs in flight end or hand them back, then sign off."""
         self._drain()
-        self._is_signing_off = True
+        self.stay_unregistered()
         try:
             super().teardown()
         except RedisError as error:
@@ -165,13 +144,22 @@ class AsyncWorker(BaseWorker):
         """None when the worker is done: not while jobs are in flight, which may enqueue others."""
         is_burst = timeout is None
         while True:
-            result = super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+            is_open = self._choose_queues()
+            result = super().dequeue_job_and_maintain_ttl(timeout, max_idle_time if is_open else LOOK_SECONDS)
             if result and not self._put_back_if_suspended(*result, is_burst):
                 return result
-            if not result and self._slots.is_idle_for(0 if is_burst else max_idle_time or 0):
+            if not result and is_open and self._slots.is_idle_for(0 if is_burst else max_idle_time or 0):
                 return None
             if is_burst:
                 self._slots.wait(0.2)
+
+    def _choose_queues(self) -> bool:
+        """Which queues to take the next job from, in which order. Whether these are all of them."""
+        if self._dequeue_strategy != DequeueStrategy.DEFAULT:
+            return True  # somebody wants another order than ours
+        by_name = {queue.name: queue for queue in self.queues}
+        self._ordered_queues = [by_name[name] for name in self._slots.queues_in_turn()]
+        return len(self._ordered_queues) == len(self.queues)
 
     def _put_back_if_suspended(self, job: Job, queue: Queue, is_burst: bool) -> bool:
         """RQ looks for a suspension before it waits for a job, not when one has come."""
@@ -184,7 +172,7 @@ class AsyncWorker(BaseWorker):
 
     def _prepare(self, job: Job) -> None:
         try:
-            self.prepare_job_execution(job, remove_from_intermediate_queue=len(self.queues) == 1)
+            self.prepare_job_execution(job, remove_from_intermediate_queue=len(self._ordered_queues) == 1)
             _ = job.func  # imported here rather than on the event loop
         except RedisError:
             raise

@@ -17,6 +17,7 @@ from config.errors import Problem
 from config.openapi import ErrorSerializer
 from config.parsers import BoundedJSONParser
 from jobs import intake
+from jobs.kinds import DEFAULT
 from jobs.limits import LimitReached
 from landing import actions
 
@@ -89,6 +90,7 @@ class QueryView(_VisitorView):
             request,
             body,
             lambda wish: actions.ask(wish, self.network, body["question"], body.get("conversationId")),
+            DEFAULT,
         )
         return self.remember(accepted)
 

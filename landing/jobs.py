@@ -26,6 +26,4 @@ async def answer(run: Run) -> dict[str, Any]:
 
 
 # No summaries: every call of this surface is one that its budget knows of.
-ANSWER = kinds.register(
-    kinds.JobKind(budget.KIND, kinds.INTERACTIVE, answer, history.keep_answer, deadline=60, priority=1)
-)
+ANSWER = kinds.register(kinds.JobKind(budget.KIND, answer, history.keep_answer, deadline=60, priority=1))

@@ -62,6 +62,6 @@ def _stop_if_hopeless(batch: AiJob) -> None:
         raise LimitReached("renewals_failing", text, RETRY_SECONDS)
 
 
-PROFILE = kinds.register(kinds.JobKind(actions.PROFILE, kinds.BACKGROUND, classify, profiles.save, priority=2))
-RENEWAL = kinds.register(kinds.JobKind(actions.RENEWAL, kinds.BACKGROUND, classify, profiles.save, priority=2))
-BATCH = kinds.register(kinds.JobKind(actions.BATCH, kinds.BACKGROUND, feed, deadline=A_DAY, priority=2))
+PROFILE = kinds.register(kinds.JobKind(actions.PROFILE, classify, profiles.save, priority=2))
+RENEWAL = kinds.register(kinds.JobKind(actions.RENEWAL, classify, profiles.save, priority=2))
+BATCH = kinds.register(kinds.JobKind(actions.BATCH, feed, deadline=A_DAY, priority=2))

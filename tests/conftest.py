@@ -70,7 +70,7 @@ from django.db import IntegrityError, OperationalError  # noqa: E402
 from courses.ingestion import ingest  # noqa: E402
 from courses.models import Course, Enrollment  # noqa: E402
 from devstack.run import DEMO_COURSES  # noqa: E402
-from jobs import queues  # noqa: E402
+from jobs import kinds, queues  # noqa: E402
 from jobs.models import AiJob, Reading  # noqa: E402
 from tests.support import Platform, Simulator, password_hash, run_pending, unique, wait_for  # noqa: E402
 
@@ -84,12 +84,11 @@ def _database(django_db_blocker) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def clean_slate(_database, simulator: Simulator) -> Iterator[None]:
-    """The simulator as it starts; afterwards no jobs and no conversations."""
+    """The simulator as it starts, and empty queues; afterwards no jobs and no conversations."""
     simulator.reset()
     redis = queues.connection()
     shared = [*redis.scan_iter("breaker:*"), *redis.scan_iter("governor:*")]
-    if shared:
-        redis.delete(*shared)
+    redis.delete(*shared, *(f"rq:queue:{name}" for name in kinds.QUEUES))
     yield
     wait_for(_is_clean, what="for the jobs to go")
     Reading.objects.all().delete()

@@ -148,7 +148,7 @@ class Platform:
     def worker(self, *queues: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
         """An rqworker process for as long as the block lasts."""
         name = unique("worker")
-        process = manage("rqworker", "--name", name, *(queues or ("interactive", "background")), **env)
+        process = manage("rqworker", "--name", name, *queues, **env)
         try:
             wait_for(_while_running(process, lambda: is_registered(name)), timeout=60, what="for the worker")
             yield process

@@ -14,6 +14,7 @@ from config.errors import Problem
 from courses.api import lesson_in
 from courses.models import Course
 from jobs import intake
+from jobs.kinds import DEFAULT
 from tutors import insights, threads
 from tutors.actions import ask_copilot
 from tutors.serializers import CopilotSerializer, InsightsSerializer, ThreadSerializer
@@ -53,6 +54,7 @@ class CopilotView(APIView):
                 lesson_id=lesson.pk if lesson else None,
                 question_id=question_id,
             ),
+            DEFAULT,
         )
 
 

@@ -16,6 +16,7 @@ from config.errors import Problem
 from config.openapi import ErrorSerializer
 from config.pagination import PAGE, Pages, page_of
 from jobs import intake
+from jobs.kinds import DEFAULT
 from tutors import actions
 from tutors.api import COURSE_ID, taught_course
 from tutors.content import QuizEdit, ReplyEdit
@@ -101,7 +102,7 @@ class RegenerateView(_DraftView):
         """Have one draft written anew. What is edited before the job ends stays: the job then changes nothing."""
         draft = self.draft(request, course_id, draft_id)
         body = _valid(RegenerateSerializer, request)
-        return intake.accept(request, body, lambda wish: actions.regenerate(wish, draft, body["instruction"]))
+        return intake.accept(request, body, lambda wish: actions.regenerate(wish, draft, body["instruction"]), DEFAULT)
 
 
 def _valid(serializer: Any, request: Request) -> dict[str, Any]:

@@ -38,5 +38,5 @@ async def _another(run: Run, draft: cases.Redraft) -> Reply | QuizQuestion | Non
     return await pipeline.another_question(draft.course.title, taken, passages, draft.instruction, run.llm)
 
 
-COPILOT = kinds.register(kinds.JobKind(actions.COPILOT, kinds.INTERACTIVE, copilot, cases.save_outcome, priority=1))
-REDRAFT = kinds.register(kinds.JobKind(actions.REDRAFT, kinds.INTERACTIVE, redraft, cases.save_redraft, priority=1))
+COPILOT = kinds.register(kinds.JobKind(actions.COPILOT, copilot, cases.save_outcome, priority=1))
+REDRAFT = kinds.register(kinds.JobKind(actions.REDRAFT, redraft, cases.save_redraft, priority=1))

@@ -160,8 +160,7 @@ CHANNEL_LAYERS = {
         },
     }
 }
-# "default" is only where django-rq's own commands (rqsuspend, rqstats) look for Redis; nothing is queued there.
-RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600} for name in ("interactive", "background", "default")}
+RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600} for name in ("interactive", "default", "background")}
 RQ = {"WORKER_CLASS": "jobs.worker.AsyncWorker"}
 RQ_SHOW_ADMIN_LINK = True
 

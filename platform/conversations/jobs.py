@@ -17,6 +17,4 @@ async def summarise(run: Run) -> dict[str, Any]:
     return {"summary": await pipeline.summarise(summary, turns, run.llm), "upto": upto}
 
 
-SUMMARY = kinds.register(
-    kinds.JobKind("conversations.summary", kinds.BACKGROUND, summarise, history.save_summary, priority=2)
-)
+SUMMARY = kinds.register(kinds.JobKind("conversations.summary", summarise, history.save_summary, priority=2))

@@ -22,7 +22,6 @@ from devstack.processes import ROOT
 from devstack.stack import Stack
 
 DEMO_COURSES = Path(__file__).parent / "courses"
-QUEUES = ("interactive", "background")
 WAIT_SECONDS = 120.0
 DEMO_BUDGET = "300000"  # tokens a person and day: about a hundred questions, so that the pages have something to show
 
@@ -57,7 +56,7 @@ def _serve(parts: Stack, port: int, data: Path) -> None:
         _step("Loading the demo courses and people", lambda: _manage("load_demo", str(DEMO_COURSES), "--questions"))
         daphne = processes.manage("daphne", "daphne", "--bind", "127.0.0.1", "--port", str(port))
         parts.supervisor.start(daphne)
-        parts.supervisor.start(processes.manage("rqworker", "rqworker", *QUEUES))
+        parts.supervisor.start(processes.manage("rqworker", "rqworker"))
         url = f"http://localhost:{port}"
         _step("Starting the web server and the worker", lambda: _wait(parts, lambda: _is_ready(url)))
         _step("Embedding the lessons", lambda: _wait(parts, _is_embedded))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from jobs import queues
 from jobs.models import AiJob
 from tests.support import Json, Simulator, ask, perform
 
@@ -37,10 +36,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(api, sql_course, simulator) -> Iterator[Desk]:
-    yield Desk(api, sql_course, simulator)
-    for name in queues.QUEUES:
-        queues.connection().delete(f"rq:queue:{name}")
+def desk(api, sql_course, simulator) -> Desk:
+    return Desk(api, sql_course, simulator)
 
 
 @pytest.fixture

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
 from accounts import people
-from jobs import kinds, queues, submission
+from jobs import kinds, submission
 from jobs.kinds import JobKind, Result
 from jobs.models import AiJob
 from jobs.runner import Run
@@ -27,7 +27,7 @@ class Engine:
 
     def work(self, run: Callable[[Run], Any], deadline: float = 20.0) -> None:
         """What a run of the job does from now on."""
-        kinds.register(JobKind(KIND, kinds.INTERACTIVE, run, lambda job, result: self.saved.append(result), deadline))
+        kinds.register(JobKind(KIND, run, lambda job, result: self.saved.append(result), deadline))
 
     def submit(self, subject: str = "", key: str | None = None, body: dict | None = None, **fields: Any) -> AiJob:
         wish = submission.Request(self.person, key, "/test", body or {})
@@ -46,9 +46,7 @@ async def _nothing(run: Run) -> Result:
 
 
 @pytest.fixture
-def engine(learner: User) -> Iterator[Engine]:
+def engine(learner: User) -> Engine:
     engine = Engine(learner)
     engine.work(_nothing)
-    yield engine
-    for name in queues.QUEUES:
-        queues.connection().delete(f"rq:queue:{name}")
+    return engine

@@ -9,7 +9,8 @@ from rq import Worker
 
 from config import health
 from jobs import queues
-from jobs.worker import ALIVE_SECONDS, AsyncWorker
+from jobs.registration import ALIVE_SECONDS
+from jobs.worker import AsyncWorker
 
 
 @pytest.fixture

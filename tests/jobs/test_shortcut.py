@@ -4,14 +4,14 @@ import django_rq
 import pytest
 from rq import Worker
 
-from jobs import queues
+from jobs import kinds, queues
 from jobs.models import AiJob
 from tests.support import ask, wait_for
 
 
 @pytest.fixture
 def redis(platform, sql_course):
-    for name in queues.QUEUES:
+    for name in kinds.QUEUES:
         django_rq.get_queue(name).empty()  # of what is left of preparing the course
     return queues.connection()
 

@@ -5,13 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection, transaction
 
-from jobs import queues, statements, submission
+from jobs import kinds, queues, statements, submission
 from jobs.models import AiJob
 from jobs.submission import KeyReused, SubjectBusy
 
 
 def entries():
-    return [entry for name in queues.QUEUES for entry in queues._queue(name).get_job_ids()]
+    return [entry for name in kinds.QUEUES for entry in queues._queue(name).get_job_ids()]
 
 
 def test_submitted_job_is_in_its_queue_once(engine):

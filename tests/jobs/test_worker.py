@@ -5,6 +5,7 @@ import contextlib
 import signal
 import subprocess
 
+import django_rq
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
@@ -12,6 +13,7 @@ from django.db import connection
 from devstack.processes import Program, end
 from jobs import queues
 from jobs.models import AiCall, AiJob
+from tests.jobs import foreign
 from tests.support import Platform, assert_no_holes, eventually, text_of, wait_for
 
 QUESTION = "What does COALESCE return?"
@@ -162,18 +164,33 @@ def test_postgres_killed_in_mid_answer_costs_at_most_one_more_run(platform, lear
     assert AiCall.objects.filter(job=job, purpose="answer").count() <= 2
 
 
-def test_interactive_jobs_go_before_background_ones(platform, learner, sql_course):
-    background = [ask(platform, learner, sql_course) for _ in range(3)]
-    AiJob.objects.filter(pk__in=background).update(queue="background")
+def test_jobs_go_in_the_order_of_their_priorities(platform, learner, sql_course):
+    jobs = {ask(platform, learner, sql_course): queue for queue in ("background", "default") for _ in range(2)}
     queues.connection().delete("rq:queue:interactive")
-    for job in AiJob.objects.filter(pk__in=background):
+    for job in AiJob.objects.filter(pk__in=jobs):
+        AiJob.objects.filter(pk=job.pk).update(queue=jobs[str(job.pk)])
+        job.refresh_from_db()
         queues.forget(job)
         queues.enqueue(job)
-    interactive = ask(platform, learner, sql_course)
+    jobs[ask(platform, learner, sql_course)] = "interactive"
     with platform.worker(JOBS_PER_WORKER="1"):
-        wait_for(lambda: all(status(job) == "completed" for job in [*background, interactive]), 20)
-    first = AiJob.objects.filter(pk__in=[*background, interactive]).order_by("started_at").first()
-    assert str(first.pk) == interactive
+        wait_for(lambda: all(status(job) == "completed" for job in jobs), 20)
+    begun = AiJob.objects.filter(pk__in=jobs).order_by("started_at").values_list("queue", flat=True)
+    assert list(begun) == ["interactive", "default", "default", "background", "background"]
+
+
+def test_a_question_finds_a_slot_though_many_other_jobs_wait(platform, learner, sql_course):
+    """Four slots: background jobs get two of them, and leave the third when a question comes."""
+    background = django_rq.get_queue("background")
+    background.empty()  # of what is left of preparing the course
+    waiting = [background.enqueue(foreign.wait_for, 60) for _ in range(6)]
+    with platform.worker(JOBS_PER_WORKER="4", JOBS_GRACE_SECONDS="0"):
+        wait_for(lambda: background.started_job_registry.count == 2)
+        job = ask(platform, learner, sql_course)
+        wait_for(lambda: status(job) == "completed")
+        assert background.started_job_registry.count == 2
+        assert background.job_ids[:4] == [each.id for each in waiting[2:]]
+    background.empty()
 
 
 def test_open_event_streams_hold_no_database_connections(platform, learner, sql_course):

@@ -95,7 +95,7 @@ def test_each_answer_is_one_call_of_priority_one(visitor, simulator):
 
     visitor.answer()
     assert [request["purpose"] for request in simulator.requests()] == ["answer"]
-    assert (kinds.get("landing.answer").priority, kinds.get("landing.answer").queue) == (1, "interactive")
+    assert (kinds.get("landing.answer").priority, kinds.get("landing.answer").queue) == (1, "default")
 
 
 def test_lessons_and_unpublished_offers_never_reach_a_prompt(visitor, site, sql_course, simulator):

@@ -9,7 +9,6 @@ import pytest
 from django.contrib.auth.models import User
 
 from devstack import personas as demo
-from jobs import queues
 from jobs.models import AiJob
 from personas import questionnaires
 from personas.models import Persona, Profile, Questionnaire
@@ -34,8 +33,6 @@ def personas(_database) -> Iterator[None]:
     Persona.objects.exclude(pk__in=[persona.pk for persona in kept["personas"]]).delete()
     for persona in kept["personas"]:
         persona.save()
-    for name in queues.QUEUES:
-        queues.connection().delete(f"rq:queue:{name}")
 
 
 @pytest.fixture

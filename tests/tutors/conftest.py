@@ -9,7 +9,6 @@ from django.contrib.auth.models import User
 
 from conversations.models import Conversation, Message
 from courses.models import Course, Enrollment
-from jobs import queues
 from jobs.models import AiJob
 from tests.support import Json, password_hash, perform, unique
 from tutors.models import Draft
@@ -57,8 +56,6 @@ def copilot(platform, tutor: User, sql_course: Course) -> Iterator[Copilot]:
     with platform.client(tutor) as client:
         yield Copilot(client, sql_course)
     Draft.objects.all().delete()
-    for name in queues.QUEUES:
-        queues.connection().delete(f"rq:queue:{name}")
 
 
 class Learners:

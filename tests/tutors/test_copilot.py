@@ -16,7 +16,7 @@ def test_tutor_asks_and_reads_a_cited_answer(copilot):
     row = copilot.ask("What does COALESCE return?")
     assert row["status"] == "completed" and row["citations"]
     job = AiJob.objects.get(pk=row["jobId"])
-    assert (job.kind, job.queue) == ("tutors.copilot", "interactive")
+    assert (job.kind, job.queue) == ("tutors.copilot", "default")
     conversation = copilot.client.get(f"/api/conversations/{row['conversationId']}").json()
     assert [m["role"] for m in conversation["messages"]] == ["user", "assistant"]
     follow_up = copilot.ask("And what when all of them are missing?", conversationId=row["conversationId"])

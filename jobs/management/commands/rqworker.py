@@ -7,11 +7,11 @@ from django.conf import settings
 from django_rq.management.commands import rqworker
 
 from config.startup import settle
-from jobs.queues import QUEUES
+from jobs.kinds import QUEUES
 
 
 class Command(rqworker.Command):
-    help = "Run a worker on these queues, in this order; by default on all, interactive ones first."
+    help = "Run a worker on these queues, in this order; by default on all, what people wait for first."
 
     def handle(self, *args: Any, **options: Any) -> None:
         os.nice(settings.JOBS_NICE)

@@ -49,7 +49,7 @@ class Fleet:
     def start_worker(self, *flags: str, **env: str) -> Worker:
         """One more worker; returns when it takes jobs."""
         name = f"worker-{next(self._numbers)}"
-        command = ("rqworker", "interactive", "background", "--name", name, *flags)
+        command = ("rqworker", "--name", name, *flags)
         worker = Worker(self._supervisor.start(processes.manage(name, *command, env=env)))
         self.workers.append(worker)
         wait_until(lambda: bool(self._redis.sismember("rq:workers", f"rq:worker:{name}")), name)

@@ -49,7 +49,7 @@ def running(count: int) -> Iterator[Rig]:
         port = processes.free_port()
         start = parts.supervisor.start
         web = start(processes.manage("daphne", "daphne", "--bind", "127.0.0.1", "--port", str(port)))
-        workers = [start(processes.manage(f"worker-{n}", "rqworker", "interactive", "background")) for n in (1, 2)]
+        workers = [start(processes.manage(f"worker-{n}", "rqworker")) for n in (1, 2)]
         url = f"http://127.0.0.1:{port}"
         wait_until_ready(f"{url}/readyz")
         people.wait_until_embedded()
