@@ -1,4 +1,9 @@
+from typing import Any
+
+from asgiref.sync import async_to_sync
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_out
+from django.http import HttpRequest
 
 
 class JobsConfig(AppConfig):
@@ -6,5 +11,15 @@ class JobsConfig(AppConfig):
     verbose_name = "AI jobs"
 
     def ready(self) -> None:
-        """Register the engine's own kind of job."""
+        """Register the engine's own kind of job, and hear of those who sign out: on our pages, and in the admin."""
         from jobs import retention  # noqa: F401
+
+        user_logged_out.connect(_close_sockets)
+
+
+def _close_sockets(request: HttpRequest, user: Any, **kwargs: Any) -> None:
+    from accounts import people, sockets
+    from jobs import events
+
+    if person := people.from_user(user):
+        async_to_sync(events.tell_signed_out)(person, sockets.fingerprint(request.session.session_key))

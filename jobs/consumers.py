@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Sequence
@@ -21,7 +22,8 @@ from jobs.viewing import Viewer
 MAX_FRAME_BYTES = 64 * 1024
 FLOOD_MESSAGES = 60  # a page sends a few frames when it connects and a ping now and then
 FLOOD_SECONDS = 10.0
-TOO_BIG, FLOODED = 4009, 4008  # close codes; Daphne lets an application use none below 3000 but 1000
+ASK_AGAIN_SECONDS = 300.0  # a socket that is used after so long is asked again whose it is
+TOO_BIG, FLOODED, SIGNED_OUT = 4009, 4008, 4001  # close codes; Daphne lets an application use none below 3000 but 1000
 
 
 class BadMessage(Exception):
@@ -61,6 +63,7 @@ class JobsConsumer(AsyncWebsocketConsumer):
         self.person = person
         self.viewer = Viewer()
         self._window, self._received = time.monotonic(), 0
+        self._welcome_until, self._has_left = time.monotonic() + ASK_AGAIN_SECONDS, False
         await self.channel_layer.group_add(person.group, self.channel_name)
         await self.accept()
 
@@ -74,6 +77,8 @@ class JobsConsumer(AsyncWebsocketConsumer):
             return await self.close(TOO_BIG)
         if self._is_flooded():
             return await self.close(FLOODED)
+        if not await self._is_welcome():
+            return
         try:
             await self._act(_parse(text_data))
         except BadMessage as problem:
@@ -81,7 +86,28 @@ class JobsConsumer(AsyncWebsocketConsumer):
 
     async def job_events(self, message: dict[str, Any]) -> None:
         """Events that were pushed to the person's group."""
+        if not await self._is_welcome():
+            return
         await self._show(await self.viewer.live(Frame.unpack(item) for item in message["frames"]), live=True)
+
+    async def session_ended(self, message: dict[str, Any]) -> None:
+        """Somebody has signed out; close what was opened with that session."""
+        if message["session"] == sockets.session_of(self.scope):
+            await self._show_out()
+
+    async def _is_welcome(self) -> bool:
+        """Whether this is still the socket of who opened it. Closes it when it is not."""
+        if not self._has_left and time.monotonic() > self._welcome_until:
+            with contextlib.suppress(*database.AWAY):  # without a database nobody has signed out or been switched off
+                if not await database.call(sockets.may_stay, self.scope, self.person):
+                    await self._show_out()
+            self._welcome_until = time.monotonic() + ASK_AGAIN_SECONDS
+        return not self._has_left
+
+    async def _show_out(self) -> None:
+        if not self._has_left:  # events may come until the socket is really closed
+            self._has_left = True
+            await self.close(SIGNED_OUT)
 
     async def _act(self, message: dict[str, Any]) -> None:
         match message.get("type"):

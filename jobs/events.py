@@ -84,6 +84,14 @@ async def push(batches: Sequence[Batch]) -> None:
     )
 
 
+async def tell_signed_out(person: Person, session: str) -> None:
+    """Have the sockets closed that were opened with this session, named by its fingerprint."""
+    try:
+        await get_channel_layer().group_send(person.group, {"type": "session.ended", "session": session})
+    except (RedisError, OSError) as error:
+        logger.warning("sockets of a session that has ended find out by themselves: %s", type(error).__name__)
+
+
 async def publish_outside_run(job: AiJob, event: Event) -> None:
     """Publish an event of a job that no worker is running, behind whatever its last run has said."""
     try:
