@@ -122,7 +122,7 @@ class Frame(NamedTuple):
 
 def frame(job: AiJob, place: Place, event: Event) -> Frame:
     """Put an event at its place."""
-    body, job_id = event.model_dump(exclude_none=True), str(job.pk)
+    body, job_id = {name: value for name, value in vars(event).items() if value is not None}, str(job.pk)
     wire = {
         "type": body.pop("type"),
         "jobId": job_id,

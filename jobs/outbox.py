@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 BATCH_SECONDS = 0.1
 BATCH_CHARS = 200
-PACE_SECONDS = 0.02  # between two publications of a process: what comes meanwhile goes out together
+PACE_SECONDS = 0.04  # between two publications of a process: what comes meanwhile goes out together
 CLOSE_SECONDS = 3.0
 PAUSE_SECONDS = 0.5
 

@@ -10,6 +10,7 @@ import logging
 import math
 import time
 from datetime import timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import Error, connection, transaction
@@ -102,13 +103,23 @@ def enqueue_due(is_paused: bool = False) -> None:
     with transaction.atomic():
         if _may_sweep():
             held_back = _held_back() if is_paused else AiJob.objects.none()
-            for job in due.exclude(pk__in=held_back).order_by("created_at")[:BATCH]:
+            for job in due.exclude(pk__in=held_back).exclude(pk__in=_in_quarantine(due)).order_by("created_at")[:BATCH]:
                 _enqueue(job)
 
 
 def _held_back() -> QuerySet[AiJob]:
     paused = AiJob.objects.filter(status=AiJob.Status.PENDING, error_code=Kind.PAUSED.value.code).order_by("created_at")
     return paused.exclude(pk__in=list(paused.values_list("pk", flat=True)[:1]))
+
+
+def _in_quarantine(due: QuerySet[AiJob]) -> list[UUID]:
+    """Jobs that were lost with their workers again and again: one of them at a time, so that it is seen which it is."""
+    quarantined = AiJob.objects.filter(crashes__gte=transitions.QUARANTINED)
+    waiting = list(due.filter(crashes__gte=transitions.QUARANTINED).order_by("created_at").values_list("pk", flat=True))
+    if not waiting:
+        return []
+    running, queued = Q(status=AiJob.Status.RUNNING), Q(status=AiJob.Status.PENDING, enqueued_at__isnull=False)
+    return waiting if quarantined.filter(running | queued).exists() else waiting[1:]
 
 
 def enqueue_forgotten() -> None:

@@ -26,7 +26,7 @@ from jobs.models import AiJob
 Status = AiJob.Status
 Save = Callable[[AiJob, dict[str, Any]], object]
 
-MAX_CRASHES = 2
+QUARANTINED = 2  # lost workers after which a job runs alone, so that it can be told from those that were lost with it
 
 
 class LostRun(Exception):
@@ -52,7 +52,7 @@ class Failure:
 POISONOUS = Failure(
     "poisonous",
     "This request could not be processed and was stopped. Please contact support.",
-    "Two workers were lost while running this job, so it was not given to a third.",
+    "Workers were lost while running this job, again and again, so it was not given to another.",
 )
 
 
@@ -149,22 +149,31 @@ def retry(job: AiJob) -> AiJob | None:
 
 
 def take_back_lost() -> list[AiJob]:
-    """Take running jobs whose lease ran out from their lost workers; fail those that lose workers again and again."""
+    """Take running jobs from workers whose leases ran out, all of a worker together.
+
+    Of jobs that were lost together, the one that had been lost more often than all the others is failed as poisonous.
+    """
+    now = timezone.now()
     with transaction.atomic():
-        lost = list(
-            AiJob.objects.select_for_update(skip_locked=True).filter(
-                status=Status.RUNNING, lease_until__lt=timezone.now()
-            )
-        )
-        return [_take_back(run) for run in lost]
+        running = AiJob.objects.filter(status=Status.RUNNING)
+        workers = list(running.filter(lease_until__lt=now).values_list("worker", flat=True).distinct())
+        # A worker that lives renews all its leases twice as often as this.
+        soon = now + timedelta(seconds=settings.JOBS_LEASE_SECONDS / 2)
+        lost = list(running.select_for_update(skip_locked=True).filter(worker__in=workers, lease_until__lt=soon))
+        return [_take_back(run, _is_suspect(run, lost)) for run in lost]
 
 
-def _take_back(run: AiJob) -> AiJob:
+def _is_suspect(run: AiJob, lost: list[AiJob]) -> bool:
+    others = (other.crashes for other in lost if other.worker == run.worker and other.pk != run.pk)
+    return run.crashes > max(others, default=0)
+
+
+def _take_back(run: AiJob, is_poisonous: bool) -> AiJob:
     crashes, now = run.crashes + 1, timezone.now()
     if run.cancel_requested:
         entry = history.of_run(run, Status.CANCELLED)
         _move(run, entry, crashes=crashes, status=Status.CANCELLED, finished_at=now)
-    elif crashes >= MAX_CRASHES:
+    elif is_poisonous:
         entry = history.of_run(run, Status.FAILED, POISONOUS.code, POISONOUS.detail)
         _move(run, entry, crashes=crashes, status=Status.FAILED, finished_at=now, **_reasons(POISONOUS))
     else:

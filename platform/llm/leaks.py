@@ -5,6 +5,7 @@ A last line of defence: translated or reworded instructions pass, so nothing in 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 
@@ -34,11 +35,16 @@ async def stopped(instructions: str, pieces: AsyncGenerator[str, None], instead:
         yield held
 
 
+@functools.lru_cache(maxsize=64)
+def _words_of(instructions: str) -> str:
+    return f" {' '.join(_WORD.findall(instructions.lower()))} "
+
+
 class _Repeated:
     """The longest end of a text that the instructions also have, word by word."""
 
     def __init__(self, instructions: str) -> None:
-        self._known = f" {' '.join(_WORD.findall(instructions.lower()))} "
+        self._known = _words_of(instructions)
         self._words: list[str] = []
         self._is_in_word = False
 

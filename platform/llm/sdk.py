@@ -5,6 +5,7 @@ Its typed methods copy each message of a prompt and build models of each answer:
 
 from __future__ import annotations
 
+import functools
 from typing import Any, cast
 
 import httpx2
@@ -12,8 +13,13 @@ from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient
 
 from llm.config import LlmConfig
 
-Client = AsyncOpenAI
 CHAT, EMBEDDINGS = "/chat/completions", "/embeddings"
+
+
+class Client(AsyncOpenAI):
+    """The SDK's client, which would put the URL together anew for each request: as much work as sending it."""
+
+    _prepare_url = functools.cache(AsyncOpenAI._prepare_url)
 
 
 def connect(config: LlmConfig) -> Client:
@@ -21,7 +27,7 @@ def connect(config: LlmConfig) -> Client:
     # How long to wait for an answer, and for its next piece, is watched above the connection.
     timeout = httpx2.Timeout(None, connect=config.connect_timeout)
     limits = httpx2.Limits(max_connections=config.max_connections, max_keepalive_connections=config.max_connections)
-    return AsyncOpenAI(
+    return Client(
         api_key=config.api_key,
         base_url=config.base_url,
         max_retries=0,

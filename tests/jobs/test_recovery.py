@@ -122,6 +122,25 @@ def test_job_that_redis_does_not_take_stays_for_the_next_round(forgetful, monkey
     assert AiJob.objects.get(pk=forgetful.pk).enqueued_at == LONG_AGO
 
 
+def test_jobs_that_lose_their_workers_again_and_again_run_one_at_a_time(engine):
+    first, second, other = engine.submit(), engine.submit(), engine.submit()
+    queues.connection().delete("rq:queue:interactive")
+    for job in (first, second, other):
+        queues.forget(job)
+    AiJob.objects.filter(pk__in=[first.pk, second.pk]).update(crashes=2)
+    AiJob.objects.update(enqueued_at=None)
+    recovery.enqueue_due()
+    assert set(entries()) == {f"{first.pk}-1", f"{other.pk}-1"}
+    recovery.enqueue_due()
+    transitions.claim(first.pk, "w")
+    recovery.enqueue_due()
+    assert f"{second.pk}-1" not in entries()
+    engine.run(other)
+    AiJob.objects.filter(pk=first.pk).update(status="failed")
+    recovery.enqueue_due()
+    assert f"{second.pk}-1" in entries()
+
+
 async def test_sweeper_ends_whatever_it_is_doing(monkeypatch, settings):
     """Before Python 3.12 a cancellation that comes while a Redis command is being sent is swallowed there."""
     settings.JOBS_SWEEP_SECONDS = 0

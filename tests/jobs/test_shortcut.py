@@ -1,10 +1,13 @@
 """What a run submits is begun by its own worker: when that has room, and only then. RQ counts what it was given."""
 
+import asyncio
+import time
+
 import django_rq
 import pytest
 from rq import Worker
 
-from jobs import kinds, queues
+from jobs import kinds, queues, shortcut
 from jobs.models import AiJob
 from tests.support import ask, wait_for
 
@@ -69,3 +72,26 @@ def test_suspended_worker_begins_nothing(platform, redis, api, sql_course, simul
         finally:
             redis.delete("rq:suspended")
         wait_for(lambda: is_completed(job))
+
+
+async def test_what_can_wait_waits_until_the_event_loop_is_in_time(monkeypatch):
+    monkeypatch.setattr(shortcut, "LOOK_SECONDS", 0.02)
+    is_busy = True
+
+    async def keep_busy():
+        while is_busy:
+            time.sleep(0.05)  # what holds the loop up
+            await asyncio.sleep(0)
+
+    busy, waiting = asyncio.create_task(keep_busy()), asyncio.create_task(shortcut._until_calm())
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    is_busy = False
+    await busy
+    await asyncio.wait_for(waiting, 1)
+
+
+async def test_but_not_for_ever(monkeypatch):
+    monkeypatch.setattr(shortcut, "LAG_SECONDS", -1)  # never in time
+    monkeypatch.setattr(shortcut, "PATIENCE_SECONDS", 0.4)
+    await asyncio.wait_for(shortcut._until_calm(), 2)

@@ -150,6 +150,46 @@ def test_job_that_loses_two_workers_is_failed_as_poisonous(engine):
     assert job.error_message
 
 
+def lose(*jobs, worker="w"):
+    """Run these jobs in one worker, and lose it; the rows after they have been taken back."""
+    for job in jobs:
+        assert transitions.claim(job.pk, worker)
+    pks = [job.pk for job in jobs]
+    AiJob.objects.filter(pk__in=pks).update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert {job.pk for job in transitions.take_back_lost()} == set(pks)
+    return [AiJob.objects.get(pk=pk) for pk in pks]
+
+
+def test_jobs_that_were_lost_together_are_not_all_poisonous(engine):
+    poison, *others = [engine.submit() for _ in range(3)]
+    lose(poison, *others)
+    assert {(job.status, job.crashes) for job in lose(poison, *others)} == {("pending", 2)}
+    fresh = engine.submit()
+    poison, fresh = lose(poison, fresh)
+    assert (poison.status, poison.error_code) == ("failed", "poisonous")
+    assert (fresh.status, fresh.crashes) == ("pending", 1)
+    assert {AiJob.objects.get(pk=job.pk).status for job in others} == {"pending"}
+
+
+def test_jobs_of_one_worker_are_taken_back_together(engine):
+    """Those that it had claimed last have a lease for some seconds more."""
+    old, new, elsewhere = [engine.submit() for _ in range(3)]
+    for job, worker in ((old, "w"), (new, "w"), (elsewhere, "x")):
+        transitions.claim(job.pk, worker)
+    AiJob.objects.filter(pk=old.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    AiJob.objects.exclude(pk=old.pk).update(lease_until=timezone.now() + timedelta(seconds=1))
+    assert {job.pk for job in transitions.take_back_lost()} == {old.pk, new.pk}
+
+
+def test_what_a_worker_that_lives_has_renewed_stays_with_it(engine):
+    forgotten, renewed = engine.submit(), engine.submit()
+    transitions.claim(forgotten.pk, "w")
+    run = transitions.claim(renewed.pk, "w")
+    AiJob.objects.filter(pk=forgotten.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    transitions.renew_leases("w", [run])
+    assert [job.pk for job in transitions.take_back_lost()] == [forgotten.pk]
+
+
 def test_lease_of_a_run_is_renewed_by_its_own_worker_only(engine):
     run = transitions.claim(engine.submit().pk, "w")
     transitions.renew_leases("somebody-else", [run])

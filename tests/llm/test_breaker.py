@@ -1,5 +1,6 @@
 """The circuit breaker on a real Redis: opens for all workers, lets single probes through, can be held by staff."""
 
+import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator
@@ -112,3 +113,25 @@ async def test_staff_can_hold_it_open_and_closed(redis, breakers, model):
 
 async def test_without_redis_calls_go_through(model):
     assert await call(Breakers(Redis(port=1, retry=Retry(NoBackoff(), 0))), model)
+
+
+async def test_of_many_calls_at_once_one_looks_whether_all_is_still_well(breakers, model, monkeypatch):
+    await call(breakers, model)
+    breakers._well_until[model] = 0.0
+    looks, look = [], breakers._look
+
+    async def counted(name):
+        looks.append(name)
+        return await look(name)
+
+    monkeypatch.setattr(breakers, "_look", counted)
+    assert all(await asyncio.gather(*(call(breakers, model) for _ in range(100))))
+    assert looks == [model]
+
+
+async def test_trust_ends_when_the_one_that_looks_finds_it_open(redis, breakers, model):
+    await call(breakers, model)
+    await fail(Breakers(redis), model)
+    breakers._well_until[model] = 0.0
+    assert not await call(breakers, model)
+    assert not await call(breakers, model)
