@@ -38,7 +38,7 @@ class Shortcut:
         if job.queue not in self._slots.open_queues() or self._is_resting() or not self._slots.take(timeout=0):
             return False
         # In a context of its own: what the run that submitted it says of itself in the logs is not about this one.
-        self._slots.fill(contextvars.Context().run(self._loop.submit, _run(str(job.pk))), job.queue)
+        self._slots.fill(contextvars.Context().run(self._loop.submit, self._run(str(job.pk))), job.queue)
         return True
 
     def _is_resting(self) -> bool:
@@ -47,13 +47,14 @@ class Shortcut:
         except RedisError:
             return True
 
-
-async def _run(job_id: str) -> None:
-    await _until_calm()
-    try:
-        await run_job(job_id)
-    except Exception as error:  # it could not be claimed: the sweeper brings it back
-        logger.warning("job %s was not begun: %s", job_id, error)
+    async def _run(self, job_id: str) -> None:
+        await _until_calm()
+        if self._worker._stop_requested:  # it is in no queue: the sweeper of another worker finds it
+            return
+        try:
+            await run_job(job_id)
+        except Exception as error:  # it could not be claimed: the sweeper brings it back
+            logger.warning("job %s was not begun: %s", job_id, error)
 
 
 async def _until_calm() -> None:
