@@ -160,10 +160,10 @@ def take_back_lost() -> list[AiJob]:
         # A worker that lives renews all its leases twice as often as this.
         soon = now + timedelta(seconds=settings.JOBS_LEASE_SECONDS / 2)
         lost = list(running.select_for_update(skip_locked=True).filter(worker__in=workers, lease_until__lt=soon))
-        return [_take_back(run, _is_suspect(run, lost)) for run in lost]
+        return [_take_back(run, _is_to_blame(run, lost)) for run in lost]
 
 
-def _is_suspect(run: AiJob, lost: list[AiJob]) -> bool:
+def _is_to_blame(run: AiJob, lost: list[AiJob]) -> bool:
     others = (other.crashes for other in lost if other.worker == run.worker and other.pk != run.pk)
     return run.crashes > max(others, default=0)
 

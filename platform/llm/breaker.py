@@ -62,7 +62,7 @@ class Breakers:
     async def guard(self, model: str) -> AsyncIterator[None]:
         """Around one call. LlmError PAUSED when it may not be made; a passing failure counts against the model."""
         is_well = time.monotonic() < self._well_until.get(model, 0.0)
-        breaker = None if is_well else await self._look_in(model)
+        breaker = None if is_well else await self._enter_first(model)
         try:
             yield
         except LlmError as error:
@@ -80,22 +80,23 @@ class Breakers:
         await (self._redis.set(key, state) if state else self._redis.delete(key))
         logger.warning("breaker of %s: %s", model, f"held {state} by staff" if state else "works by itself again")
 
-    async def _look_in(self, model: str) -> AsyncCircuitBreaker | None:
-        """`_enter`, and whether the calls that follow need not ask."""
-        if (
-            model in self._well_until
-        ):  # the others go on as before while this one looks: hundreds need not do so at once
-            self._well_until[model] = time.monotonic() + WELL_SECONDS
+    async def _enter_first(self, model: str) -> AsyncCircuitBreaker | None:
+        """Enter as the one call that finds out whether those that follow need not ask."""
+        if model in self._well_until:  # hundreds need not find out at once: meanwhile the others go on as before
+            self._trust(model)
         try:
             breaker = await self._enter(model)
         except LlmError:
             self._well_until.pop(model, None)
             raise
         if breaker and breaker.context.state == CLOSED and not breaker.context.failure_count:
-            self._well_until[model] = time.monotonic() + WELL_SECONDS
+            self._trust(model)
         else:
             self._well_until.pop(model, None)
         return breaker
+
+    def _trust(self, model: str) -> None:
+        self._well_until[model] = time.monotonic() + WELL_SECONDS
 
     async def _enter(self, model: str) -> AsyncCircuitBreaker | None:
         """The breaker that lets this call through; None if none is asked. LlmError PAUSED if it does not."""

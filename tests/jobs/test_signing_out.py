@@ -8,7 +8,8 @@ from channels.testing import WebsocketCommunicator
 from django.test import Client as DjangoClient
 
 from accounts.models import issue_ticket
-from jobs import consumers, database
+from jobs import consumers, database, events
+from jobs.event_types import Place, Progress, frame
 from tests.support import Platform, Socket
 
 PING = {"type": "ping"}
@@ -88,26 +89,13 @@ async def test_it_is_not_asked_at_every_message(learner):
     await socket.disconnect()
 
 
-async def test_no_event_is_shown_to_who_has_left(learner, engine_job, monkeypatch):
+async def test_no_event_is_shown_to_who_has_left(learner, engine, monkeypatch):
     monkeypatch.setattr(consumers, "ASK_AGAIN_SECONDS", 0)
     socket = await connected(learner, "session")
     await database.call(end_sessions, learner)
-    await engine_job()
+    job = await database.call(engine.submit)
+    for seq in (1, 2):
+        await events.push([events.Batch(job, [frame(job, Place(1, seq), Progress(step="searching"))])])
     assert (await socket.receive_output())["type"] == "websocket.close"
     assert await socket.receive_nothing(timeout=0.3)
     await socket.disconnect()
-
-
-@pytest.fixture
-def engine_job(engine):
-    """Two events of a job of the learner."""
-    from jobs import events
-    from jobs.event_types import Place, Progress, frame
-
-    async def publish():
-        job = await database.call(engine.submit)
-        frames = [frame(job, Place(1, n), Progress(step="searching")) for n in (1, 2)]
-        for each in frames:
-            await events.push([events.Batch(job, [each])])
-
-    return publish

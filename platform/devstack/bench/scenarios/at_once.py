@@ -29,7 +29,8 @@ async def at_once(bench: Bench) -> Result:
     cpu, remarks = usage(meter, answers)
     claimed = await asyncio.to_thread(people.claimed_at, [answer.job_id for answer in answers])
     ratios = [(answer.ended_at - claimed[answer.job_id]) / FOLLOW_UP.total for answer in answers]
-    together = sum(claim < min(answer.ended_at for answer in answers) for claim in claimed.values())
+    first_end = min(answer.ended_at for answer in answers)
+    together = sum(claim < first_end for claim in claimed.values())
     spread = max(claimed.values()) - min(answer.posted_at for answer in answers)
     what = f"{IN_FLIGHT} follow-ups at once, of {FOLLOW_UP.total:.1f} s"
     return Result(
