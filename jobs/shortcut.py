@@ -12,11 +12,10 @@ import contextvars
 import logging
 
 from redis import RedisError
-from rq.suspension import is_suspended
-from rq.worker import BaseWorker
 
 from jobs.loop import LoopThread
 from jobs.models import AiJob
+from jobs.registration import RegisteredWorker
 from jobs.runner import run_job
 from jobs.slots import Slots
 
@@ -28,7 +27,7 @@ LOOK_SECONDS, LAG_SECONDS, PATIENCE_SECONDS = 0.25, 0.01, 5.0
 class Shortcut:
     """Open while a worker has slots to spare: then nothing waits in its queues, and nothing is overtaken."""
 
-    def __init__(self, worker: BaseWorker, slots: Slots, loop: LoopThread) -> None:
+    def __init__(self, worker: RegisteredWorker, slots: Slots, loop: LoopThread) -> None:
         self._worker = worker
         self._slots = slots
         self._loop = loop
@@ -43,7 +42,7 @@ class Shortcut:
 
     def _is_resting(self) -> bool:
         try:
-            return bool(self._worker._stop_requested or is_suspended(self._worker.connection))
+            return self._worker._stop_requested or self._worker.is_suspended()
         except RedisError:
             return True
 

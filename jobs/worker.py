@@ -26,13 +26,13 @@ from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.queue import Queue
-from rq.suspension import is_suspended
 from rq.timeouts import TimerDeathPenalty
 from rq.utils import now
 from rq.worker.base import DequeueStrategy, WorkerStatus
 
 from jobs import gateway, queues, recovery, watch
 from jobs.loop import LoopThread
+from jobs.pace import Pace
 from jobs.performing import Performance
 from jobs.registration import RegisteredWorker
 from jobs.shortcut import Shortcut
@@ -56,6 +56,7 @@ class AsyncWorker(RegisteredWorker):
         self._performances: dict[str, Performance] = {}  # by execution id
         self._bookkeeping = ThreadPoolExecutor(BOOKKEEPING_THREADS, thread_name_prefix="rq")
         self._loop = LoopThread(recovery.sweep_forever, self._keep_alive, at_end=gateway.close)
+        self._pace = Pace(self._loop)
         self._is_waiting = self._is_finite = False
         self._hand_back_at = math.inf
         self._hurry = threading.Event()
@@ -72,11 +73,12 @@ class AsyncWorker(RegisteredWorker):
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
-        """Wait for a free slot, then for a job."""
+        """Wait for a free slot and an event loop that is in time, then for a job."""
         self._is_waiting = True
         try:
             while not self._slots.take(timeout=self.job_monitoring_interval):
                 self.heartbeat()
+            self._pace.wait(self._slots.in_flight)
             result = self._next_job(timeout, max_idle_time)
         finally:
             self._is_waiting = False
@@ -163,7 +165,7 @@ class AsyncWorker(RegisteredWorker):
 
     def _put_back_if_suspended(self, job: Job, queue: Queue, is_burst: bool) -> bool:
         """RQ looks for a suspension before it waits for a job, not when one has come."""
-        if not is_suspended(self.connection):
+        if not self.is_suspended():
             return False
         queue.push_job_id(job.id, at_front=True)
         queue.intermediate_queue.remove(job.id)

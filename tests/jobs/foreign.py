@@ -77,3 +77,11 @@ def note(job, connection, *result):
 async def enqueue_another(queue):
     await asyncio.sleep(0.5)
     await asyncio.to_thread(django_rq.get_queue(queue).enqueue, add, 1, 2, job_id="another")
+
+
+async def crowd_the_loop(seconds):
+    """What hundreds of answers at once do to an event loop: it is never late for long, and always late."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(0.03)
+        await asyncio.sleep(0)

@@ -21,7 +21,7 @@ NAMED_SERVERS = ("DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL
 # What the simulator's headers tell: the upstream's rate is not what is measured here.
 RATE = {"LLM_REQUESTS_PER_MINUTE": "30000", "LLM_TOKENS_PER_MINUTE": "150000000"}
 # Some few people ask for many; a worker takes all that is asked at once.
-ENVIRONMENT = RATE | {"JOBS_PER_WORKER": "300", "JOBS_PER_PERSON": "1000"}
+ENVIRONMENT = RATE | {"LOG_FORMAT": "json", "JOBS_PER_WORKER": "300", "JOBS_PER_PERSON": "1000"}
 
 
 @dataclass(frozen=True)

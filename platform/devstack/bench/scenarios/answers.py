@@ -31,6 +31,7 @@ class Run:
     per_second: float
     ratios: list[float]  # of each answer's time from claim to end, against that of its calls
     waited: list[float]  # milliseconds from POST to claim
+    whole: list[float]  # of each answer's time from POST to end, against that of its calls
     shown: list[float]  # milliseconds from the upstream's first token to the first delta at the viewer
     memory_mb: float
     cpu: dict[str, float]
@@ -48,12 +49,12 @@ async def answers(bench: Bench) -> Result:
     most = 0
     for in_flight in STEPS:
         run = await measure(bench, REALISTIC, in_flight)
-        p95 = percentile(run.ratios, 95)
+        p95 = percentile(run.whole, 95)
         result.notes.append(f"{in_flight} in flight of {REALISTIC.total:.1f} s: p95 {p95:.2f}x, {_remarks(run)}")
         if p95 > NEAR_IDEAL:
             break
         most = in_flight
-    what = f"most answers in flight of {REALISTIC.total:.1f} s each, of {STEPS}, whose p95 stays within {NEAR_IDEAL}x"
+    what = f"most in flight of {REALISTIC.total:.1f} s each, of {STEPS}, from POST to end within {NEAR_IDEAL}x, p95"
     result.rows.append(Row(what, most, "", STEPS[-1], at_least=True))
     return result
 
@@ -79,6 +80,7 @@ async def measure(bench: Bench, latencies: Latencies, in_flight: int) -> Run:
         len(ended) / (SECONDS + latencies.total),
         [ratio(a.ended_at - claimed[a.job_id], took[a.number].seconds) for a in full],
         [(claimed[a.job_id] - a.posted_at) * 1000 for a in full],
+        [ratio(a.ended_at - a.posted_at, took[a.number].seconds) for a in full],
         [(a.first_delta_at - took[a.number].first_token_at) * 1000 for a in full],
         await memory,
         cpu,
@@ -100,6 +102,7 @@ def _rows(run: Run, latencies: Latencies, in_flight: int) -> list[Row]:
     what = f"{in_flight} answers in flight of {latencies.total:.1f} s"
     rows = [
         Row(f"{what}: answers per second (ideal {in_flight / latencies.total:.1f})", run.per_second, "/s"),
+        Row("from POST to claim, p95", percentile(run.waited, 95), "ms"),
         Row("from claim to end against its calls, p95", percentile(run.ratios, 95), "x", NEAR_IDEAL, True),
         Row("the same, worst", percentile(run.ratios, 100), "x", NEAR_IDEAL, True),
         Row("first delta at the viewer after the first token, p50", percentile(run.shown, 50), "ms"),
@@ -111,6 +114,5 @@ def _rows(run: Run, latencies: Latencies, in_flight: int) -> list[Row]:
 
 
 def _remarks(run: Run) -> str:
-    waited = f"POST to claim p95 {percentile(run.waited, 95):.0f} ms"
     used = f"processor ms an answer: {', '.join(f'{part} {ms:.0f}' for part, ms in run.cpu.items())}"
-    return ", ".join([*run.remarks, waited, used])
+    return ", ".join([*run.remarks, used])

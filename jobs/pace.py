@@ -1,0 +1,47 @@
+"""A worker takes no more jobs than its event loop has time for (docs/decisions/0023)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from jobs.loop import LoopThread
+
+logger = logging.getLogger(__name__)
+
+LAG_SECONDS = 0.01  # an answer passes some thirty turns of the loop: ten milliseconds each are what nobody notices
+REST_SECONDS = 0.02
+PATIENCE_SECONDS = 0.25
+TELL_SECONDS = 60.0
+
+
+class Pace:
+    """Holds back the next job while the event loop is late, though not for long: a slow machine works, too.
+
+    A job is better off in its queue, in order and open to other workers, than on a loop that makes all answers late.
+    """
+
+    def __init__(self, loop: LoopThread) -> None:
+        self._loop = loop
+        self._told_at = 0.0
+
+    def wait(self, in_flight: int) -> None:
+        """Return when the loop is in time, or with nothing on it that could make it late. From another thread."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while in_flight and not self._is_in_time():
+            if time.monotonic() > until:
+                return self._tell(in_flight)
+            time.sleep(REST_SECONDS)
+
+    def _is_in_time(self) -> bool:
+        turned = threading.Event()
+        self._loop.call(turned.set)
+        return turned.wait(LAG_SECONDS)
+
+    def _tell(self, in_flight: int) -> None:
+        if time.monotonic() - self._told_at > TELL_SECONDS:
+            self._told_at = time.monotonic()
+            logger.warning(
+                "this worker has as many jobs as its processor can do in time, %d: more workers do more", in_flight
+            )
