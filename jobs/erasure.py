@@ -10,6 +10,14 @@ from jobs import events, outcome, transitions
 from jobs.models import AiJob
 
 
+def hold(jobs: QuerySet[AiJob]) -> None:
+    """Keep everybody else from changing these jobs until the transaction ends.
+
+    A run that ends takes its job first, then what the job is about: who takes them the other way round may meet it.
+    """
+    list(jobs.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+
+
 def erase(jobs: QuerySet[AiJob]) -> None:
     """Take the text out of these jobs for good; active ones are cancelled. Runs in the caller's transaction.
 

@@ -13,7 +13,7 @@ from config.errors import Problem
 from conversations.models import Conversation, Message
 from courses.models import Course
 from jobs import submission
-from jobs.erasure import erase
+from jobs.erasure import erase, hold
 from jobs.models import AiJob
 
 TITLE_LENGTH = 80
@@ -54,8 +54,10 @@ def rename(conversation: Conversation, title: str) -> None:
 @transaction.atomic
 def delete(conversation: Conversation) -> None:
     """Delete everything that was said, for good, also from its jobs and their events. Their cost figures stay."""
+    jobs = AiJob.objects.filter(subject=conversation.subject)
+    hold(jobs)
     if Conversation.objects.select_for_update().filter(pk=conversation.pk).exists():
-        erase(AiJob.objects.filter(subject=conversation.subject))
+        erase(jobs)
         conversation.delete()
 
 

@@ -1,12 +1,15 @@
 """People's conversations are theirs: to list, to name, to take along, to rate, and to delete for good."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
 import pytest
 from django.db import connection
 
+from conversations import history
 from conversations.models import Conversation
-from jobs import queues
+from jobs import queues, transitions
 from jobs.models import AiCall, AiJob
 from tests.support import ask, error_of, performed, wait_for
 
@@ -159,6 +162,28 @@ def test_deleting_while_the_answer_is_written_keeps_nothing_of_it(desk, sql_cour
     assert not queues.connection().exists(stream)
     assert holds(CANARY) == []
     assert AiCall.objects.get(job=job, purpose="answer").output_tokens > 0
+
+
+def test_deleting_in_the_moment_in_which_the_answer_is_saved(desk, sql_course):
+    accepted = ask(desk.api, sql_course, f"{QUESTION} {CANARY}")
+    run = transitions.claim(UUID(accepted["jobId"]), "worker")
+
+    def save(job, result):
+        deleting.append(thread.submit(desk.api.delete, path_of(accepted)))
+        wait_for(is_anybody_waiting)
+        history.keep_answer(job, result)
+
+    deleting = []
+    with ThreadPoolExecutor(1) as thread:
+        transitions.complete(run, {"answer": CANARY, "citations": []}, save)
+        assert deleting[0].result().status_code == 204
+    assert holds(CANARY) == []
+
+
+def is_anybody_waiting():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone()[0]
 
 
 def test_same_key_after_deleting_asks_anew(desk, sql_course):
