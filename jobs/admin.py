@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
 from jobs import actions, history, outcome
+from jobs.admin_filters import ErrorFilter, KindFilter, QueueFilter
 from jobs.history import Entry
 from jobs.models import AiCall, AiJob, Reading
 from llm import prices
@@ -58,8 +59,11 @@ class AiJobAdmin(ReadOnly, admin.ModelAdmin):
         "ran",
         "error",
     )
-    list_filter = ("status", "kind", "queue", "error_code", "created_at")
-    search_fields = ("id", "request_id", "owner__username", "visitor", "subject")
+    list_filter = ("status", KindFilter, QueueFilter, ErrorFilter, "created_at")
+    # Not "contains", which takes ten seconds among a million: ids are copied from logs, whole or their beginning.
+    search_fields = ("id__startswith", "request_id__exact", "owner__username__istartswith", "visitor__startswith",
+                     "subject__exact")  # fmt: skip
+    search_help_text = "A job's or visitor's id or a user's name, or how it begins; a whole request id or subject"
     list_select_related = ("owner",)
     date_hierarchy = "created_at"
     show_full_result_count = False

@@ -65,10 +65,13 @@ def failed(engine) -> AiJob:
 def test_list_opens_filters_and_finds(admin, engine):
     job = failed(engine)
     AiJob.objects.filter(pk=job.pk).update(request_id="req-7")
-    for query in ("", "?status__exact=failed", "?error_code=upstream_quota", f"?q={job.pk}", "?q=req-7"):
+    filters = ("", "?status__exact=failed", "?error_code=upstream_quota", f"?kind={job.kind}", f"?queue={job.queue}")
+    searches = (f"?q={job.pk}", f"?q={str(job.pk)[:8]}", "?q=req-7", f"?q={job.owner.username[:-1].upper()}")
+    for query in filters + searches:
         text = text_of(admin.get(LIST + query))
-        assert str(job.pk)[:8] in text and "upstream_quota" in text
-    assert str(job.pk)[:8] not in text_of(admin.get(f"{LIST}?status__exact=completed"))
+        assert str(job.pk)[:8] in text and "upstream_quota" in text, query
+    for query in ("?status__exact=completed", "?error_code=deadline", "?kind=assistant.answer", "?q=eq-7"):
+        assert str(job.pk)[:8] not in text_of(admin.get(LIST + query)), query
 
 
 def test_page_of_a_job_tells_its_attempts_calls_and_cost(admin, engine):
