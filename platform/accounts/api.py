@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from django.contrib.auth import authenticate
+from django.contrib.auth import authenticate, user_logged_in
 from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -40,9 +40,10 @@ class TokenView(APIView):
     def post(self, request: Request) -> Response:
         credentials = CredentialsSerializer(data=request.data)
         credentials.is_valid(raise_exception=True)
-        user = authenticate(request, **credentials.validated_data)
+        user = authenticate(request._request, **credentials.validated_data)
         if user is None:
             raise Problem(401, "bad_credentials", "The username or the password is wrong.")
+        user_logged_in.send(type(user), request=request._request, user=user)  # wrong passwords before it are forgotten
         token, _ = Token.objects.get_or_create(user=user)
         return Response({"token": token.key})
 

@@ -1,0 +1,31 @@
+"""Too many wrong passwords: django-axes counts them and calls what is here (settings.AXES_*)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+
+from accounts.networks import UNKNOWN, network_of
+from config import errors
+
+TOO_MANY = "There were too many wrong passwords. Please try again in ten minutes."
+
+
+def counted_address(request: HttpRequest) -> str | None:
+    """What stands for the client's whole network: its first address. None if it cannot be told."""
+    network = network_of(request)
+    return None if network == UNKNOWN else network.partition("/")[0]
+
+
+def locked(request: HttpRequest, response: HttpResponse, credentials: Any) -> HttpResponse:
+    """429 instead of another guess, whether it would be right or not."""
+    seconds = round(settings.AXES_COOLOFF_TIME.total_seconds())
+    if request.path.startswith("/api/"):
+        answer: HttpResponse = JsonResponse(errors.body("too_many_attempts", TOO_MANY, retry_after=seconds), status=429)
+    else:
+        answer = render(request, "429.html", {"message": TOO_MANY}, status=429)
+    answer["Retry-After"] = str(seconds)
+    return answer

@@ -1,0 +1,79 @@
+"""Passwords can be mistyped, but not guessed."""
+
+from datetime import timedelta
+
+import pytest
+from axes.models import AccessAttempt
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from tests.support import error_of, unique
+
+TOKEN, LOGIN = "/api/auth/token", "/accounts/login/"
+PASSWORD = "pass"
+
+
+@pytest.fixture
+def person(settings):
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a guess takes a second else
+    yield User.objects.create_user(unique("test-guessed"), password=PASSWORD)
+    AccessAttempt.objects.all().delete()
+
+
+def sign_in(person, password, path=TOKEN, address="203.0.113.7"):
+    credentials = {"username": person.username, "password": password}
+    as_json = {"content_type": "application/json"} if path == TOKEN else {}
+    return Client(REMOTE_ADDR=address).post(path, credentials, **as_json)
+
+
+def guess(person, times, **where):
+    for _ in range(times):
+        assert sign_in(person, "wrong", **where).status_code in (200, 401, 429)
+
+
+def test_after_ten_wrong_ones_the_right_one_is_not_tried_either(person):
+    guess(person, 10)
+    answer = sign_in(person, PASSWORD)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_attempts")
+    assert answer.headers["Retry-After"] == "600" and answer.json()["error"]["retryAfter"] == 600
+    page = sign_in(person, PASSWORD, path=LOGIN)
+    assert page.status_code == 429 and "try again in ten minutes" in page.content.decode()
+
+
+def test_pages_and_api_count_together(person):
+    guess(person, 5)
+    guess(person, 5, path=LOGIN)
+    assert sign_in(person, PASSWORD, path="/admin/login/").status_code == 429
+
+
+def test_the_right_one_in_time_is_taken_and_the_count_begins_anew(person):
+    for _ in range(2):
+        guess(person, 9)
+        assert sign_in(person, PASSWORD).status_code == 200
+
+
+def test_it_is_over_after_ten_minutes_however_often_it_was_tried_meanwhile(person):
+    guess(person, 12)
+    AccessAttempt.objects.update(attempt_time=timezone.now() - timedelta(minutes=11))
+    assert sign_in(person, PASSWORD).status_code == 200
+
+
+def test_nobody_is_shut_out_by_guesses_from_elsewhere_or_at_another_name(person):
+    other = User.objects.create_user(unique("test-other"), password=PASSWORD)
+    guess(person, 10)
+    assert sign_in(person, PASSWORD, address="198.51.100.7").status_code == 200
+    assert sign_in(other, PASSWORD).status_code == 200
+
+
+def test_another_address_of_the_same_network_does_not_help(person):
+    guess(person, 10, address="2001:db8::1")
+    assert sign_in(person, PASSWORD, address="2001:db8::ffff:2").status_code == 429
+
+
+def test_over_http_the_tenth_is_told(anonymous, learner):
+    for _ in range(9):
+        error_of(anonymous.post(TOKEN, json={"username": learner.username, "password": "wrong"}), 401)
+    for password in ("wrong", PASSWORD):
+        error_of(anonymous.post(TOKEN, json={"username": learner.username, "password": password}), 429)
+    AccessAttempt.objects.all().delete()
