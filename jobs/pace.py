@@ -10,7 +10,7 @@ from jobs.loop import LoopThread
 
 logger = logging.getLogger(__name__)
 
-LAG_SECONDS = 0.01  # an answer passes some thirty turns of the loop: ten milliseconds each are what nobody notices
+LAG_SECONDS = 0.015  # an answer passes some thirty turns of the loop: so many milliseconds each are what nobody notices
 REST_SECONDS = 0.02
 PATIENCE_SECONDS = 0.25
 TELL_SECONDS = 60.0
@@ -36,7 +36,8 @@ class Pace:
 
     def _is_in_time(self) -> bool:
         turned = threading.Event()
-        self._loop.call(turned.set)
+        # In the turn after the one that is under way: this one may be about to end.
+        self._loop.call(self._loop.loop.call_soon, turned.set)
         return turned.wait(LAG_SECONDS)
 
     def _tell(self, in_flight: int) -> None:
