@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 LAG_SECONDS = 0.015  # an answer passes some thirty turns of the loop: so many milliseconds each are what nobody notices
 REST_SECONDS = 0.02
 PATIENCE_SECONDS = 0.25
-TELL_SECONDS = 60.0
+TELL_SECONDS, TELL_AFTER = 60.0, 20  # jobs that were held back in vain, in a minute
 
 
 class Pace:
@@ -24,7 +24,7 @@ class Pace:
 
     def __init__(self, loop: LoopThread) -> None:
         self._loop = loop
-        self._told_at = 0.0
+        self._minute = self._late = 0
 
     def wait(self, in_flight: int) -> None:
         """Return when the loop is in time, or with nothing on it that could make it late. From another thread."""
@@ -41,8 +41,10 @@ class Pace:
         return turned.wait(LAG_SECONDS)
 
     def _tell(self, in_flight: int) -> None:
-        if time.monotonic() - self._told_at > TELL_SECONDS:
-            self._told_at = time.monotonic()
+        minute = int(time.monotonic() / TELL_SECONDS)
+        self._late = self._late + 1 if minute == self._minute else 1
+        self._minute = minute
+        if self._late == TELL_AFTER:
             logger.warning(
                 "this worker has as many jobs as its processor can do in time, %d: more workers do more", in_flight
             )

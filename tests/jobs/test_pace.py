@@ -8,6 +8,7 @@ import django_rq
 import pytest
 from rq.job import JobStatus
 
+from jobs import pace
 from jobs.loop import LoopThread
 from jobs.pace import PATIENCE_SECONDS, Pace
 from tests.jobs import foreign
@@ -52,13 +53,14 @@ def test_a_worker_without_jobs_takes_one_however_slow_its_machine(crowded):
     assert waited(crowded, in_flight=0) < PATIENCE_SECONDS
 
 
-def test_log_says_now_and_then_that_more_workers_would_help(crowded, caplog):
-    pace = Pace(crowded)
+def test_log_says_once_a_minute_that_more_workers_would_help(crowded, caplog, monkeypatch):
+    monkeypatch.setattr(pace, "TELL_AFTER", 3)
+    monkeypatch.setattr(pace, "TELL_SECONDS", 1e9)  # no minute ends meanwhile
+    worker = Pace(crowded)
     with caplog.at_level(logging.WARNING, "jobs.pace"):
-        pace.wait(7)
-        pace.wait(7)
-    [record] = caplog.records
-    assert "7: more workers do more" in record.getMessage()
+        for told in (0, 0, 1, 1):
+            worker.wait(7)
+            assert [record.args for record in caplog.records] == [(7,)] * told
 
 
 def test_jobs_stay_in_their_queue_for_other_workers(worker):
