@@ -105,6 +105,9 @@ class Cancelled(Event):
 FINAL = {"job.completed", "job.failed", "job.cancelled"}
 
 
+_AT = '"at":"'
+
+
 class Frame(NamedTuple):
     """An event of a job at its place, as the JSON text that goes over the wire."""
 
@@ -112,6 +115,12 @@ class Frame(NamedTuple):
     place: Place
     is_final: bool
     text: str
+
+    @property
+    def at(self) -> datetime:
+        """When it happened. In the text nothing that people or models say comes before it."""
+        begin = self.text.index(_AT) + len(_AT)
+        return datetime.fromisoformat(self.text[begin : self.text.index('"', begin)])
 
     @classmethod
     def unpack(cls, packed: list[Any]) -> Frame:

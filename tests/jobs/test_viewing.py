@@ -1,8 +1,10 @@
 """A viewer is shown every event once and in order, whatever it missed."""
 
 import json
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from jobs import events, transitions
 from jobs.event_types import START, Delta, Place, Started, frame
@@ -109,3 +111,8 @@ async def test_row_is_enough_when_redis_is_away(job, monkeypatch):
     ended = transitions.fail(job, transitions.POISONOUS)
     [end] = await Viewer().resume(AiJob.objects.get(pk=ended.pk), START)
     assert json.loads(end.text)["error"]["code"] == "poisonous"
+
+
+def test_time_of_an_event_is_its_own_whatever_the_text_says(job):
+    before = timezone.now() - timedelta(seconds=1)
+    assert before < frame(job, Place(1, 2), Delta(text='"at":"1999-01-01T00:00:00.000+00:00"')).at <= timezone.now()
