@@ -77,3 +77,14 @@ def test_over_http_the_tenth_is_told(anonymous, learner):
     for password in ("wrong", PASSWORD):
         error_of(anonymous.post(TOKEN, json={"username": learner.username, "password": password}), 429)
     AccessAttempt.objects.all().delete()
+
+
+def test_staff_see_who_is_shut_out_and_let_them_in(platform, staff, person):
+    guess(person, 10)
+    row = AccessAttempt.objects.get(username=person.username)
+    with platform.browser_session(staff) as admin:
+        index = admin.get("/admin/").text
+        assert "Access attempts" in index and "Access logs" not in index and "Access failures" not in index
+        assert person.username in admin.get("/admin/axes/accessattempt/").text
+        admin.post(f"/admin/axes/accessattempt/{row.pk}/delete/", data={"post": "yes"})
+    assert sign_in(person, PASSWORD).status_code == 200
