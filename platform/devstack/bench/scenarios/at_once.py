@@ -12,7 +12,7 @@ from devstack.bench.measuring import Bench, usage
 from devstack.bench.report import Result, Row
 from devstack.bench.scenarios.answers import MOST_MB, NEAR_IDEAL, most_memory
 from devstack.bench.stats import percentile
-from devstack.bench.upstream import AT_ONCE, FOLLOW_UP
+from devstack.bench.upstream import AT_ONCE, FOLLOW_UP, UNHURRIED, Latencies
 
 IN_FLIGHT = 300
 
@@ -21,32 +21,37 @@ async def at_once(bench: Bench) -> Result:
     """Each answer's time from claim to end at the viewer, against what its calls take on an idle upstream."""
     await bench.control.begin(AT_ONCE, deltas=1)
     first = await _ask(bench, [None] * IN_FLIGHT)
-    await bench.control.begin(FOLLOW_UP)
+    conversations = [answer.conversation_id for answer in first]
+    result = Result("at_once")
+    for latencies in (FOLLOW_UP, UNHURRIED):
+        await bench.control.begin(latencies)
+        await _measure(bench, latencies, conversations, result)
+    return result
+
+
+async def _measure(bench: Bench, latencies: Latencies, conversations: Sequence[str], result: Result) -> None:
     memory = asyncio.create_task(most_memory(bench.rig.pids["worker"]))
     meter = Meter(bench.rig.pids)
-    answers = await _ask(bench, [answer.conversation_id for answer in first])
+    answers = await _ask(bench, conversations)
     memory.cancel()
     cpu, remarks = usage(meter, answers)
     claimed = await asyncio.to_thread(people.claimed_at, [answer.job_id for answer in answers])
-    ratios = [(answer.ended_at - claimed[answer.job_id]) / FOLLOW_UP.total for answer in answers]
+    ratios = [(answer.ended_at - claimed[answer.job_id]) / latencies.total for answer in answers]
     first_end = min(answer.ended_at for answer in answers)
     together = sum(claim < first_end for claim in claimed.values())
     waited = [claimed[answer.job_id] - answer.posted_at for answer in answers]
     lasted = max(answer.ended_at for answer in answers) - min(answer.posted_at for answer in answers)
-    what = f"{IN_FLIGHT} follow-ups at once, of {FOLLOW_UP.total:.1f} s"
-    return Result(
-        "at_once",
-        [
-            Row(f"{what}: from claim to end against the ideal, p50", percentile(ratios, 50), "x"),
-            Row("the same, worst", percentile(ratios, 100), "x", NEAR_IDEAL, True),
-            Row("of them in flight at one moment", together, ""),
-            Row("from POST to claim, p50", percentile(waited, 50), "s"),
-            Row("the same, worst", percentile(waited, 100), "s"),
-            Row("resident memory of the worker", await memory, "MiB", MOST_MB),
-        ],
-        [f"all answered {lasted:.1f} s after the first POST", *remarks],
-        cpu,
-    )
+    what = f"{IN_FLIGHT} follow-ups at once, of {latencies.total:.1f} s"
+    result.rows += [
+        Row(f"{what}: from claim to end against the ideal, p50", percentile(ratios, 50), "x"),
+        Row("the same, worst", percentile(ratios, 100), "x", NEAR_IDEAL, True),
+        Row("of them in flight at one moment", together, ""),
+        Row("from POST to claim, p50", percentile(waited, 50), "s"),
+        Row("the same, worst", percentile(waited, 100), "s"),
+        Row("resident memory of the worker", await memory, "MiB", MOST_MB),
+    ]
+    result.notes.append(", ".join([f"{what}: all answered {lasted:.1f} s after the first POST", *remarks]))
+    result.cpu = result.cpu or cpu
 
 
 async def _ask(bench: Bench, conversations: Sequence[str | None]) -> list[Answer]:
