@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
@@ -16,7 +16,9 @@ from jobs.models import AiJob
 class _ValueFilter(SimpleListFilter):
     """Jobs of one value of the field that `parameter_name` names."""
 
-    values: ClassVar[Any]
+    def values(self) -> Iterable[str]:
+        """What there is to choose from."""
+        raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(value, value) for value in self.values()]
@@ -27,19 +29,21 @@ class _ValueFilter(SimpleListFilter):
 
 class KindFilter(_ValueFilter):
     title = parameter_name = "kind"
-    values = staticmethod(kinds.names)
+
+    def values(self) -> Iterable[str]:
+        return kinds.names()
 
 
 class QueueFilter(_ValueFilter):
     title = parameter_name = "queue"
-    values = staticmethod(lambda: kinds.QUEUES)
 
-
-def _codes() -> Iterable[str]:
-    failed = AiJob.objects.exclude(error_code="").order_by("error_code")
-    return failed.values_list("error_code", flat=True).distinct()
+    def values(self) -> Iterable[str]:
+        return kinds.QUEUES
 
 
 class ErrorFilter(_ValueFilter):
     title, parameter_name = "error code", "error_code"
-    values = staticmethod(_codes)
+
+    def values(self) -> Iterable[str]:
+        failed = AiJob.objects.exclude(error_code="").order_by("error_code")
+        return failed.values_list("error_code", flat=True).distinct()

@@ -11,8 +11,7 @@ from jobs.loop import LoopThread
 logger = logging.getLogger(__name__)
 
 LAG_SECONDS = 0.015  # an answer passes some thirty turns of the loop: so many milliseconds each are what nobody notices
-REST_SECONDS = 0.02
-PATIENCE_SECONDS = 0.25
+REST_SECONDS, PATIENCE_SECONDS = 0.02, 0.25  # between two looks, and for all of them together
 TELL_SECONDS, TELL_AFTER = 60.0, 20  # jobs that were held back in vain, in a minute
 
 

@@ -38,7 +38,7 @@ class RegisteredWorker(BaseWorker):
         if not self.connection.sismember(self.redis_workers_keys, self.key):
             self.connection.delete(self.key)
             self.register_birth()
-            self._state = WorkerStatus.STARTED
+            self._state = WorkerStatus.STARTED  # that it was idle is gone, too
             self.set_state(WorkerStatus.IDLE)
         self.heartbeat()
 

@@ -70,6 +70,8 @@ def test_list_opens_filters_and_finds(admin, engine):
     for query in filters + searches:
         text = text_of(admin.get(LIST + query))
         assert str(job.pk)[:8] in text and "upstream_quota" in text, query
+    for offered in ("?error_code=upstream_quota", "?kind=assistant.answer", "?queue=interactive"):
+        assert f'href="{offered}"' in admin.get(LIST).text
     for query in ("?status__exact=completed", "?error_code=deadline", "?kind=assistant.answer", "?q=eq-7"):
         assert str(job.pk)[:8] not in text_of(admin.get(LIST + query)), query
 

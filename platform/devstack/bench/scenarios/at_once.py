@@ -1,4 +1,4 @@
-"""300 people ask a follow-up at the same moment, at the replaced system's latencies, of one worker."""
+"""300 people ask a follow-up at the same moment, of one worker: at the replaced system's latencies, and unhurried."""
 
 from __future__ import annotations
 
