@@ -16,12 +16,18 @@ from config.sql import first_row
 from jobs import history
 from jobs.models import AiJob
 
-_CLAIM = """
+_FIELDS = AiJob._meta.concrete_fields
+_COLUMNS = ", ".join(str(field.column) for field in _FIELDS)
+_INSERT = f"""
+INSERT INTO jobs_aijob ({_COLUMNS}) VALUES ({", ".join(["%s"] * len(_FIELDS))}) ON CONFLICT DO NOTHING
+"""  # noqa: S608  (names of our own columns)
+# Columns by name, not `*`: a prepared statement fails once a migration has changed what it returns.
+_CLAIM = f"""
 UPDATE jobs_aijob
 SET status = 'running', attempt = attempt + 1, worker = %(worker)s, started_at = %(now)s, lease_until = %(until)s
 WHERE id = %(id)s AND status = 'pending' AND (run_after IS NULL OR run_after <= %(now)s)
-RETURNING *
-"""
+RETURNING {_COLUMNS}
+"""  # noqa: S608
 # Of a job whose text was deleted while it ran nothing of that may stay.
 _END = """
 UPDATE jobs_aijob
@@ -37,14 +43,9 @@ _ENDED = ("status", "finished_at", "error_code", "error_message", "error_detail"
 
 def insert(job: AiJob) -> bool:
     """Write a new row; False when its subject or its Idempotency-Key is taken, and nothing is written then."""
-    fields = AiJob._meta.concrete_fields
-    columns, marks = ", ".join(str(field.column) for field in fields), ", ".join(["%s"] * len(fields))
-    values = [field.get_db_prep_save(field.pre_save(job, add=True), connection) for field in fields]
+    values = [field.get_db_prep_save(field.pre_save(job, add=True), connection) for field in _FIELDS]
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO jobs_aijob ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608  (our own)
-            values,
-        )
+        cursor.execute(_INSERT, values)
         return bool(cursor.rowcount)
 
 

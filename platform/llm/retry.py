@@ -16,16 +16,6 @@ TRIES = 3
 LONGEST_WAIT = 4.0  # seconds; a longer wait is not spent in the call, the job gives its slot back
 
 
-async def in_call(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Run one upstream attempt, again after short passing failures. Raises the last LlmError."""
-
-    @backoff.on_exception(_waits, LlmError, max_tries=TRIES, giveup=_is_not_worth_waiting, jitter=None, logger=None)
-    async def insist() -> T:
-        return await attempt()
-
-    return await insist()
-
-
 async def once_more(kind: Kind, ask: Callable[[], Awaitable[T]]) -> T:
     """Ask again, once, after a failure of this kind. Raises LlmError."""
     try:
@@ -59,3 +49,9 @@ def _is_not_worth_waiting(error: Exception) -> bool:
     if not isinstance(error, LlmError):
         return False
     return not error.passing or error.kind is Kind.PAUSED or (error.retry_after or 0) > LONGEST_WAIT
+
+
+@backoff.on_exception(_waits, LlmError, max_tries=TRIES, giveup=_is_not_worth_waiting, jitter=None, logger=None)
+async def in_call(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Run one upstream attempt, again after short passing failures. Raises the last LlmError."""
+    return await attempt()

@@ -1,10 +1,11 @@
-"""The database threads of an event loop: each keeps its connection for as long as Postgres does."""
+"""Connections to Postgres: database threads keep theirs as long as it does, and what is run often is prepared."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 from django.db import connection
 
-from jobs import database
+from jobs import database, transitions
 
 
 def rows(sql: str, *values: object) -> list[tuple]:
@@ -30,3 +31,22 @@ async def test_connections_that_postgres_has_closed_are_never_met(learner):
 async def test_threads_keep_their_connections(learner):
     before = await connections_of_threads()
     assert await connections_of_threads() <= before
+
+
+def test_running_worker_outlives_a_column_that_a_migration_adds(engine):
+    for _ in range(7):
+        assert transitions.claim(engine.submit().pk, "w")
+    assert rows("SELECT bool_or(statement ~ 'UPDATE jobs_aijob') FROM pg_prepared_statements") == [(True,)]
+    with ThreadPoolExecutor(1) as migration:
+        migration.submit(alter, "ADD COLUMN of_a_newer_version int").result()
+        try:
+            assert transitions.claim(engine.submit().pk, "w")
+        finally:
+            migration.submit(alter, "DROP COLUMN of_a_newer_version").result()
+
+
+def alter(change: str) -> None:
+    """Over a connection of its own, as `manage.py migrate` does it beside running workers."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE jobs_aijob {change}")
+    connection.close()
