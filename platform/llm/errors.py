@@ -10,6 +10,8 @@ from enum import Enum
 
 import openai
 
+from llm import waits
+
 
 @dataclass(frozen=True)
 class _Kind:
@@ -86,7 +88,7 @@ def _from_status(error: openai.APIStatusError) -> LlmError:
     detail = f"HTTP {error.status_code} {error.code or ''} (request {error.request_id})"
     if kind is not Kind.AUTH:  # its message echoes part of the key
         detail += f": {scrub(error.message)}"
-    return LlmError(kind, detail, _retry_after(error), gently=error.code == "slow_down")
+    return LlmError(kind, detail, waits.wanted(error.response.headers), gently=error.code == "slow_down")
 
 
 _KIND_OF_STATUS = {
@@ -108,14 +110,4 @@ def _from_code(code: object) -> Kind | None:
             return Kind.AUTH
         case "rate_limit_exceeded" | "slow_down":
             return Kind.RATE_LIMITED
-    return None
-
-
-def _retry_after(error: openai.APIStatusError) -> float | None:
-    headers = error.response.headers
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            return max(0.0, float(headers[name]) * unit)
-        except (KeyError, ValueError):
-            continue
     return None

@@ -127,10 +127,10 @@ class _Model:
 
     async def close_for(self, seconds: float, gently: bool) -> None:
         try:
-            now = (await self._redis.time())[0]  # the clock of the script
+            now, micros = await self._redis.time()  # the clock of the script
         except (RedisError, OSError):
             return
-        await self._note({"closed_until": str(now + seconds)} | ({"factor": "0.5"} if gently else {}))
+        await self._note({"closed_until": str(now + micros / 1e6 + seconds)} | ({"factor": "0.5"} if gently else {}))
 
     async def _note(self, values: dict[str, str]) -> None:
         try:

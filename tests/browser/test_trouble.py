@@ -3,11 +3,14 @@
 import re
 
 import pytest
+from django.conf import settings
 from django.contrib.sessions.models import Session
+from django.utils import timezone
 from playwright.async_api import expect
 
-from jobs import database
+from jobs import database, events
 from jobs.models import AiJob
+from llm.breaker import Breakers
 from tests.browser.pages import QUESTION, Chat, hold, words
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]
@@ -69,6 +72,21 @@ async def test_question_is_kept_while_the_upstream_is_down(chat, simulator):
     await expect(answer.thinking).to_contain_text(re.compile(r"Your question is kept\. Trying again (in \d+ s|now)"))
     simulator.set(down=False)
     await chat.shows_all_of(answer)
+
+
+async def test_passages_stay_on_the_page_until_the_answer_comes(chat):
+    breakers = Breakers(events.redis_client())
+    await breakers.hold(settings.LLM_CHAT_MODEL, "open")
+    await chat.ask()
+    for _ in range(2):  # as it happens, and read again
+        passage = chat.answer.body.get_by_role("link", name="COALESCE")
+        await expect(chat.answer.thinking).to_contain_text(re.compile(r"Trying again (in \d+ s|now)"))
+        await expect(passage.first).to_be_visible()
+        await chat.page.reload()
+    await breakers.hold(settings.LLM_CHAT_MODEL, None)
+    await database.call(AiJob.objects.update, run_after=timezone.now())
+    await chat.shows_all_of(chat.answer)
+    await expect(chat.answer.body).not_to_contain_text("not answering right now")
 
 
 async def test_second_question_during_an_answer_is_given_back(chat, simulator):

@@ -58,7 +58,7 @@ export class AnswerView {
     if (event.type === "job.started") return this.#start();
     if (event.type === "job.progress") return this.#progress(event.step ?? "");
     if (event.type === "job.delta") return this.#stream(text);
-    if (event.type === "job.retrying") return this.#wait(event);
+    if (event.type === "job.retrying") return this.#wait(event, text);
     if (event.type === "job.completed") return this.complete(event.answer ?? text, event.citations ?? []);
     if (event.type === "job.failed") return this.fail(event.error, event.retryable ?? true);
     if (event.type === "job.cancelled") return this.cancel(text);
@@ -138,9 +138,9 @@ export class AnswerView {
     });
   }
 
-  /** @param {JobEvent} event */
-  #wait({ reason, retryAt }) {
-    this.#clear();
+  /** What was shown stays until the next attempt: passages of the course, perhaps. @param {JobEvent} event @param {string} text */
+  #wait({ reason, retryAt }, text) {
+    this.#draw(settle(text));
     this.#enter("thinking");
     const due = Date.parse(retryAt ?? "");
     this.surroundings.announce(`${reason}. It will be tried again soon.`);
