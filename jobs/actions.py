@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from jobs import database, events, outcome, queues, transitions
 from jobs.models import AiJob
 
@@ -14,9 +16,12 @@ async def cancel(job: AiJob) -> AiJob | None:
     return cancelled
 
 
-async def retry(job: AiJob) -> AiJob | None:
-    """Run a failed or cancelled job again; None if its state forbids it. IntegrityError if its subject is busy."""
-    retried = await database.call(transitions.retry, job)
+async def retry(job: AiJob, admit: Callable[[], None] = lambda: None) -> AiJob | None:
+    """Run a failed or cancelled job again; None if its state forbids it.
+
+    Raises IntegrityError if its subject is busy, and what `admit` raises.
+    """
+    retried = await database.call(transitions.retry, job, admit)
     if retried:
         await events.forget(retried)
         await database.call(queues.enqueue, retried)

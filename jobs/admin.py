@@ -42,7 +42,8 @@ class AiCallInline(ReadOnly, admin.TabularInline):
     fields = (
         "started_at", "attempt", "purpose", "model", "outcome", "error_code", "error_detail",
         "governor_ms",
-        "first_token_ms", "duration_ms", "input_tokens", "output_tokens", "cost", "upstream_id",
+        "first_token_ms", "duration_ms", "input_tokens", "cached_tokens", "output_tokens", "estimated", "cost",
+        "upstream_id",
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 from uuid import UUID
 
@@ -18,12 +19,14 @@ from accounts.person_view import PersonView
 from config.errors import Problem
 from config.openapi import ErrorSerializer
 from config.renderers import WrittenByView
-from jobs import actions, limits, reading, sse
+from jobs import actions, intake, limits, reading, sse
 from jobs.event_types import START, Place
+from jobs.limits import LimitReached
 from jobs.models import AiJob
 from jobs.serializers import JobSerializer, QuotaSerializer, as_wire, links
 
 CONFLICT = {409: OpenApiResponse(ErrorSerializer, "The job's state does not allow it.")}
+LIMITED = {status: intake.RESPONSES[status] for status in (429, 503)}
 JOB_ID = OpenApiParameter("job_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 
@@ -61,16 +64,20 @@ class CancelView(_JobView):
 
 @extend_schema(parameters=[JOB_ID])
 class RetryView(_JobView):
-    @extend_schema(request=None, responses={202: JobSerializer, **CONFLICT})
+    @extend_schema(request=None, responses={202: JobSerializer, **CONFLICT, **LIMITED})
     def post(self, request: Request, job_id: str) -> Response:
-        """Run a failed or cancelled job again."""
+        """Run a failed or cancelled job again. The limits are those of a new one; staff have none."""
+        person, job = self.person(request), self.job(request, job_id)
+        admit = (lambda: None) if person.is_staff else functools.partial(limits.check_admission, person, job.queue)
         try:
-            job = async_to_sync(actions.retry)(self.job(request, job_id))
+            retried = async_to_sync(actions.retry)(job, admit)
+        except LimitReached as limit:
+            raise intake.refusal(limit) from None
         except IntegrityError:
             raise Problem(409, "busy", "Another answer of this conversation is being written.") from None
-        if job is None:
+        if retried is None:
             raise Problem(409, "not_retryable", "Only a failed or cancelled job can be run again.")
-        return Response(self.wire(request, job), status=202, headers=_location(job))
+        return Response(self.wire(request, retried), status=202, headers=_location(retried))
 
 
 def _location(job: AiJob) -> dict[str, str]:

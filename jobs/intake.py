@@ -46,14 +46,18 @@ def accept(
     try:
         job = submission.submit_once(wish, lambda: _admit(wish, queue, create))
     except LimitReached as limit:
-        status = 503 if limit.is_ours else 429
-        raise Problem(status, limit.code, str(limit), retry_after=limit.retry_after) from None
+        raise refusal(limit) from None
     except SubjectBusy as busy:
         details = {"jobId": str(busy.active.pk)}
         raise Problem(409, "busy", "The previous answer is still being written.", details) from None
     except KeyReused:
         raise Problem(422, "idempotency_key_reused", "This Idempotency-Key was used for another request.") from None
     return Response(accepted(job), status=202, headers={"Location": links(job)["self"]})
+
+
+def refusal(limit: LimitReached) -> Problem:
+    """What the person is told when a limit holds a job back."""
+    return Problem(503 if limit.is_ours else 429, limit.code, str(limit), retry_after=limit.retry_after)
 
 
 def _admit(wish: submission.Request, queue: str, create: Callable[[submission.Request], AiJob]) -> AiJob:

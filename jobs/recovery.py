@@ -43,7 +43,7 @@ async def sweep_forever() -> None:
                 for job, event in await database.call(take_back_lost):
                     await events.publish_outside_run(job, event)
             await database.call(enqueue_due, await gateway.is_paused())
-            if time.monotonic() - looked_for_forgotten > settings.JOBS_REQUEUE_SECONDS / 2:
+            if time.monotonic() - looked_for_forgotten > settings.JOBS_REQUEUE_SECONDS / 4:
                 await database.call(enqueue_forgotten)
                 looked_for_forgotten = time.monotonic()
             if time.monotonic() - counted > totals.COUNT_SECONDS and not await database.call(totals.count):

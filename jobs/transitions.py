@@ -131,16 +131,17 @@ def request_cancel(job: AiJob) -> AiJob | None:
         return AiJob.objects.get(pk=job.pk)
 
 
-def retry(job: AiJob) -> AiJob | None:
+def retry(job: AiJob, admit: Callable[[], None] = lambda: None) -> AiJob | None:
     """Put a failed or cancelled job back in the queue. None if its state forbids it.
 
-    Raises IntegrityError when another job of the same subject is active.
+    Raises IntegrityError when another job of the same subject is active, and what `admit` raises.
     """
     with transaction.atomic():
         badly_ended = AiJob.objects.filter(status__in=_ENDED_BADLY, is_erased=False)
         ended = badly_ended.select_for_update(no_key=True).filter(pk=job.pk).first()
         if ended is None:
             return None
+        admit()
         begun = _UNENDED | history.added(history.of_retried(ended))
         AiJob.objects.filter(pk=job.pk).update(
             **begun, status=Status.PENDING, run_after=timezone.now(), failures=0, crashes=0

@@ -23,22 +23,23 @@ def upstream(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         _hold(request, request.POST.get("model", ""), request.POST.get("hold", ""))
         return redirect("upstream")
-    context = {**admin.site.each_context(request), "title": "Upstream", "breakers": _states(request)}
+    states, changes = _look(request)
+    context = {**admin.site.each_context(request), "title": "Upstream", "breakers": states, "changes": changes}
     return render(request, "admin/jobs/upstream.html", context)
 
 
-def _states(request: HttpRequest) -> list[tuple[str, str]]:
+def _look(request: HttpRequest) -> tuple[list[tuple[str, str]], list[breaker.Change]]:
     try:
-        return async_to_sync(breaker_states)()
+        return async_to_sync(breaker_states)(), async_to_sync(_newest_changes)()
     except (RedisError, OSError):
         messages.error(request, "Redis is away: the breakers let every call through until it is back.")
-        return []
+        return [], []
 
 
 def _hold(request: HttpRequest, model: str, hold: str) -> None:
     if model not in gateway.models() or hold not in HOLDS:
         return messages.error(request, "There is no such model or state.")
-    async_to_sync(_set)(model, HOLDS[hold])
+    async_to_sync(_set)(model, HOLDS[hold], request.user.get_username())
     what = "works by itself again" if hold == "auto" else f"is held {hold}"
     messages.success(request, f"The breaker of {model} {what}.")
 
@@ -48,5 +49,10 @@ async def breaker_states() -> list[tuple[str, str]]:
     return [(model, await breaker.state_of(events.redis_client(), model)) for model in sorted(gateway.models())]
 
 
-async def _set(model: str, hold: breaker.Hold | None) -> None:
-    await breaker.Breakers(events.redis_client()).hold(model, hold)
+async def _newest_changes() -> list[breaker.Change]:
+    redis = events.redis_client()
+    return sorted([each for model in gateway.models() for each in await breaker.changes(redis, model)], reverse=True)
+
+
+async def _set(model: str, hold: breaker.Hold | None, by: str) -> None:
+    await breaker.Breakers(events.redis_client()).hold(model, hold, by)

@@ -7,11 +7,13 @@ through, and staff can hold a breaker open or closed.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from typing import Literal, cast
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple, cast
 
 from purgatory import AsyncAbstractUnitOfWork, AsyncCircuitBreakerFactory
 from purgatory.domain.messages import Event
@@ -31,18 +33,37 @@ WELL_SECONDS = 0.25  # for so long a process trusts what it has seen of a closed
 PROBE_WAIT_SECONDS = 5.0  # a call that may be the probe comes by then, if any is waiting for this model
 PROBE_SECONDS = 30  # a probe that has not answered by then makes room for another
 PREFIX = "breaker:"
+CHANGES_KEPT = 20  # of each model
 
 Hold = Literal["open", "closed"]
 STATES = (CLOSED, OPENED, HALF_OPENED, "held open", "held closed")
 
 
-class _Storage(AsyncAbstractUnitOfWork):
-    """purgatory's Redis storage, on a client of ours: bounded and quick to give up."""
+class Change(NamedTuple):
+    """A breaker's move to another state; `by` names the member of staff who wanted it, if anybody did."""
+
+    at: datetime
+    model: str
+    state: str
+    by: str
+
+
+class _Contexts(AsyncRedisRepository):
+    """purgatory's Redis storage, on a client of ours, bounded and quick to give up. Keeps the newest changes too."""
 
     def __init__(self, redis: Redis) -> None:
-        self.contexts = AsyncRedisRepository("redis://")
-        self.contexts.redis = redis
-        self.contexts.prefix = PREFIX
+        super().__init__("redis://")
+        self.redis, self.prefix = redis, PREFIX
+
+    async def update_state(self, name: str, state: str, opened_at: float | None) -> None:
+        await super().update_state(name, state, opened_at)
+        if state != HALF_OPENED:  # a probe is no news until it has an answer
+            await _keep(self.redis, name, state)
+
+
+class _Storage(AsyncAbstractUnitOfWork):
+    def __init__(self, redis: Redis) -> None:
+        self.contexts = _Contexts(redis)
 
     async def commit(self) -> None: ...
 
@@ -73,12 +94,14 @@ class Breakers:
             raise
         await self._leave(breaker, None)
 
-    async def hold(self, model: str, state: Hold | None) -> None:
+    async def hold(self, model: str, state: Hold | None, by: str = "staff") -> None:
         """Keep the model's breaker open or closed whatever happens; None lets it work by itself again."""
         self._well_until.pop(model, None)
         key = f"{PREFIX}{model}:hold"
         await (self._redis.set(key, state) if state else self._redis.delete(key))
-        logger.warning("breaker of %s: %s", model, f"held {state} by staff" if state else "works by itself again")
+        change = f"held {state}" if state else "works by itself again"
+        await _keep(self._redis, model, change, by)
+        logger.warning("breaker of %s: %s, by %s", model, change, by)
 
     async def _enter_first(self, model: str) -> AsyncCircuitBreaker | None:
         """Enter as the one call that finds out whether those that follow need not ask."""
@@ -145,6 +168,26 @@ async def state_of(redis: Redis, model: str) -> str:
     held = cast("str | None", await redis.get(f"{PREFIX}{model}:hold"))
     context = await _Storage(redis).contexts.get(model)
     return f"held {held}" if held else str(context.state if context else CLOSED)
+
+
+async def changes(redis: Redis, model: str) -> list[Change]:
+    """The breaker's newest changes of state, the newest first."""
+    kept = await cast("Awaitable[list[str]]", redis.lrange(_changes(model), 0, -1))
+    return [Change(datetime.fromtimestamp(at, UTC), model, state, by) for at, state, by in map(json.loads, kept)]
+
+
+async def _keep(redis: Redis, model: str, state: str, by: str = "") -> None:
+    newest = await cast("Awaitable[str | None]", redis.lindex(_changes(model), 0))
+    if newest and json.loads(newest)[1:] == [state, by]:
+        return  # a probe has failed, or calls of other workers have found out at the same time
+    async with redis.pipeline() as pipeline:
+        pipeline.lpush(_changes(model), json.dumps([time.time(), state, by]))
+        pipeline.ltrim(_changes(model), 0, CHANGES_KEPT - 1)
+        await pipeline.execute()
+
+
+def _changes(model: str) -> str:
+    return f"{PREFIX}{model}:changes"
 
 
 def _note_absence(trouble: Exception) -> None:

@@ -26,9 +26,9 @@ class Kind(Enum):
     TRANSIENT = _Kind("upstream_unavailable", True, "The AI service is not answering. Your question is kept.")
     RATE_LIMITED = _Kind("upstream_busy", True, "The AI service is very busy right now. Your question is kept.")
     PAUSED = _Kind("upstream_paused", True, "The AI service has trouble right now. Your question is kept.")
-    QUOTA = _Kind("upstream_quota", False, "The AI service is not available at the moment. Staff have been told why.")
-    AUTH = _Kind("upstream_auth", False, "The AI service is not set up correctly. Staff have been told why.")
-    BAD_REQUEST = _Kind("upstream_rejected", False, "The AI service could not work with this request.")
+    QUOTA = _Kind("upstream_quota", False, "The AI service is not available at the moment. Staff can see why.")
+    AUTH = _Kind("upstream_auth", False, "The AI service is not set up correctly. Staff can see why.")
+    BAD_REQUEST = _Kind("upstream_rejected", False, "The AI service could not work with this. Try a shorter question.")
     INVALID = _Kind("upstream_invalid", False, "The AI service gave an answer that cannot be used. Please try again.")
     REFUSED = _Kind("refused", False, "The AI service declined to answer this. Try asking it in another way.")
 

@@ -10,10 +10,11 @@ from django.utils import timezone
 
 from accounts import people
 from conversations.models import Conversation
-from jobs import limits
+from jobs import limits, transitions
 from jobs.limits import LimitReached
 from jobs.models import AiCall, AiJob
 from jobs.retention import PRUNING
+from jobs.transitions import Failure
 from llm.errors import Kind
 from tests.support import error_of, run_pending
 
@@ -46,6 +47,18 @@ def test_one_job_too_many_is_refused_until_one_has_ended(engine, settings):
     assert (refused.value.code, refused.value.is_ours) == ("too_many_active", False)
     engine.run(last)
     limits.check_admission(engine.person, "interactive")
+
+
+def test_running_an_old_job_again_is_limited_too_but_not_for_staff(platform, learner, staff, engine):
+    old = transitions.fail(transitions.claim(engine.submit().pk, "w"), Failure("internal", "No."))
+    for _ in range(50):  # JOBS_PER_PERSON of the tests
+        engine.submit()
+    with platform.client(learner) as client:
+        error = error_of(client.post(f"/api/jobs/{old.pk}/retry"), 429)
+    assert (error["code"], error["retryAfter"]) == ("too_many_active", limits.RETRY_SECONDS)
+    assert AiJob.objects.get(pk=old.pk).status == "failed"
+    with platform.client(staff) as client:
+        assert client.post(f"/api/jobs/{old.pk}/retry").status_code == 202
 
 
 def test_other_people_are_not_counted(engine, settings, stranger):

@@ -14,7 +14,9 @@ def test_staff_see_every_model_and_hold_a_breaker(platform, staff):
         assert client.post("/admin/upstream/", data=form).status_code == 302
         assert "gpt-4.1-mini</th> <td>held open</td>" in page(client)
         client.post("/admin/upstream/", data=form | {"hold": "auto"})
-        assert "held open</td>" not in page(client)
+        shown = page(client)
+    assert "gpt-4.1-mini</th> <td>closed</td>" in shown
+    assert f"<td>held open</td><td>{staff.username}</td>" in shown
 
 
 def test_unknown_model_is_not_held(platform, staff):

@@ -111,6 +111,22 @@ async def test_staff_can_hold_it_open_and_closed(redis, breakers, model):
     assert await breaker.state_of(redis, model) == "closed"
 
 
+async def test_changes_are_kept_with_who_wanted_them(redis, model, monkeypatch):
+    monkeypatch.setattr(breaker, "OPEN_SECONDS", 0.0)
+    breakers = Breakers(redis)
+    await fail(breakers, model)
+    await fail(Breakers(redis), model)  # probes
+    await call(breakers, model)
+    await breakers.hold(model, "open", "ada")
+    await breakers.hold(model, None, "ada")
+    kept = [(change.state, change.by) for change in await breaker.changes(redis, model)]
+    assert kept == [("works by itself again", "ada"), ("held open", "ada"), ("closed", ""), ("opened", "")]
+    for _ in range(breaker.CHANGES_KEPT):
+        await breakers.hold(model, "open", "ada")
+        await breakers.hold(model, "closed", "ada")
+    assert len(await breaker.changes(redis, model)) == breaker.CHANGES_KEPT
+
+
 async def test_without_redis_calls_go_through(model):
     assert await call(Breakers(Redis(port=1, retry=Retry(NoBackoff(), 0))), model)
 
