@@ -23,6 +23,6 @@ async def retry(job: AiJob, admit: Callable[[], None] = lambda: None) -> AiJob |
     """
     retried = await database.call(transitions.retry, job, admit)
     if retried:
-        await events.forget(retried)
+        await database.call(events.forget, [retried])  # or somebody reads its old end as the new one
         await database.call(queues.enqueue, retried)
     return retried

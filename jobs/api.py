@@ -15,11 +15,12 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.people import Person
 from accounts.person_view import PersonView
 from config.errors import Problem
 from config.openapi import ErrorSerializer
 from config.renderers import WrittenByView
-from jobs import actions, intake, limits, reading, sse
+from jobs import actions, intake, kinds, limits, reading, sse
 from jobs.event_types import START, Place
 from jobs.limits import LimitReached
 from jobs.models import AiJob
@@ -68,9 +69,8 @@ class RetryView(_JobView):
     def post(self, request: Request, job_id: str) -> Response:
         """Run a failed or cancelled job again. The limits are those of a new one; staff have none."""
         person, job = self.person(request), self.job(request, job_id)
-        admit = (lambda: None) if person.is_staff else functools.partial(limits.check_admission, person, job.queue)
         try:
-            retried = async_to_sync(actions.retry)(job, admit)
+            retried = async_to_sync(actions.retry)(job, functools.partial(_admit_again, request, person, job))
         except LimitReached as limit:
             raise intake.refusal(limit) from None
         except IntegrityError:
@@ -78,6 +78,12 @@ class RetryView(_JobView):
         if retried is None:
             raise Problem(409, "not_retryable", "Only a failed or cancelled job can be run again.")
         return Response(self.wire(request, retried), status=202, headers=_location(retried))
+
+
+def _admit_again(request: Request, person: Person, job: AiJob) -> None:
+    if not person.is_staff:
+        limits.check_admission(person, job.queue)
+        kinds.get(job.kind).admit_again(request, person)
 
 
 def _location(job: AiJob) -> dict[str, str]:

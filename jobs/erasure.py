@@ -27,12 +27,16 @@ def erase(jobs: QuerySet[AiJob]) -> None:
     erased = list(jobs.select_for_update(no_key=True))
     jobs.update(is_erased=True, payload={}, result=None, idempotency_key=None, request_hash="")
     ended = [job for job in cancelled if job and job.is_final]
-    transaction.on_commit(lambda: async_to_sync(_drop_events)(erased, ended))
+    transaction.on_commit(lambda: _drop_events(erased, ended))
 
 
-async def _drop_events(erased: list[AiJob], cancelled: list[AiJob]) -> None:
-    for job in erased:
-        await events.forget(job)
-    for job in cancelled:  # somebody may be waiting for their end
+def _drop_events(erased: list[AiJob], cancelled: list[AiJob]) -> None:
+    events.forget(erased)
+    if cancelled:  # somebody may be waiting for their end
+        async_to_sync(_tell_ends)(cancelled)
+
+
+async def _tell_ends(cancelled: list[AiJob]) -> None:
+    for job in cancelled:
         job.is_erased = True
         await events.publish_outside_run(job, outcome.final_event(job))

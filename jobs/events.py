@@ -23,6 +23,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from accounts.people import Person
+from jobs import queues
 from jobs.event_types import FINAL, START, Event, Frame, Place, frame
 from jobs.models import AiJob
 
@@ -105,12 +106,13 @@ async def publish_outside_run(job: AiJob, event: Event) -> None:
         logger.warning("job %s: viewers will learn from the row, Redis is away: %s", job.pk, type(error).__name__)
 
 
-async def forget(job: AiJob) -> None:
-    """Drop the events of a job that starts over, so that nobody reads its old end as the new one."""
+def forget(jobs: Sequence[AiJob]) -> None:
+    """Drop the events of these jobs: their text was deleted, or they start over. Not for an event loop's thread."""
     try:
-        await redis_client().delete(_key(job.pk))
+        if jobs:
+            queues.connection().delete(*(_key(job.pk) for job in jobs))
     except (RedisError, OSError) as error:
-        logger.warning("job %s: old events stay until they expire: %s", job.pk, type(error).__name__)
+        logger.warning("old events of %d jobs stay until they expire: %s", len(jobs), type(error).__name__)
 
 
 async def read_after(job_id: UUID | str, place: Place) -> list[Frame]:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from accounts.people import Person
     from jobs.models import AiJob
     from jobs.runner import Run
 
@@ -33,6 +36,7 @@ class JobKind:
     `deadline` bounds one attempt, in seconds of work: waiting for the upstream's rate does not count.
     `priority` decides what is done first, by workers and with the upstream's rate: 0 before 1 before 2.
     No budget holds up a kind that does not call the upstream.
+    `admit_again` raises LimitReached when a person may not run an ended job again now, beside the limits on all jobs.
     """
 
     name: str
@@ -41,6 +45,7 @@ class JobKind:
     deadline: float = 180.0
     priority: int = 0
     calls_upstream: bool = True
+    admit_again: Callable[[HttpRequest, Person], object] = lambda request, person: None
 
     @property
     def queue(self) -> str:

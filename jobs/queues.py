@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import django_rq
 from django.conf import settings
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
+from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 from rq import Queue
 from rq.exceptions import DuplicateJobError
@@ -20,6 +23,7 @@ from jobs.models import AiJob
 logger = logging.getLogger(__name__)
 
 RUN_JOB = "jobs.runner.run_job"
+HUNG_SECONDS = 1.0
 
 
 @functools.cache
@@ -33,6 +37,14 @@ def connection() -> Redis:
     )
 
 
+@dataclass
+class _Hung:
+    """Until when Redis is not asked, because it did not answer: a hundred answers that end must not all wait for it."""
+
+    until: float = 0.0
+
+
+_hung = _Hung()
 _takers: list[Callable[[AiJob], bool]] = []
 
 
@@ -49,6 +61,8 @@ def hand_over(job: AiJob) -> None:
 
 def enqueue(job: AiJob) -> bool:
     """Put the job's next run in its queue, once. False when Redis did not take it: the sweeper tries again."""
+    if time.monotonic() < _hung.until:
+        return False
     try:
         # No limit of RQ's: each run has its kind's deadline, which leaves out the time it had to wait.
         _queue(job.queue).enqueue_call(
@@ -57,6 +71,8 @@ def enqueue(job: AiJob) -> bool:
     except DuplicateJobError:
         pass  # It is there already: a repeated command, or another sweeper was first.
     except RedisError as error:
+        if isinstance(error, RedisTimeout):
+            _hung.until = time.monotonic() + HUNG_SECONDS
         logger.warning("job %s waits for the sweeper, Redis did not take it: %s", job.pk, type(error).__name__)
         return False
     return True

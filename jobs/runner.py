@@ -116,7 +116,7 @@ class Run:
         finally:
             await self._outbox.close()
             if self._is_erased:
-                await events.forget(self.job)
+                await self.db(events.forget, [self.job])
 
     async def _attempt(self) -> None:
         self._outbox.add(Started())

@@ -12,7 +12,9 @@ import contextvars
 import logging
 
 from redis import RedisError
+from rq import suspension
 
+from jobs import database, events, queues
 from jobs.loop import LoopThread
 from jobs.models import AiJob
 from jobs.registration import RegisteredWorker
@@ -34,26 +36,32 @@ class Shortcut:
 
     def take(self, job: AiJob) -> bool:
         """Begin the job, if the worker would take such jobs now and has room. From any thread."""
-        if job.queue not in self._slots.open_queues() or self._is_resting() or not self._slots.take(timeout=0):
+        if (
+            self._worker._stop_requested
+            or job.queue not in self._slots.open_queues()
+            or not self._slots.take(timeout=0)
+        ):
             return False
         # In a context of its own: what the run that submitted it says of itself in the logs is not about this one.
-        self._slots.fill(contextvars.Context().run(self._loop.submit, self._run(str(job.pk))), job.queue)
+        self._slots.fill(contextvars.Context().run(self._loop.submit, self._run(job)), job.queue)
         return True
 
-    def _is_resting(self) -> bool:
-        try:
-            return self._worker._stop_requested or self._worker.is_suspended()
-        except RedisError:
-            return True
-
-    async def _run(self, job_id: str) -> None:
+    async def _run(self, job: AiJob) -> None:
         await _until_calm()
         if self._worker._stop_requested:  # it is in no queue: the sweeper of another worker finds it
             return
         try:
-            await run_job(job_id)
+            await (database.call(queues.enqueue, job) if await _is_suspended() else run_job(str(job.pk)))
         except Exception as error:  # it could not be claimed: the sweeper brings it back
-            logger.warning("job %s was not begun: %s", job_id, error)
+            logger.warning("job %s was not begun: %s", job.pk, error)
+
+
+async def _is_suspended() -> bool:
+    """Asked here and not by `take`, which runs on a database thread: a Redis that hangs must not hold those up."""
+    try:
+        return bool(await events.redis_client().exists(suspension.WORKERS_SUSPENDED))
+    except (RedisError, OSError):
+        return True
 
 
 async def _until_calm() -> None:

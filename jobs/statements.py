@@ -7,7 +7,7 @@ as long to build as Postgres takes to run them (docs/decisions/0020).
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
@@ -21,11 +21,13 @@ _COLUMNS = ", ".join(str(field.column) for field in _FIELDS)
 _INSERT = f"""
 INSERT INTO jobs_aijob ({_COLUMNS}) VALUES ({", ".join(["%s"] * len(_FIELDS))}) ON CONFLICT DO NOTHING
 """  # noqa: S608  (names of our own columns)
+# The clock of the host that set `run_after` may be ahead of this one's: nobody enqueues a job before its time.
+SKEW = timedelta(seconds=2)
 # Columns by name, not `*`: a prepared statement fails once a migration has changed what it returns.
 _CLAIM = f"""
 UPDATE jobs_aijob
 SET status = 'running', attempt = attempt + 1, worker = %(worker)s, started_at = %(now)s, lease_until = %(until)s
-WHERE id = %(id)s AND status = 'pending' AND (run_after IS NULL OR run_after <= %(now)s)
+WHERE id = %(id)s AND status = 'pending' AND (run_after IS NULL OR run_after <= %(soon)s)
 RETURNING {_COLUMNS}
 """  # noqa: S608
 # Of a job whose text was deleted while it ran nothing of that may stay.
@@ -51,7 +53,8 @@ def insert(job: AiJob) -> bool:
 
 def claim(job_id: UUID, worker: str, now: datetime, until: datetime) -> AiJob | None:
     """Make a due pending job a running one, and return it; None when it is not pending, or not yet due."""
-    return next(iter(AiJob.objects.raw(_CLAIM, {"id": job_id, "worker": worker, "now": now, "until": until})), None)
+    values = {"id": job_id, "worker": worker, "now": now, "soon": now + SKEW, "until": until}
+    return next(iter(AiJob.objects.raw(_CLAIM, values)), None)
 
 
 def end(job: AiJob, entry: history.Entry) -> bool | None:

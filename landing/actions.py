@@ -22,15 +22,20 @@ MESSAGES_PER_NETWORK = 10
 
 def ask(wish: submission.Request, network: str, question: str, conversation_id: UUID | None) -> AiJob:
     """Write the question down and submit its job. Runs in the caller's transaction; raises LimitReached."""
+    admit(wish.person, network)
+    return actions.ask(wish, budget.KIND, question, conversation_id)
+
+
+def admit(person: Person, network: str) -> None:
+    """Whether this visitor may have an answer now. LimitReached if not. Runs in the transaction that asks for it."""
     limits.count(
         "ask",
-        visitor=wish.person.group,
+        visitor=person.group,
         per_visitor=settings.LANDING_QUESTIONS_PER_VISITOR,
         network=network,
         per_network=settings.LANDING_QUESTIONS_PER_NETWORK,
     )
     budget.admit()
-    return actions.ask(wish, budget.KIND, question, conversation_id)
 
 
 @transaction.atomic

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpRequest
+
+from accounts.networks import network_of
+from accounts.people import Person
 from conversations import history
 from jobs import kinds
 from jobs.runner import Run
-from landing import budget, catalogue, pipeline
+from landing import actions, budget, catalogue, pipeline
 from llm.errors import Kind, LlmError
 
 
@@ -25,5 +29,11 @@ async def answer(run: Run) -> dict[str, Any]:
         raise
 
 
+def _admit_again(request: HttpRequest, person: Person) -> None:
+    actions.admit(person, network_of(request))
+
+
 # No summaries: every call of this surface is one that its budget knows of.
-ANSWER = kinds.register(kinds.JobKind(budget.KIND, answer, history.keep_answer, deadline=60, priority=1))
+ANSWER = kinds.register(
+    kinds.JobKind(budget.KIND, answer, history.keep_answer, deadline=60, priority=1, admit_again=_admit_again)
+)

@@ -58,13 +58,13 @@ class Llm:
         self._governor = traffic.governor if traffic else None
         self._breakers = traffic.breakers if traffic else None
         self._caller = caller
-        self._waiting_since: float | None = None
+        self._waiting, self._waiting_since = 0, 0.0  # calls that wait now, and since when any does
         self._waited = 0.0
 
     @property
     def waited(self) -> float:
         """Seconds spent waiting for a permit so far; time in which nothing could be done."""
-        return self._waited + (time.monotonic() - self._waiting_since if self._waiting_since else 0.0)
+        return self._waited + (time.monotonic() - self._waiting_since if self._waiting else 0.0)
 
     async def stream(self, purpose: str, messages: Messages, max_tokens: int = 1200) -> AsyncGenerator[str, None]:
         """Yield the pieces of an answer as they come. Raises LlmError, also in mid-stream.
@@ -168,11 +168,16 @@ class Llm:
     async def _permit(self, model: str, tokens: int) -> float:
         if self._governor is None:
             return 0.0
-        self._waiting_since = time.monotonic()
+        if not self._waiting:
+            self._waiting_since = time.monotonic()
+        self._waiting += 1
         try:
             return await self._governor.permit(model, self._caller, tokens)
         finally:
-            self._waited, self._waiting_since = self.waited, None
+            waited = self.waited
+            self._waiting -= 1
+            if not self._waiting:
+                self._waited = waited
 
     async def _failed(self, call: Call, error: BaseException) -> BaseException:
         return await self._refused(call, self._account.fail(call, error))

@@ -3,7 +3,7 @@
 -- KEYS[1]  prefix of the model's keys
 -- ARGV     process, its time to live (ms), requests per minute, tokens per minute (both: until learned),
 --          requests and tokens to give back, the upstream's last remaining requests and tokens ("" unknown),
---          then for each new ticket: id, class, flow, tokens
+--          then for each ticket that is new, or asked for again: id, class, flow, tokens
 --
 -- A class (0 first) is served before the next. Within it, flows (people) take turns by start-time fair queueing:
 -- a ticket's place is where its flow's previous one ends, in tokens. Lower classes leave a part of the bucket
@@ -42,8 +42,9 @@ for i = 9, #ARGV, 4 do
   local id, class, flow, tokens = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local flows = prefix .. ':flows:' .. class
   local start = math.max(number('served:' .. class, 0), tonumber(redis.call('HGET', flows, flow) or '0'))
-  redis.call('HSET', flows, flow, start + tokens)
-  redis.call('ZADD', queue(class), start, process .. ' ' .. id .. ' ' .. tokens)
+  if redis.call('ZADD', queue(class), 'NX', start, process .. ' ' .. id .. ' ' .. tokens) == 1 then
+    redis.call('HSET', flows, flow, start + tokens)
+  end
 end
 
 local function head(class)

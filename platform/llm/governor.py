@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import math
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,18 @@ from redis.asyncio import Redis
 logger = logging.getLogger(__name__)
 
 SCRIPT = (Path(__file__).parent / "governor.lua").read_text()
+# KEYS: the bucket. ARGV: seconds to stay closed, and the factor of the rate to begin again with ("" as it is).
+CLOSE = """
+local clock = redis.call('TIME')
+local wanted = clock[1] + clock[2] / 1e6 + ARGV[1]
+if wanted > tonumber(redis.call('HGET', KEYS[1], 'closed_until') or '0') then
+    redis.call('HSET', KEYS[1], 'closed_until', wanted)
+end
+if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'factor', ARGV[2]) end
+"""
 ALIVE_MS = 5000
 SHORTEST_WAIT, LONGEST_WAIT = 0.005, 0.25  # seconds between two looks while calls wait
+AGAIN_SECONDS = 2.0  # after which Redis is told of all waiting calls again
 
 
 @dataclass(frozen=True)
@@ -92,12 +103,13 @@ class _Model:
 
     def __init__(self, redis: Redis, name: str, limits: Limits) -> None:
         self._redis = redis
-        self._script = redis.register_script(SCRIPT)
+        self._script, self._close = redis.register_script(SCRIPT), redis.register_script(CLOSE)
         self._prefix = f"governor:{{{name}}}"
         self._limits = limits
         self._process = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._waiting: dict[str, _Ticket] = {}
         self._new: list[_Ticket] = []
+        self._told_all_at = -math.inf
         self._back = [0, 0]  # requests and tokens to give back
         self._remaining: list[str] = ["", ""]
         self._learned: tuple[str, ...] = ()
@@ -123,20 +135,12 @@ class _Model:
         self._remaining = [headers.get(f"x-ratelimit-remaining-{kind}", "") for kind in ("requests", "tokens")]
         if limits != self._learned and all(limit.isdecimal() and int(limit) for limit in limits):
             self._learned = limits
-            await self._note({"limit_requests": limits[0], "limit_tokens": limits[1]})
+            self._limits = Limits(*map(int, limits))  # Redis forgets them when it is emptied, or after a quiet hour
+            learned = {"limit_requests": limits[0], "limit_tokens": limits[1]}
+            await _told(self._redis.hset(f"{self._prefix}:bucket", mapping=learned))  # type: ignore[arg-type]
 
     async def close_for(self, seconds: float, gently: bool) -> None:
-        try:
-            now, micros = await self._redis.time()  # the clock of the script
-        except (RedisError, OSError):
-            return
-        await self._note({"closed_until": str(now + micros / 1e6 + seconds)} | ({"factor": "0.5"} if gently else {}))
-
-    async def _note(self, values: dict[str, str]) -> None:
-        try:
-            await self._redis.hset(f"{self._prefix}:bucket", mapping=values)  # type: ignore[arg-type]
-        except (RedisError, OSError) as error:
-            logger.warning("the governor could not be told: %s", type(error).__name__)
+        await _told(self._close([f"{self._prefix}:bucket"], [seconds, 0.5 if gently else ""]))
 
     async def _ask_while_waiting(self) -> None:
         while self._waiting:
@@ -159,6 +163,9 @@ class _Model:
 
     async def _ask(self) -> float:
         new, self._new = self._new, []
+        if time.monotonic() - self._told_all_at > AGAIN_SECONDS:
+            # Redis may have been emptied, or its answer with a grant was lost: nobody would wait for ever.
+            new, self._told_all_at = list(self._waiting.values()), time.monotonic()
         back, self._back = self._back, [0, 0]
         remaining, self._remaining = self._remaining, ["", ""]
         arguments: list[Any] = [self._process, ALIVE_MS, self._limits.requests, self._limits.tokens, *back, *remaining]
@@ -175,3 +182,10 @@ class _Model:
                 ticket.granted.set_result(None)
             elif ticket:  # who waited has left
                 self.give_back(1, ticket.tokens)
+
+
+async def _told(news: Awaitable[Any]) -> None:
+    try:
+        await news
+    except (RedisError, OSError) as error:
+        logger.warning("the governor could not be told: %s", type(error).__name__)

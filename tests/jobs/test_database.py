@@ -33,6 +33,11 @@ async def test_threads_keep_their_connections(learner):
     assert await connections_of_threads() <= before
 
 
+def test_server_that_vanishes_is_given_up_soon(learner):
+    rows("SELECT 1")
+    assert connection.connection.info.get_parameters()["tcp_user_timeout"] == "10000"
+
+
 def test_running_worker_outlives_a_column_that_a_migration_adds(engine):
     for _ in range(7):
         assert transitions.claim(engine.submit().pk, "w")

@@ -9,7 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from jobs import events
-from jobs.event_types import START, Completed, Place, Progress, Started, Usage
+from jobs.event_types import START, Completed, Place, Progress, Started, Usage, frame
 from jobs.outbox import Outbox
 
 DONE = Completed(answer="x", citations=[], usage=Usage(inputTokens=1, outputTokens=1))
@@ -119,3 +119,35 @@ async def test_closing_gives_up_when_redis_stays_away(job, monkeypatch):
     outbox.add(DONE)
     async with asyncio.timeout(1):
         await outbox.close()
+
+
+async def appended(job):
+    await events.append([events.Batch(job, [frame(job, Place(1, 2), DONE)])])
+
+
+async def rewritten(job):
+    assert await events.rewrite(job, [frame(job, Place(1, 1), Started()), frame(job, Place(1, 2), DONE)])
+
+
+async def told_outside_of_a_run(job):
+    await events.publish_outside_run(job, DONE)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("publish", [appended, rewritten, told_outside_of_a_run])
+async def test_events_expire_so_long_after_the_last_of_them(job, settings, publish, is_first):
+    settings.JOBS_EVENTS_TTL = 90
+    if not is_first:
+        await events.append([events.Batch(job, [frame(job, Place(1, 1), Started())])])
+        await events.redis_client().expire(events._key(job.pk), 5)
+    await publish(job)
+    assert (await kept(job))[-1]["type"] == "job.completed"
+    assert 80 < await events.redis_client().ttl(events._key(job.pk)) <= 90
+
+
+async def test_events_of_a_run_expire(job, settings):
+    outbox = Outbox(job)
+    outbox.add(Started())
+    outbox.add(DONE)
+    await outbox.close()
+    assert 0 < await events.redis_client().ttl(events._key(job.pk)) <= settings.JOBS_EVENTS_TTL

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+from datetime import timedelta
 
 import pytest
 from django.db import OperationalError
+from django.utils import timezone
 
-from jobs import database, events, transitions, watch
+from jobs import database, events, runner, transitions, watch
 from jobs.models import AiCall, AiJob
 from llm.errors import Kind, LlmError
 from tests.support import performed
@@ -63,6 +65,32 @@ def test_passing_failure_puts_the_job_back(engine, kind):
     assert (job.status, job.failures) == ("pending", 1)
     assert 28 < (job.run_after - job.started_at).total_seconds() < 35
     assert told(job) == ["job.started", "job.retrying"]
+
+
+GROWING = [(0, 1, 2), (3, 8, 16), (4, 16, 32), (5, 30, 60), (11, 30, 60)]
+
+
+@pytest.mark.parametrize(("failures", "least", "most"), GROWING)
+def test_each_failure_puts_the_job_further_back_up_to_a_minute(engine, failures, least, most):
+    async def work(run):
+        raise LlmError(Kind.TRANSIENT, "down")
+
+    engine.work(work)
+    began = timezone.now()
+    job = engine.run(engine.submit(failures=failures, max_attempts=20))
+    assert began + timedelta(seconds=least) <= job.run_after <= timezone.now() + timedelta(seconds=most)
+
+
+@pytest.mark.parametrize(("failures", "least", "most"), GROWING)
+def test_jobs_that_fail_together_come_back_spread(failures, least, most):
+    delays = [runner._delay(failures, None) for _ in range(500)]
+    assert least <= min(delays) < least * 1.1
+    assert most * 0.95 < max(delays) <= most
+
+
+def test_jobs_that_are_told_when_to_come_back_come_soon_after_and_spread_too():
+    delays = [runner._delay(5, 30.0) for _ in range(500)]
+    assert 30 <= min(delays) < 30.1 and 30.9 < max(delays) <= 31
 
 
 def test_job_is_given_up_after_its_last_failure(engine):

@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
-from jobs import events
+from accounts.people import Person
+from jobs import database, events, outcome, queues, sse, transitions
+from jobs.event_types import START, Place, Started, frame
 from jobs.models import AiJob
-from tests.support import FINAL, Platform, ask, assert_no_holes, error_of, text_of, wait_for_end
+from tests.support import FINAL, Platform, ask, assert_no_holes, error_of, eventually, text_of, wait_for_end
 
 pytestmark = pytest.mark.usefixtures("worker")
 STREAM = {"Accept": "text/event-stream"}
@@ -102,10 +106,71 @@ def test_failed_job_ends_its_stream_with_the_reason(api, sql_course, simulator):
 def test_job_whose_events_have_expired_gives_its_end(api, sql_course, after):
     job = ask(api, sql_course)
     url = finished(api, job)
-    asyncio.run(events.forget(AiJob.objects.get(pk=job["jobId"])))
+    events.forget([AiJob.objects.get(pk=job["jobId"])])
     [(_, end)] = read(api, url, after=after)
     row = api.get(job["links"]["self"]).json()
     assert (end["type"], end["answer"], end["citations"]) == ("job.completed", row["answer"], row["citations"])
+
+
+@pytest.fixture
+def quiet(monkeypatch, learner):
+    """A job at work of which nothing is heard; readers of streams in this process become suspicious soon."""
+    monkeypatch.setattr(sse, "SILENCE_SECONDS", 0.2)
+    at_work = {"status": "running", "attempt": 1, "lease_until": timezone.now() + timedelta(minutes=1)}
+    return AiJob.objects.create(kind="assistant.answer", owner=learner, **at_work)
+
+
+async def next_of(stream, count):
+    async with asyncio.timeout(5):
+        return [await anext(stream) for _ in range(count)]
+
+
+async def rest_of(stream):
+    """The events up to the end of the stream."""
+    async with asyncio.timeout(5):
+        pieces = [piece async for piece in stream]
+    return [json.loads(piece.partition("data: ")[2]) for piece in pieces if piece != sse.KEEP_ALIVE]
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_end_whose_event_was_lost_is_found_after_a_silence(quiet, is_kept):
+    """Only on its way to the reader, or altogether."""
+    stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START)
+    assert await next_of(stream, 2) == [sse.RETRY, sse.KEEP_ALIVE]
+    result = {"answer": "done", "citations": []}
+    ended = await database.call(transitions.complete, quiet, result, lambda job, result: None)
+    if is_kept:
+        final = await database.call(outcome.final_event, ended)
+        await events.append(
+            [events.Batch(ended, [frame(ended, Place(1, 1), Started()), frame(ended, Place(1, 2), final)])]
+        )
+    found = await rest_of(stream)
+    assert [event["type"] for event in found] == ["job.started"] * is_kept + ["job.completed"]
+    assert found[-1]["answer"] == "done"
+    assert_no_holes(found)
+
+
+async def test_reader_of_a_silent_job_is_kept_and_hears_what_comes_then(quiet, monkeypatch):
+    stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START)
+    assert await next_of(stream, 3) == [sse.RETRY, sse.KEEP_ALIVE, sse.KEEP_ALIVE]
+    monkeypatch.setattr(sse, "SILENCE_SECONDS", 60)
+    await events.push([events.Batch(quiet, [frame(quiet, Place(1, 1), Started())])])
+    [piece] = await next_of(stream, 1)
+    assert '"job.started"' in piece
+    await stream.aclose()
+
+
+async def test_signing_out_elsewhere_does_not_end_what_is_heard(quiet, monkeypatch):
+    monkeypatch.setattr(sse, "SILENCE_SECONDS", 60)
+    stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START)
+    await next_of(stream, 1)
+    heard = asyncio.create_task(anext(stream))
+    reader = Person(user_id=quiet.owner_id)
+    await eventually(lambda: queues.connection().pubsub_numsub(f"asgi__group__{reader.group}")[0][1])
+    await events.tell_signed_out(reader, "another session")
+    await events.push([events.Batch(quiet, [frame(quiet, Place(1, 1), Started())])])
+    assert '"job.started"' in await asyncio.wait_for(heard, 5)
+    await stream.aclose()
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,19 @@
 """Accepting work: one row, one queue entry, or nothing at all."""
 
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection, transaction
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from jobs import kinds, queues, statements, submission
 from jobs.models import AiJob
 from jobs.submission import KeyReused, SubjectBusy
+from tests.support import wait_for
 
 
 def entries():
@@ -99,3 +105,16 @@ def test_a_subject_that_becomes_free_at_that_moment_is_taken(engine, monkeypatch
     monkeypatch.setattr(statements, "insert", ended_meanwhile)
     assert engine.submit(subject="s") != first
     assert tries == [False, True]
+
+
+def test_redis_that_hangs_is_not_asked_again_at_once(engine, monkeypatch):
+    job = engine.submit()
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        hung = Redis(port=mute.getsockname()[1], socket_timeout=0.3, retry=Retry(NoBackoff(), 0))
+        monkeypatch.setattr(queues, "connection", lambda: hung)
+        assert not queues.enqueue(job)
+        began = time.monotonic()
+        assert not any(queues.enqueue(job) for _ in range(20))
+        assert time.monotonic() - began < 0.2
+    monkeypatch.undo()
+    wait_for(lambda: queues.enqueue(job), 3)

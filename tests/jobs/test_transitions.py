@@ -39,6 +39,10 @@ def test_job_is_not_claimed_before_its_time(engine):
     assert transitions.claim(job.pk, "w") is None
 
 
+def test_clock_of_the_web_host_may_be_a_little_ahead(engine):
+    assert transitions.claim(engine.submit(run_after=timezone.now() + timedelta(seconds=1)).pk, "w")
+
+
 def test_late_run_cannot_complete_what_a_newer_one_works_on(engine):
     late = transitions.claim(engine.submit().pk, "lost")
     transitions.release(late)

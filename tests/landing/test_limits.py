@@ -76,6 +76,15 @@ def test_repeated_request_counts_once(visitor, settings):
     assert len({answer.json()["jobId"] for answer in answers}) == 1
 
 
+def test_answer_that_is_stopped_and_run_again_counts_again(visitor, settings):
+    settings.LANDING_QUESTIONS_PER_VISITOR = 2
+    links = visitor.ask().json()["links"]
+    assert visitor.post(links["cancel"], {}).status_code == 200
+    assert visitor.post(links["self"] + "/retry", {}).status_code == 202
+    assert visitor.post(links["cancel"], {}).status_code == 200
+    refused(visitor.post(links["self"] + "/retry", {}), 429, "too_many")
+
+
 def test_client_cannot_choose_its_network(site, settings):
     settings.LANDING_QUESTIONS_PER_NETWORK = 1
     assert Visitor("10.0.0.1", **{"X-Forwarded-For": "1.2.3.4"}).ask().status_code == 202

@@ -1,11 +1,14 @@
 """What visitors said is deleted when they can no longer come back to it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from conversations.models import Conversation, Message
+from jobs import events
 from jobs.models import AiJob
 from jobs.retention import PRUNING
 from landing import retention
@@ -35,6 +38,22 @@ def test_the_daily_job_deletes_them_too(conversation):
     grow_old(conversation)
     assert run_pending(PRUNING.name, {}).result["visitors' conversations"] == 1
     assert not Conversation.objects.filter(pk=conversation.pk).exists()
+
+
+def test_deleting_leaves_no_connections_to_redis_behind(visitor):
+    for _ in range(3):
+        grow_old(Conversation.objects.get(pk=visitor.answer("What does it cost?")["conversationId"]))
+    before = len(events._clients)
+    with ThreadPoolExecutor(1) as database_thread:  # which has no event loop, as in a worker
+        assert database_thread.submit(in_a_thread, retention.delete_conversations).result() == 3
+    assert len(events._clients) <= before
+
+
+def in_a_thread(work):
+    try:
+        return work()
+    finally:
+        connection.close()
 
 
 def test_younger_ones_and_those_of_learners_stay(conversation, learner):

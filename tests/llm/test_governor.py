@@ -175,3 +175,41 @@ async def test_without_redis_nobody_waits(model):
     governor = Governor(Redis(port=1, retry=Retry(NoBackoff(), 0)))
     async with asyncio.timeout(1):
         await asyncio.gather(*(governor.permit(model, Caller(), 1) for _ in range(50)))
+
+
+async def test_waiting_calls_are_granted_although_redis_was_emptied(redis, governor, model, monkeypatch):
+    monkeypatch.setattr("llm.governor.AGAIN_SECONDS", 0.1)
+    await drain(governor, model)
+    waiting = asyncio.gather(*(governor.permit(model, Caller(), 1) for _ in range(5)))
+    await eventually(lambda: redis.zcard(f"governor:{{{model}}}:queue:0"))
+    await redis.delete(*[key async for key in redis.scan_iter(f"governor:{{{model}}}*")])
+    async with asyncio.timeout(3):
+        await waiting
+
+
+async def test_calls_that_are_told_of_again_keep_their_places(governor, model, monkeypatch):
+    monkeypatch.setattr("llm.governor.AGAIN_SECONDS", 0.0)
+    await drain(governor, model)
+    served = await order_of(governor, model, [Caller(0, "heavy")] * 8 + [Caller(0, "light")] * 2)
+    assert max(place for place, who in enumerate(served) if who == "light") <= 4
+
+
+async def test_learned_limits_outlive_a_redis_that_was_emptied(redis, governor, model):
+    headers = {"x-ratelimit-limit-requests": "60000", "x-ratelimit-limit-tokens": str(PLENTY)}
+    await governor.learn(model, headers)
+    await redis.delete(f"governor:{{{model}}}:bucket")
+    await governor.learn(model, headers)
+    async with asyncio.timeout(1):
+        await drain(governor, model, 200)
+
+
+async def test_later_refusal_does_not_shorten_an_earlier_one(governor, model):
+    await governor.close_for(model, 1.5, gently=False)
+    await governor.close_for(model, 0.1, gently=False)
+    assert await governor.permit(model, Caller(), 1) > 1.2
+
+
+async def eventually(look):
+    async with asyncio.timeout(3):
+        while not await look():
+            await asyncio.sleep(0.005)

@@ -1,0 +1,80 @@
+"""Retries within one call: how long they wait, and that waiters do not come back together."""
+
+import time
+from itertools import pairwise
+
+import pytest
+
+from llm import retry
+from llm.errors import Kind, LlmError
+from llm.retry import LONGEST_WAIT, TRIES
+
+DOWN = LlmError(Kind.TRANSIENT, "down")
+CEILINGS = [0.5, 1.0, 2.0, 4.0, 4.0, 4.0]
+
+
+def waits_after(*errors):
+    """The wait after each of these failures in a row."""
+    waits = retry._waits()
+    next(waits)
+    return [waits.send(error) for error in errors]
+
+
+def failing(*errors):
+    """An attempt that raises these errors, one each time, and the moments at which it was made."""
+    moments = []
+
+    async def attempt():
+        moments.append(time.monotonic())
+        raise errors[min(len(moments), len(errors)) - 1]
+
+    return attempt, moments
+
+
+@pytest.mark.parametrize(("place", "ceiling"), list(enumerate(CEILINGS)))
+def test_waits_spread_from_nothing_to_a_ceiling_that_doubles_up_to_the_longest(place, ceiling):
+    waits = sorted(waits_after(*[DOWN] * len(CEILINGS))[place] for _ in range(500))
+    assert 0 <= waits[0] < 0.1 * ceiling
+    assert 0.9 * ceiling < waits[-1] <= ceiling <= LONGEST_WAIT
+    assert 0.4 * ceiling < sum(waits) / len(waits) < 0.6 * ceiling
+
+
+def test_upstreams_own_time_goes_before_ours_and_the_ceiling_grows_all_the_same():
+    told = LlmError(Kind.RATE_LIMITED, "busy", retry_after=3.5)
+    waits = [waits_after(told, told, DOWN) for _ in range(500)]
+    assert {(first, second) for first, second, _ in waits} == {(3.5, 3.5)}
+    assert 1.0 < max(third for _, _, third in waits) <= 2.0
+
+
+async def test_upstreams_own_time_is_waited_in_full_up_to_the_last_try():
+    attempt, moments = failing(LlmError(Kind.RATE_LIMITED, "busy", retry_after=0.2))
+    with pytest.raises(LlmError):
+        await retry.in_call(attempt)
+    assert len(moments) == TRIES
+    assert all(later - earlier >= 0.2 for earlier, later in pairwise(moments))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LlmError(Kind.RATE_LIMITED, "busy", retry_after=LONGEST_WAIT + 0.1),
+        LlmError(Kind.PAUSED, "held"),
+        LlmError(Kind.QUOTA, "no credit"),
+    ],
+    ids=lambda error: error.kind.name.lower(),
+)
+async def test_failure_that_is_not_worth_waiting_for_ends_the_call_at_once(error):
+    attempt, moments = failing(error)
+    with pytest.raises(LlmError) as failed:
+        await retry.in_call(attempt)
+    assert failed.value is error
+    assert len(moments) == 1
+
+
+async def test_last_failure_is_the_one_that_is_told():
+    first, last = LlmError(Kind.TRANSIENT, "first", retry_after=0.01), LlmError(Kind.QUOTA, "last")
+    attempt, moments = failing(first, last)
+    with pytest.raises(LlmError) as failed:
+        await retry.in_call(attempt)
+    assert failed.value is last
+    assert len(moments) == 2

@@ -1,0 +1,166 @@
+"""What calls tell the governor: refusals, reported usage and the upstream's limits, for all workers."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+from redis.asyncio import Redis
+
+from llm.breaker import Breakers
+from llm.client import Llm, Traffic
+from llm.errors import Kind, LlmError
+from llm.governor import Caller, Governor, Limits
+from llm.sdk import connect
+from tests.llm.test_client import CONFIG, MESSAGES
+
+PLENTY = 10**9
+TEN_A_SECOND = Limits(requests=600, tokens=PLENTY)  # sixty at once
+
+
+class Verdict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    label: str
+
+
+async def streamed(llm, **more):
+    return "".join([piece async for piece in llm.stream("answer", MESSAGES, **more)])
+
+
+async def left_early(llm, **more):
+    async with aclosing(llm.stream("answer", MESSAGES, **more)) as stream:
+        await anext(stream)
+
+
+async def whole(llm, **more):
+    return await llm.text("rewrite", MESSAGES, **more)
+
+
+async def structured(llm, **more):
+    return await llm.parse("verdict", MESSAGES, Verdict, **more)
+
+
+async def embedded(llm):
+    return await llm.embed("embedding", ["a passage"])
+
+
+CALLS = [
+    (streamed, CONFIG.chat_model),
+    (whole, CONFIG.fast_model),
+    (structured, CONFIG.fast_model),
+    (embedded, CONFIG.embedding_model),
+]
+every_call = pytest.mark.parametrize(("call", "model"), CALLS, ids=[call.__name__ for call, _ in CALLS])
+
+
+@pytest.fixture
+async def redis() -> AsyncIterator[Redis]:
+    client = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def through(simulator, redis):
+    """Makes gateways that call through this governor."""
+    config = replace(CONFIG, base_url=f"{simulator.url}/v1", first_token_timeout=5.0)
+    client = connect(config)
+    yield lambda governor, record=[].append: Llm(client, config, record, Traffic(governor, Breakers(redis)))
+    await client.close()
+
+
+@pytest.fixture
+def no_patience(monkeypatch):
+    """A refused call is given up at once, however short the pause that the upstream asks for."""
+    monkeypatch.setattr("llm.retry.LONGEST_WAIT", 0.0)
+
+
+async def longest_wait(governor, model, times):
+    """The longest of so many waits for a permit that begin together."""
+    return max(await asyncio.gather(*(governor.permit(model, Caller(), 1) for _ in range(times))))
+
+
+@every_call
+async def test_refusal_closes_the_gate_for_other_workers_too(redis, through, simulator, no_patience, call, model):
+    simulator.fault("429", endpoint="*", times=1, retryAfter=1)
+    with pytest.raises(LlmError) as refused:
+        await call(through(Governor(redis, TEN_A_SECOND)))
+    assert refused.value.kind is Kind.RATE_LIMITED
+    other = Governor(redis, TEN_A_SECOND)
+    async with asyncio.timeout(3):
+        assert await other.permit(model, Caller(), 1) > 0.5
+
+
+@every_call
+async def test_refusal_that_names_no_time_closes_it_for_a_second(redis, through, simulator, call, model):
+    simulator.fault("429", endpoint="*", times=1)
+    llm = through(Governor(redis, TEN_A_SECOND))
+    await call(llm)
+    assert 0.2 < llm.waited < 1.1  # half a second at most passed before it asked again
+
+
+@pytest.mark.parametrize(("call", "model"), CALLS[:2], ids=["streamed", "whole"])
+@pytest.mark.parametrize("fault", ["500", "400", "quota"])
+async def test_other_failures_leave_the_gate_open(redis, through, simulator, fault, call, model):
+    simulator.fault(fault)
+    governor = Governor(redis, TEN_A_SECOND)
+    with pytest.raises(LlmError):
+        await call(through(governor))
+    assert await governor.permit(model, Caller(), 1) < 0.1
+
+
+@pytest.mark.parametrize(("fault", "is_gentle"), [("slow_down", True), ("429", False)])
+async def test_only_who_is_told_to_slow_down_goes_on_at_half_the_rate(
+    redis, through, simulator, no_patience, fault, is_gentle
+):
+    simulator.fault(fault, times=1, retryAfter=0.01)
+    with pytest.raises(LlmError):
+        await streamed(through(Governor(redis, TEN_A_SECOND)))
+    other = Governor(redis, TEN_A_SECOND)
+    waited = await longest_wait(other, CONFIG.chat_model, 40)  # at half the rate thirty go at once, then five a second
+    assert (waited > 1) is is_gentle
+
+
+@pytest.mark.parametrize(
+    ("call", "model"),
+    [(streamed, CONFIG.chat_model), (left_early, CONFIG.chat_model), (whole, CONFIG.fast_model)],
+    ids=["streamed", "left early", "whole"],
+)
+async def test_tokens_that_were_not_used_come_back(redis, through, simulator, call, model):
+    simulator.set(answer_tokens=20, tokens_per_minute=60_000)  # 6000 at once, then 1000 a second
+    governor = Governor(redis, Limits(requests=PLENTY, tokens=60_000))
+    await call(through(governor), max_tokens=20_000)  # expected to use 5000
+    assert await governor.permit(model, Caller(), 5000) < 1
+
+
+@every_call
+async def test_limits_are_learned_from_the_answer_for_other_workers_too(redis, through, call, model):
+    one_a_second = Limits(requests=60, tokens=6000)
+    await call(through(Governor(redis, one_a_second)))
+    async with asyncio.timeout(3):
+        assert await longest_wait(Governor(redis, one_a_second), model, 40) < 1
+
+
+async def test_call_says_how_long_it_waited_for_its_permit(redis, through, simulator):
+    simulator.set(answer_tokens=5)
+    calls = []
+    governor = Governor(redis, TEN_A_SECOND)
+    await governor.close_for(CONFIG.chat_model, 1, gently=False)
+    llm = through(governor, calls.append)
+    assert await streamed(llm)
+    [call] = calls
+    assert 0.5 < llm.waited < 2
+    assert call.governor_ms == pytest.approx(llm.waited * 1000, abs=50)
+    assert call.duration_ms < call.governor_ms
+
+
+async def test_of_two_waits_at_the_same_time_the_longer_one_counts(through, redis):
+    governor = Governor(redis, TEN_A_SECOND)
+    llm = through(governor)
+    await governor.close_for(CONFIG.fast_model, 0.6, gently=False)
+    await asyncio.gather(whole(llm), embedded(llm))
+    assert 0.5 < llm.waited < 1.5
