@@ -22,6 +22,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HEADER = b"x-request-id"
 SANE = re.compile(rb"[\w.-]{1,64}")
+JOB = re.compile(rb"/api/jobs/([0-9a-f-]{36})")
 CLIENT_LEFT = 499  # the usual number for a client that did not wait for the answer
 QUIET = {"/healthz", "/readyz", "/metrics"}  # asked for all day long by machines
 
@@ -53,13 +54,16 @@ class _Visit:
         self._send = send
         self._began = time.perf_counter()
         self.status = 0
+        self.job_id = ""  # of the job that was submitted, cancelled or run again
 
     async def send(self, message: Message) -> None:
         """Send what the application answers, and the request's id with it."""
         match message["type"]:
             case "http.response.start":
                 self.status = message["status"]
-                message["headers"] = [*message.get("headers", []), (HEADER, logs.request_id().encode())]
+                headers = [*message.get("headers", [])]
+                self.job_id = _job_of(headers)
+                message["headers"] = [*headers, (HEADER, logs.request_id().encode())]
             case "websocket.accept":
                 self.status = 101
             case "websocket.close" if not self.status:
@@ -74,6 +78,7 @@ class _Visit:
             "status": self.status or CLIENT_LEFT,
             "duration_ms": round((time.perf_counter() - self._began) * 1000),
             "client": (self._scope.get("client") or [""])[0],
+            **({"job_id": self.job_id} if self.job_id else {}),
         }
         level = logging.DEBUG if self._scope["path"] in QUIET else logging.INFO
         logger.log(level, "%(method)s %(path)s %(status)s", fields, extra=fields)
@@ -82,3 +87,9 @@ class _Visit:
 def _request_id(scope: Scope) -> str:
     given = dict(scope["headers"]).get(HEADER, b"")
     return given.decode() if SANE.fullmatch(given) else uuid.uuid4().hex
+
+
+def _job_of(headers: list[tuple[bytes, bytes]]) -> str:
+    """The job that the answer's Location names, if it names one."""
+    named = (JOB.fullmatch(value) for name, value in headers if name.lower() == b"location")
+    return next((match[1].decode() for match in named if match), "")

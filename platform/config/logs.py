@@ -12,7 +12,7 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import ExcInfo, Processor
 
-ABOUT_REQUESTS = ("method", "path", "status", "duration_ms", "client")
+ABOUT_REQUESTS = ("method", "path", "status", "duration_ms", "client", "job_id")
 # What Postgres and pydantic tell of the rows and texts that they refused: it may be somebody's question.
 VALUES = re.compile(r"(?s:(?<=\n)DETAIL:.*?(?=\n\n|\Z))|(?<=input_value=).*(?=, input_type=)")
 

@@ -50,10 +50,11 @@ class Call:
         self.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
 
     def end(self, outcome: str, output: str = "") -> None:
-        """Close the account. Without a reported usage, a call that got tokens is billed by estimate."""
+        """Close the account. Without a reported usage, a call is billed by estimate if it got tokens, or was given up
+        by us while the upstream was at work."""
         self.outcome = outcome
         self.duration_ms = self._elapsed_ms()
-        if not self.input_tokens and self.first_token_ms is not None:
+        if not self.input_tokens and (self.first_token_ms is not None or outcome == "cancelled"):
             self.estimated = True
             self.input_tokens, self.output_tokens = estimate(self.input_text), estimate(output)
         self.cost = cost_of(self.model, self.input_tokens, self.cached_tokens, self.output_tokens)

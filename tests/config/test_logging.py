@@ -76,6 +76,7 @@ def test_one_id_leads_from_the_question_to_the_push(logs, client, sql_course):
     [access] = logs.lines("daphne", request_id=given)
     assert (access["method"], access["path"], access["status"]) == ("POST", "/api/assistant/query", 202)
     assert access["duration_ms"] >= 0 and access["client"] == "127.0.0.1"
+    assert access["job_id"] == job_id
     assert pushed[0]["job_id"] == job_id
     for line in logs.lines("rqworker", request_id=given):
         assert (line["job_id"], line["kind"], line["attempt"]) == (job_id, "assistant.answer", 1)

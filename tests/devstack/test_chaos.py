@@ -142,6 +142,11 @@ def test_a_kill_and_an_answer_broken_off_upstream_excuse_another_call(changes):
     assert broken(story(**changes)) == []
 
 
+def test_upstream_that_declines_for_good_excuses_a_failure():
+    declined = {"status": "failed", "error": "upstream_quota", "saved": (), "answer": ""}
+    assert broken(story(job=declined, watch={"status": "failed"})) == []
+
+
 def test_two_killed_workers_excuse_a_poisonous_job():
     lost = ((101.0, 105.0), (106.0, 110.0))
     poisonous = {"status": "failed", "error": "poisonous", "saved": (), "answer": "", "lost": lost}

@@ -12,7 +12,7 @@ from devstack.bench.stats import percentile
 from devstack.chaos.books import Books, Job
 from devstack.chaos.havoc import Struck
 from devstack.chaos.people import Diary
-from devstack.chaos.plan import KILLED
+from devstack.chaos.plan import KILLED, LASTING
 from devstack.chaos.upstream import Billed
 from devstack.chaos.watch import Watch
 
@@ -121,6 +121,8 @@ def _fitting_failure(story: Story) -> Promise:
 def _fits(story: Story, job: Job) -> bool:
     if job.error == "poisonous":
         return story.really_lost(job).count(True) >= 2
+    if job.error in LASTING.values():
+        return True
     return job.error in GIVEN_UP and job.failures + 1 >= story.max_failures
 
 

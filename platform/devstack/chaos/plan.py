@@ -14,9 +14,18 @@ BETWEEN = (3.0, 7.0)  # seconds from one blow to the next
 DOWN = (0.2, 3.0)
 FIRST = 2.0
 
-FAULTS = ("429", "slow_down", "500", "503", "disconnect", "stall", "hang", "garbage")
+PASSING = ("429", "slow_down", "500", "503", "disconnect", "stall", "hang", "garbage")
+# What fails an answer for good, and the code that it fails with.
+LASTING = {
+    "quota": "upstream_quota",
+    "401": "upstream_auth",
+    "400": "upstream_rejected",
+    "refuse": "refused",
+    "content_filter": "refused",
+}
+FAULTS = (*PASSING, *LASTING)
 WEATHER = (2.0, 5.0)  # seconds that the upstream stays as it is
-MOST_PROBABLE = 0.3  # of a fault, for one call
+PROBABLE, RARE = (0.05, 0.3), (0.01, 0.05)  # a fault, for one call: one that passes, and one that does not
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,9 @@ def weather(seed: int, seconds: float) -> list[Weather]:
 
 
 def _fault(drawn: random.Random, kind: str) -> dict[str, Any]:
-    rule = {"endpoint": drawn.choice(("chat", "*")), "kind": kind, "probability": drawn.uniform(0.05, MOST_PROBABLE)}
+    if kind in LASTING:
+        return {"endpoint": "chat", "purpose": "answer", "kind": kind, "probability": drawn.uniform(*RARE)}
+    rule = {"endpoint": drawn.choice(("chat", "*")), "kind": kind, "probability": drawn.uniform(*PROBABLE)}
     return rule | {"afterTokens": drawn.randrange(40)} if kind in ("disconnect", "stall", "garbage") else rule
 
 
