@@ -3,6 +3,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_out
+from django.core.checks import register
 from django.http import HttpRequest
 
 
@@ -11,9 +12,10 @@ class JobsConfig(AppConfig):
     verbose_name = "AI jobs"
 
     def ready(self) -> None:
-        """Register the engine's own kind of job, and hear of those who sign out: on our pages, and in the admin."""
-        from jobs import retention  # noqa: F401
+        """Register the engine's own kind of job and checks, and hear of those who sign out, on whichever page."""
+        from jobs import checks, retention  # noqa: F401
 
+        register(checks.prices_are_known)
         user_logged_out.connect(_close_sockets)
 
 

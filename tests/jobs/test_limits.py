@@ -5,6 +5,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.db import connection
 from django.utils import timezone
 
@@ -182,3 +184,12 @@ def test_what_is_left_of_the_day_is_told(api, engine, settings):
     assert limits.left_today(engine.person) == pytest.approx(0.4)  # the scarcer of the two
     spend(engine.submit(), tokens=500)
     assert limits.left_today(engine.person) == 0
+
+
+@pytest.mark.parametrize("budget", ["BUDGET_PERSON_DOLLARS", "BUDGET_TOTAL_DOLLARS", "BUDGET_LANDING_DOLLARS"])
+def test_worker_does_not_start_on_a_budget_in_money_whose_prices_are_unknown(settings, budget):
+    settings.LLM_FAST_MODEL = "unheard-of"
+    call_command("check")
+    setattr(settings, budget, Decimal(5))
+    with pytest.raises(SystemCheckError, match=f"{budget}: no price is known for unheard-of"):
+        call_command("check")

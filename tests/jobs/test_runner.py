@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from django.utils import timezone
 from jobs import database, events, runner, transitions, watch
 from jobs.models import AiCall, AiJob
 from llm.errors import Kind, LlmError
-from tests.support import performed
+from tests.support import ROOT, performed
 
 MESSAGES = [{"role": "user", "content": "What is a primary key?"}]
 
@@ -236,3 +237,10 @@ def test_every_call_is_accounted_for(engine, simulator):
     assert answered.input_tokens > 0 < answered.output_tokens
     assert answered.first_token_ms <= answered.duration_ms
     assert answered.upstream_id
+
+
+def test_the_operations_page_explains_every_way_to_fail():
+    page = (ROOT / "docs/operations.md").read_text()
+    explained = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[a-z_`, ]+) \|", page, re.MULTILINE))))
+    failures = (runner.DEADLINE, transitions.POISONOUS, *map(runner._reason, (ZeroDivisionError(), OperationalError())))
+    assert {kind.value.code for kind in Kind} | {failure.code for failure in failures} <= explained
