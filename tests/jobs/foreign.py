@@ -8,6 +8,8 @@ import django_rq
 from django.contrib.auth.models import User
 from rq import get_current_job
 
+from jobs import queues
+
 
 def add(a, b):
     return a + b
@@ -60,6 +62,10 @@ def count_users():
 
 async def count_users_on_the_loop():
     return User.objects.count()
+
+
+async def ping_redis_on_the_loop():
+    return queues.connection().ping()
 
 
 async def block_the_loop():

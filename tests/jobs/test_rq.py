@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import django_rq
@@ -26,7 +27,7 @@ from jobs.models import AiCall, AiJob
 from tests.jobs import foreign
 from tests.support import ask, wait_for
 
-INTERACTIVE = 2  # django-rq numbers the queues by name: background, default, interactive
+BACKGROUND, DEFAULT, INTERACTIVE = 0, 1, 2  # django-rq numbers the queues by name
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +115,31 @@ class TestTools:
             for path, expected in pages.items():
                 page = browser.get(f"/admin/django-rq/{path}")
                 assert (page.status_code, expected in page.text) == (200, True), path
+
+    def test_admin_lists_what_became_of_jobs_while_the_worker_is_busy(
+        self, redis, queue, platform, api, staff, sql_course, slow
+    ):
+        finished, failed = queue.enqueue(foreign.add, 1, 2), queue.enqueue(foreign.fail)
+        result(finished), result(failed)
+        running = queue.enqueue(foreign.wait_for, 20)
+        waiting = queue.enqueue(foreign.add, 1, 2, depends_on=running)
+        later = queue.enqueue_in(timedelta(hours=1), foreign.add, 1, 2)
+        wait_for(lambda: running.get_status() == "started")
+        start_answer(api, sql_course)
+        jobs = {"finished": finished, "failed": failed, "started": running, "deferred": waiting, "scheduled": later}
+        try:
+            with platform.browser_session(staff) as browser:
+                for registry, job in jobs.items():
+                    page = browser.get(f"/admin/django-rq/queues/{BACKGROUND}/{registry}/")
+                    assert (page.status_code, job.id in page.text) == (200, True), registry
+                    for other in (DEFAULT, INTERACTIVE):  # ours leave nothing behind but those that run
+                        assert browser.get(f"/admin/django-rq/queues/{other}/{registry}/").status_code == 200
+            assert state_of_worker() == "busy"
+        finally:
+            send_stop_job_command(redis, running.id)
+            later.delete()
+            waiting.delete()
+            result(running)
 
     def test_admin_is_for_staff(self, platform, learner):
         with platform.browser_session(learner) as browser:

@@ -10,6 +10,7 @@ from devstack.processes import end
 from jobs import queues
 from jobs.models import AiJob
 from tests.jobs import foreign
+from tests.jobs.test_rq import rq
 from tests.support import ask, manage, wait_for
 
 
@@ -66,6 +67,22 @@ def test_stock_workers_write_answers_too(platform, api, sql_course, stock):
     assert manage("rqworker", "--worker-class", stock, "--burst").wait(30) == 0
     rows = AiJob.objects.filter(pk__in=jobs)
     assert [(row.status, row.attempt, row.messages.count()) for row in rows] == [("completed", 1, 2)] * 2
+
+
+def test_jobs_that_rq_empty_threw_away_are_answered_all_the_same(platform, api, sql_course, simulator):
+    simulator.set(token_interval=0.05)
+    with platform.worker(JOBS_PER_WORKER="1", JOBS_REQUEUE_SECONDS="1"):
+        first = ask(api, sql_course)["jobId"]
+        wait_for(lambda: statuses(first) == ["running"])
+        waiting = [ask(api, sql_course)["jobId"] for _ in range(2)]
+        interactive = django_rq.get_queue("interactive")
+        wait_for(lambda: interactive.count == 2)
+        assert "2 jobs removed from interactive queue" in rq("empty", "interactive")
+        assert (interactive.count, statuses(first, *waiting)) == (0, ["pending", "pending", "running"])
+        wait_for(lambda: interactive.count == 2)  # the sweeper has found out
+        simulator.set(token_interval=0.002)
+        wait_for(lambda: statuses(first, *waiting) == ["completed"] * 3)
+    assert [(row.attempt, row.messages.count()) for row in AiJob.objects.filter(pk__in=waiting)] == [(1, 2)] * 2
 
 
 def test_job_is_not_popped_before_there_is_a_slot_for_it(platform, queue):
