@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 
@@ -12,26 +13,44 @@ logger = logging.getLogger(__name__)
 
 LAG_SECONDS = 0.015  # an answer passes some thirty turns of the loop: so many milliseconds each are what nobody notices
 REST_SECONDS, PATIENCE_SECONDS = 0.02, 0.25  # between two looks, and for all of them together
+GAP_SECONDS, RECOVERY_SECONDS = 0.025, 60.0  # between two jobs, for so long after the upstream was away
 TELL_SECONDS, TELL_AFTER = 60.0, 20  # jobs that were held back in vain, in a minute
+
+
+_paused_at = -math.inf
+
+
+def note_pause() -> None:
+    """A call was held back because the upstream is away."""
+    global _paused_at  # noqa: PLW0603  (one for each worker, written by its event loop and read by its main thread)
+    _paused_at = time.monotonic()
 
 
 class Pace:
     """Holds back the next job while the event loop is late, though not for long: a slow machine works, too.
 
     A job is better off in its queue, in order and open to other workers, than on a loop that makes all answers late.
+    When the upstream is back after an outage, what has piled up begins job by job: it should not fall over again.
     """
 
     def __init__(self, loop: LoopThread) -> None:
         self._loop = loop
+        self._taken_at = -math.inf
         self._minute = self._late = 0
 
     def wait(self, in_flight: int) -> None:
         """Return when the loop is in time, or with nothing on it that could make it late. From another thread."""
+        self._keep_apart()
         until = time.monotonic() + PATIENCE_SECONDS
         while in_flight and not self._is_in_time():
             if time.monotonic() > until:
                 return self._tell(in_flight)
             time.sleep(REST_SECONDS)
+
+    def _keep_apart(self) -> None:
+        if time.monotonic() - _paused_at < RECOVERY_SECONDS:
+            time.sleep(max(0.0, self._taken_at + GAP_SECONDS - time.monotonic()))
+        self._taken_at = time.monotonic()
 
     def _is_in_time(self) -> bool:
         turned = threading.Event()

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.people import Person
 from config import logs
-from jobs import accounting, actions, database, events, gateway, kinds, limits, loop, outcome, transitions, watch
+from jobs import accounting, actions, database, events, gateway, kinds, limits, loop, outcome, pace, transitions, watch
 from jobs.event_types import Event, Progress, Retrying, Started, Usage
 from jobs.limits import LimitReached
 from jobs.models import AiJob
@@ -165,6 +165,8 @@ class Run:
         is_last = self.job.failures + 1 >= min(failure.tries, self.job.max_attempts) and not failure.is_free
         if not failure.retryable or is_last:
             return await self._end(transitions.fail, failure)
+        if failure.is_free:
+            pace.note_pause()
         run_after = timezone.now() + timedelta(seconds=_delay(self.job.failures, retry_after))
         await database.insist(transitions.defer, self.job, failure, run_after)
         self._outbox.add(Retrying(reason=failure.message, retryAt=run_after.isoformat(timespec="milliseconds")))

@@ -11,6 +11,7 @@ from rq.job import JobStatus
 from jobs import pace
 from jobs.loop import LoopThread
 from jobs.pace import PATIENCE_SECONDS, Pace
+from llm.errors import Kind, LlmError
 from tests.jobs import foreign
 from tests.support import wait_for
 
@@ -51,6 +52,33 @@ def test_next_job_waits_while_the_loop_is_late_but_not_for_ever(crowded):
 
 def test_a_worker_without_jobs_takes_one_however_slow_its_machine(crowded):
     assert waited(crowded, in_flight=0) < PATIENCE_SECONDS
+
+
+def test_jobs_begin_one_by_one_for_a_while_after_the_upstream_was_away(loop, monkeypatch):
+    monkeypatch.setattr(pace, "GAP_SECONDS", 0.1)
+    monkeypatch.setattr(pace, "_paused_at", -pace.RECOVERY_SECONDS)
+    worker = Pace(loop)
+
+    def three():
+        began = time.monotonic()
+        for _ in range(3):
+            worker.wait(in_flight=0)
+        return time.monotonic() - began
+
+    assert three() < 0.1
+    pace.note_pause()
+    assert three() >= 0.2
+
+
+def test_a_run_that_the_breaker_holds_back_says_so(engine, monkeypatch):
+    monkeypatch.setattr(pace, "_paused_at", -pace.RECOVERY_SECONDS)
+
+    async def paused(run):
+        raise LlmError(Kind.PAUSED, "open", 10)
+
+    engine.work(paused)
+    engine.run(engine.submit())
+    assert time.monotonic() - pace._paused_at < pace.RECOVERY_SECONDS
 
 
 def test_log_says_once_a_minute_that_more_workers_would_help(crowded, caplog, monkeypatch):
