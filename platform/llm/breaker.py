@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 THRESHOLD = 8
 OPEN_SECONDS = 10.0
 WELL_SECONDS = 0.25  # for so long a process trusts what it has seen of a closed breaker without failures
-PROBE_WAIT_SECONDS = 5.0  # a call that may be the probe comes by then, if any is waiting for this model
 PROBE_SECONDS = 30  # a probe that has not answered by then makes room for another
 PREFIX = "breaker:"
 CHANGES_KEPT = 20  # of each model
@@ -195,13 +194,8 @@ def _note_absence(trouble: Exception) -> None:
 
 
 async def is_blocking(redis: Redis, model: str) -> bool:
-    """Whether calls to the model are being held back: it is held open, or open and not due for a probe, or probed."""
-    held = cast("str | None", await redis.get(f"{PREFIX}{model}:hold"))
-    context = await _Storage(redis).contexts.get(model)
-    if held or context is None or context.state == CLOSED:
-        return held == "open"
-    is_probed = bool(await redis.exists(f"{PREFIX}{model}:probe"))
-    return is_probed or time.time() < (context.opened_at or 0) + OPEN_SECONDS + PROBE_WAIT_SECONDS
+    """Whether calls to the model are being held back, or would be but for a probe."""
+    return await state_of(redis, model) not in (CLOSED, "held closed")
 
 
 def _paused(model: str, seconds: float) -> LlmError:

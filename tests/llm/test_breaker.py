@@ -91,6 +91,19 @@ async def test_only_one_probe_goes_through_and_its_success_closes(redis, model, 
     assert await breaker.state_of(redis, model) == "closed"
 
 
+async def test_it_blocks_until_a_probe_has_been_answered_well(redis, model, monkeypatch):
+    monkeypatch.setattr(breaker, "OPEN_SECONDS", 0.0)
+    breakers = Breakers(redis)
+    assert not await breaker.is_blocking(redis, model)
+    await fail(breakers, model)
+    async with breakers.guard(model):  # the probe
+        assert await breaker.is_blocking(redis, model)
+    assert not await breaker.is_blocking(redis, model)
+    for state, blocks in (("open", True), ("closed", False)):
+        await breakers.hold(model, state)
+        assert await breaker.is_blocking(redis, model) is blocks
+
+
 async def test_failed_probe_keeps_it_open(redis, model, monkeypatch):
     monkeypatch.setattr(breaker, "OPEN_SECONDS", 0.0)
     breakers = Breakers(redis)
