@@ -1,4 +1,7 @@
-"""A worker takes no more jobs than its event loop has time for (docs/decisions/0023)."""
+"""A worker takes no more jobs than its event loop has time for, and begins gently after an outage.
+
+Decisions 23 and 10 say why.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ LAG_SECONDS = 0.015  # an answer passes some thirty turns of the loop: so many m
 REST_SECONDS, PATIENCE_SECONDS = 0.02, 0.25  # between two looks, and for all of them together
 GAP_SECONDS, RECOVERY_SECONDS = 0.025, 60.0  # between two jobs, for so long after the upstream was away
 TELL_SECONDS, TELL_AFTER = 60.0, 20  # jobs that were held back in vain, in a minute
-
 
 _paused_at = -math.inf
 

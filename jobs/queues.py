@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import django_rq
 from django.conf import settings
@@ -23,7 +23,7 @@ from jobs.models import AiJob
 logger = logging.getLogger(__name__)
 
 RUN_JOB = "jobs.runner.run_job"
-HUNG_SECONDS = 1.0
+HUNG_SECONDS = 1.0  # not to ask a Redis that did not answer: a hundred answers that end must not all wait for it
 
 
 @functools.cache
@@ -37,14 +37,7 @@ def connection() -> Redis:
     )
 
 
-@dataclass
-class _Hung:
-    """Until when Redis is not asked, because it did not answer: a hundred answers that end must not all wait for it."""
-
-    until: float = 0.0
-
-
-_hung = _Hung()
+_hung_until = -math.inf
 _takers: list[Callable[[AiJob], bool]] = []
 
 
@@ -61,7 +54,8 @@ def hand_over(job: AiJob) -> None:
 
 def enqueue(job: AiJob) -> bool:
     """Put the job's next run in its queue, once. False when Redis did not take it: the sweeper tries again."""
-    if time.monotonic() < _hung.until:
+    global _hung_until  # noqa: PLW0603
+    if time.monotonic() < _hung_until:
         return False
     try:
         # No limit of RQ's: each run has its kind's deadline, which leaves out the time it had to wait.
@@ -72,7 +66,7 @@ def enqueue(job: AiJob) -> bool:
         pass  # It is there already: a repeated command, or another sweeper was first.
     except RedisError as error:
         if isinstance(error, RedisTimeout):
-            _hung.until = time.monotonic() + HUNG_SECONDS
+            _hung_until = time.monotonic() + HUNG_SECONDS
         logger.warning("job %s waits for the sweeper, Redis did not take it: %s", job.pk, type(error).__name__)
         return False
     return True

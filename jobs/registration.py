@@ -47,7 +47,7 @@ class RegisteredWorker(BaseWorker):
             super().set_state(state, pipeline)
 
     def is_suspended(self) -> bool:
-        """Whether no job may be begun now. From any thread. Raises RedisError."""
+        """Whether no job may be begun now. Raises RedisError."""
         is_suspended = bool(suspension.is_suspended(self.connection))
         if is_suspended:
             self._ask_again_at = 0.0

@@ -51,7 +51,10 @@ class Shortcut:
         if self._worker._stop_requested:  # it is in no queue: the sweeper of another worker finds it
             return
         try:
-            await (database.call(queues.enqueue, job) if await _is_suspended() else run_job(str(job.pk)))
+            if await _is_suspended():
+                await database.call(queues.enqueue, job)
+            else:
+                await run_job(str(job.pk))
         except Exception as error:  # it could not be claimed: the sweeper brings it back
             logger.warning("job %s was not begun: %s", job.pk, error)
 

@@ -72,7 +72,7 @@ async def _listen(job: AiJob, queue: asyncio.Queue[list[Frame]], is_listening: a
         is_listening.set()
         while True:
             message = await layer.receive(channel)
-            frames = [Frame.unpack(item) for item in message.get("frames", ())]  # others close sockets
+            frames = [Frame.unpack(item) for item in message.get("frames", ())]  # session.ended is for sockets
             queue.put_nowait([item for item in frames if item.job_id == str(job.pk)])
     except (RedisError, OSError) as error:
         logger.warning("job %s: no live events, Redis is away: %s", job.pk, type(error).__name__)

@@ -141,9 +141,10 @@ DATABASES["default"]["OPTIONS"] |= {
     "keepalives_idle": 10,
     "keepalives_interval": 3,
     "keepalives_count": 3,
+    # Planned once for each connection, not each time (docs/decisions/0024). Five is psycopg's own default.
+    "server_side_binding": True,
+    "prepare_threshold": 5,
 }
-# Planned once for each connection, not each time (docs/decisions/0024). Five is psycopg's own default.
-DATABASES["default"]["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 5}
 DATABASES["default"]["OPTIONS"]["pool"] = {
     "min_size": 1,
     "max_size": env.int("DB_POOL_SIZE", default=12),

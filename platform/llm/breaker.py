@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple, cast
 
 from purgatory import AsyncAbstractUnitOfWork, AsyncCircuitBreakerFactory
-from purgatory.domain.messages import Event
 from purgatory.domain.model import CLOSED, HALF_OPENED, OPENED, OpenedState
 from purgatory.service._async.circuitbreaker import AsyncCircuitBreaker
 from purgatory.service._async.repository import AsyncRedisRepository
@@ -48,19 +47,22 @@ class Change(NamedTuple):
 
 
 class _Contexts(AsyncRedisRepository):
-    """purgatory's Redis storage, on a client of ours, bounded and quick to give up. Keeps the newest changes too."""
+    """purgatory's Redis storage, on a client of ours, bounded and quick to give up. Logs and keeps changes."""
 
     def __init__(self, redis: Redis) -> None:
         super().__init__("redis://")
         self.redis, self.prefix = redis, PREFIX
 
     async def update_state(self, name: str, state: str, opened_at: float | None) -> None:
+        logger.warning("breaker of %s: %s", name, state)
         await super().update_state(name, state, opened_at)
         if state != HALF_OPENED:  # a probe is no news until it has an answer
-            await _keep(self.redis, name, state)
+            await _keep_change(self.redis, name, state)
 
 
 class _Storage(AsyncAbstractUnitOfWork):
+    """What purgatory reads and writes, each at once: there is nothing to commit."""
+
     def __init__(self, redis: Redis) -> None:
         self.contexts = _Contexts(redis)
 
@@ -75,7 +77,6 @@ class Breakers:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._factory = AsyncCircuitBreakerFactory(THRESHOLD, OPEN_SECONDS, uow=_Storage(redis))
-        self._factory.add_listener(_log)
         self._well_until: dict[str, float] = {}
 
     @asynccontextmanager
@@ -99,7 +100,7 @@ class Breakers:
         key = f"{PREFIX}{model}:hold"
         await (self._redis.set(key, state) if state else self._redis.delete(key))
         change = f"held {state}" if state else "works by itself again"
-        await _keep(self._redis, model, change, by)
+        await _keep_change(self._redis, model, change, by)
         logger.warning("breaker of %s: %s, by %s", model, change, by)
 
     async def _enter_first(self, model: str) -> AsyncCircuitBreaker | None:
@@ -171,21 +172,21 @@ async def state_of(redis: Redis, model: str) -> str:
 
 async def changes(redis: Redis, model: str) -> list[Change]:
     """The breaker's newest changes of state, the newest first."""
-    kept = await cast("Awaitable[list[str]]", redis.lrange(_changes(model), 0, -1))
+    kept = await cast("Awaitable[list[str]]", redis.lrange(_changes_key(model), 0, -1))
     return [Change(datetime.fromtimestamp(at, UTC), model, state, by) for at, state, by in map(json.loads, kept)]
 
 
-async def _keep(redis: Redis, model: str, state: str, by: str = "") -> None:
-    newest = await cast("Awaitable[str | None]", redis.lindex(_changes(model), 0))
+async def _keep_change(redis: Redis, model: str, state: str, by: str = "") -> None:
+    newest = await cast("Awaitable[str | None]", redis.lindex(_changes_key(model), 0))
     if newest and json.loads(newest)[1:] == [state, by]:
         return  # a probe has failed, or calls of other workers have found out at the same time
     async with redis.pipeline() as pipeline:
-        pipeline.lpush(_changes(model), json.dumps([time.time(), state, by]))
-        pipeline.ltrim(_changes(model), 0, CHANGES_KEPT - 1)
+        pipeline.lpush(_changes_key(model), json.dumps([time.time(), state, by]))
+        pipeline.ltrim(_changes_key(model), 0, CHANGES_KEPT - 1)
         await pipeline.execute()
 
 
-def _changes(model: str) -> str:
+def _changes_key(model: str) -> str:
     return f"{PREFIX}{model}:changes"
 
 
@@ -200,8 +201,3 @@ async def is_blocking(redis: Redis, model: str) -> bool:
 
 def _paused(model: str, seconds: float) -> LlmError:
     return LlmError(Kind.PAUSED, f"the circuit breaker of {model} is open", seconds)
-
-
-def _log(name: str, event: str, message: Event) -> None:
-    if event == "state_changed":
-        logger.warning("breaker of %s: %s", name, getattr(message, "state", event))

@@ -74,3 +74,4 @@ async def test_answer_whose_first_word_is_waited_for_is_given_up(
     row = await cancelled(cancel, platform, job, learner, staff, simulator)
     [call] = AiCall.objects.filter(job=row, purpose="answer")
     assert (row.result, call.outcome, call.output_tokens) == (None, "cancelled", 0)
+    assert call.estimated and call.input_tokens > 0 and call.cost > 0  # the prompt was sent

@@ -35,6 +35,15 @@ def lose_worker(platform: Platform) -> None:
         assert process.wait(20) == -signal.SIGKILL
 
 
+def settle(platform: Platform, simulator, killer, innocent) -> None:
+    """The next worker outlives both: the one has failed, the other is answered once."""
+    simulator.set(token_interval=0.002)
+    with platform.worker(*WORKER) as process:
+        wait_for(lambda: look(innocent).status == "completed" and look(killer).status == "failed", 20)
+        assert process.poll() is None
+    assert look(innocent).messages.filter(role="assistant").count() == 1
+
+
 def test_job_that_kills_its_worker_twice_is_stopped_and_the_one_beside_it_answered(
     platform: Platform, api, sql_course, simulator, submit
 ):
@@ -43,13 +52,9 @@ def test_job_that_kills_its_worker_twice_is_stopped_and_the_one_beside_it_answer
     lose_worker(platform)
     innocent = ask(api, sql_course)["jobId"]
     lose_worker(platform)
-    simulator.set(token_interval=0.002)
-    with platform.worker(*WORKER) as process:
-        wait_for(lambda: look(innocent).status == "completed" and look(killer).status == "failed", 20)
-        assert process.poll() is None
+    settle(platform, simulator, killer, innocent)
     assert (look(killer).error_code, look(killer).attempt, look(killer).crashes) == ("poisonous", 2, 2)
     assert (look(innocent).attempt, look(innocent).crashes) == (2, 1)
-    assert look(innocent).messages.filter(role="assistant").count() == 1
 
 
 def test_of_two_jobs_that_lost_both_workers_together_the_one_to_blame_is_found(
@@ -59,11 +64,7 @@ def test_of_two_jobs_that_lost_both_workers_together_the_one_to_blame_is_found(
     killer, innocent = submit(1, 2).pk, ask(api, sql_course)["jobId"]
     lose_worker(platform)
     lose_worker(platform)
-    simulator.set(token_interval=0.002)
     lose_worker(platform)
-    with platform.worker(*WORKER) as process:
-        wait_for(lambda: look(innocent).status == "completed" and look(killer).status == "failed", 20)
-        assert process.poll() is None
+    settle(platform, simulator, killer, innocent)
     assert (look(killer).error_code, look(killer).attempt, look(killer).crashes) == ("poisonous", 3, 3)
     assert (look(innocent).attempt, look(innocent).crashes) == (3, 2)
-    assert look(innocent).messages.filter(role="assistant").count() == 1

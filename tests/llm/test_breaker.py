@@ -1,9 +1,6 @@
 """The circuit breaker on a real Redis: opens for all workers, lets single probes through, can be held by staff."""
 
 import asyncio
-import os
-import uuid
-from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -18,20 +15,8 @@ DOWN = LlmError(Kind.TRANSIENT, "down")
 
 
 @pytest.fixture
-async def redis() -> AsyncIterator[Redis]:
-    client = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
 def breakers(redis) -> Breakers:
     return Breakers(redis)
-
-
-@pytest.fixture
-def model() -> str:
-    return f"model-{uuid.uuid4().hex[:8]}"
 
 
 async def call(breakers, model, error=None):

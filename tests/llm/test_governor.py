@@ -1,10 +1,7 @@
 """The rate governor on a real Redis: by priority, fairly between people, within the upstream's limits."""
 
 import asyncio
-import os
 import time
-import uuid
-from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -14,18 +11,6 @@ from redis.backoff import NoBackoff
 from llm.governor import Caller, Governor, Limits
 
 PLENTY = 10**9
-
-
-@pytest.fixture
-async def redis() -> AsyncIterator[Redis]:
-    client = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-def model() -> str:
-    return f"model-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture
@@ -181,17 +166,30 @@ async def test_waiting_calls_are_granted_although_redis_was_emptied(redis, gover
     monkeypatch.setattr("llm.governor.AGAIN_SECONDS", 0.1)
     await drain(governor, model)
     waiting = asyncio.gather(*(governor.permit(model, Caller(), 1) for _ in range(5)))
-    await eventually(lambda: redis.zcard(f"governor:{{{model}}}:queue:0"))
-    await redis.delete(*[key async for key in redis.scan_iter(f"governor:{{{model}}}*")])
     async with asyncio.timeout(3):
+        while not await redis.zcard(f"governor:{{{model}}}:queue:0"):
+            await asyncio.sleep(0.005)
+        await redis.delete(*[key async for key in redis.scan_iter(f"governor:{{{model}}}*")])
         await waiting
 
 
-async def test_calls_that_are_told_of_again_keep_their_places(governor, model, monkeypatch):
+async def test_calls_that_are_told_of_again_keep_their_places(redis, governor, model, monkeypatch):
     monkeypatch.setattr("llm.governor.AGAIN_SECONDS", 0.0)
-    await drain(governor, model)
-    served = await order_of(governor, model, [Caller(0, "heavy")] * 8 + [Caller(0, "light")] * 2)
-    assert max(place for place, who in enumerate(served) if who == "light") <= 4
+    await governor.close_for(model, 1.0, gently=False)
+    waiting = asyncio.gather(*(governor.permit(model, Caller(0, flow), 5) for flow in ("heavy", "heavy", "light")))
+
+    async def places():
+        return await redis.zrange(f"governor:{{{model}}}:queue:0", 0, -1, withscores=True)
+
+    async with asyncio.timeout(3):
+        while len(before := await places()) < 3:
+            await asyncio.sleep(0.005)
+        told_at = governor._models[model]._told_all_at
+        while governor._models[model]._told_all_at == told_at:
+            await asyncio.sleep(0.005)
+        await redis.ping()  # behind what was told
+        assert await places() == before
+        await waiting
 
 
 async def test_learned_limits_outlive_a_redis_that_was_emptied(redis, governor, model):
@@ -207,9 +205,3 @@ async def test_later_refusal_does_not_shorten_an_earlier_one(governor, model):
     await governor.close_for(model, 1.5, gently=False)
     await governor.close_for(model, 0.1, gently=False)
     assert await governor.permit(model, Caller(), 1) > 1.2
-
-
-async def eventually(look):
-    async with asyncio.timeout(3):
-        while not await look():
-            await asyncio.sleep(0.005)

@@ -1,14 +1,11 @@
 """What calls tell the governor: refusals, reported usage and the upstream's limits, for all workers."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
 from pydantic import BaseModel, ConfigDict
-from redis.asyncio import Redis
 
 from llm.breaker import Breakers
 from llm.client import Llm, Traffic
@@ -55,13 +52,6 @@ CALLS = [
     (embedded, CONFIG.embedding_model),
 ]
 every_call = pytest.mark.parametrize(("call", "model"), CALLS, ids=[call.__name__ for call, _ in CALLS])
-
-
-@pytest.fixture
-async def redis() -> AsyncIterator[Redis]:
-    client = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture

@@ -138,7 +138,10 @@ export class AnswerView {
     });
   }
 
-  /** What was shown stays until the next attempt: passages of the course, perhaps. @param {JobEvent} event @param {string} text */
+  /**
+   * What was shown stays until the next attempt: passages of the course, perhaps.
+   * @param {JobEvent} event @param {string} text
+   */
   #wait({ reason, retryAt }, text) {
     this.#draw(settle(text));
     this.#enter("thinking");
