@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from redis import RedisError
 
@@ -16,7 +16,9 @@ from jobs.models import AiJob
 
 logger = logging.getLogger(__name__)
 
-BATCH_SECONDS = 0.1
+# Seconds between two deltas of one answer, and how many of all answers together a process sends in one second: each
+# costs the worker, Redis and the web server the same, however long it is.
+SHORTEST_BEAT, LONGEST_BEAT, DELTAS_PER_SECOND = 0.1, 0.3, 500
 BATCH_CHARS = 200
 PACE_SECONDS = 0.04  # between two publications of a process: what comes meanwhile goes out together
 CLOSE_SECONDS = 3.0
@@ -36,9 +38,10 @@ class Outbox:
         self._frames: list[Frame] = []
         self._sent = 0
         self._text: list[str] = []
-        self._flushed_at = -BATCH_SECONDS
+        self._flushed_at = -LONGEST_BEAT
         self._timer: asyncio.TimerHandle | None = None
         self._sender = _sender()
+        self._sender.outboxes.add(self)
         self._all_sent = asyncio.Event()
 
     def add(self, event: Event) -> None:
@@ -53,7 +56,7 @@ class Outbox:
         """Queue a piece of the answer."""
         self._text.append(text)
         loop = asyncio.get_running_loop()
-        left = self._flushed_at + BATCH_SECONDS - loop.time()
+        left = self._flushed_at + self._sender.beat - loop.time()
         if left <= 0 or sum(map(len, self._text)) >= BATCH_CHARS:
             self._flush_text()
         elif self._timer is None:
@@ -62,6 +65,7 @@ class Outbox:
     async def close(self) -> None:
         """Wait until all is published, but not for long: viewers also learn the end from the row."""
         self._flush_text()
+        self._sender.outboxes.discard(self)
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._all_sent.wait()
@@ -107,8 +111,14 @@ class Sender:
     """
 
     def __init__(self) -> None:
+        self.outboxes: WeakSet[Outbox] = WeakSet()  # of the runs under way
         self._waiting: set[Outbox] = set()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def beat(self) -> float:
+        """Seconds between two deltas of one answer: the more runs are under way, the longer."""
+        return min(LONGEST_BEAT, max(SHORTEST_BEAT, len(self.outboxes) / DELTAS_PER_SECOND))
 
     def wake(self, outbox: Outbox) -> None:
         """Publish the events of this outbox soon."""

@@ -14,7 +14,7 @@ from jobs.loop import LoopThread
 
 logger = logging.getLogger(__name__)
 
-LAG_SECONDS = 0.015  # an answer passes some thirty turns of the loop: so many milliseconds each are what nobody notices
+LAG_SECONDS = 0.005  # an answer passes some thirty turns of the loop, most of them seconds after it was taken
 REST_SECONDS, PATIENCE_SECONDS = 0.02, 0.25  # between two looks, and for all of them together
 GAP_SECONDS, RECOVERY_SECONDS = 0.025, 60.0  # between two jobs, for so long after the upstream was away
 TELL_SECONDS, TELL_AFTER = 60.0, 20  # jobs that were held back in vain, in a minute

@@ -1,7 +1,9 @@
 """Events on their way out: in order, batched, filled in again when Redis has lost them, and fenced by attempt."""
 
 import asyncio
+import itertools
 import json
+from datetime import datetime
 
 import pytest
 from redis.asyncio import Redis
@@ -10,7 +12,7 @@ from redis.backoff import NoBackoff
 
 from jobs import events
 from jobs.event_types import START, Completed, Place, Progress, Started, Usage, frame
-from jobs.outbox import Outbox
+from jobs.outbox import DELTAS_PER_SECOND, LONGEST_BEAT, Outbox
 
 DONE = Completed(answer="x", citations=[], usage=Usage(inputTokens=1, outputTokens=1))
 
@@ -57,6 +59,29 @@ async def test_long_text_does_not_wait_for_the_batch_to_end(job):
     outbox.add_text("x" * 500)
     assert len(outbox._frames) == 2
     await outbox.close()
+
+
+async def longest_silence_between_pieces(job):
+    """Of an answer that comes letter by letter, in seconds."""
+    outbox = Outbox(job)
+    for letter in "abcdefghijklmnopqrstuvwxyz" * 2:
+        outbox.add_text(letter)
+        await asyncio.sleep(0.02)
+    await outbox.close()
+    moments = [datetime.fromisoformat(event["at"]).timestamp() for event in await kept(job)][:-1]
+    return max(later - earlier for earlier, later in itertools.pairwise(moments))
+
+
+async def test_busier_worker_sends_longer_pieces_less_often(job):
+    _others = [Outbox(job) for _ in range(DELTAS_PER_SECOND)]
+    assert await longest_silence_between_pieces(job) >= LONGEST_BEAT
+
+
+async def test_runs_that_have_ended_make_nobody_wait(job, monkeypatch):
+    monkeypatch.setattr("jobs.outbox.CLOSE_SECONDS", 0)
+    others = [Outbox(job) for _ in range(DELTAS_PER_SECOND)]
+    await asyncio.gather(*(outbox.close() for outbox in others))
+    assert await longest_silence_between_pieces(job) < LONGEST_BEAT
 
 
 async def test_redis_that_came_back_empty_is_filled_again(job):
