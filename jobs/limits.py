@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Min, Q, QuerySet, Sum
+from django.db.models import Count, Min, Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.people import SYSTEM, Person
@@ -17,6 +17,8 @@ from jobs.models import AiCall, AiJob
 from llm.errors import Kind
 
 RETRY_SECONDS = 5
+QUEUED = timedelta(seconds=1)  # a job that waits as long found no worker with a free slot
+LATELY, FEWEST_SAMPLES, MOST_SAMPLES = timedelta(seconds=60), 10, 50
 
 
 class LimitReached(Exception):
@@ -56,10 +58,10 @@ def check_admission(person: Person, queue: str) -> None:
         message = f"You have {settings.JOBS_PER_PERSON} answers under way. Wait for one of them to be finished."
         raise LimitReached("too_many_active", message, RETRY_SECONDS)
     check_budgets(person)
-    wait = current_wait(queue)
-    if wait > timedelta(seconds=settings.JOBS_MAX_WAIT_SECONDS):
+    too_long = (expected_wait(queue) - timedelta(seconds=settings.JOBS_MAX_WAIT_SECONDS)).total_seconds()
+    if too_long > 0:
         message = "Too many questions are waiting at the moment. Please try again in a while."
-        raise LimitReached("saturated", message, max(RETRY_SECONDS, round(wait.total_seconds() / 4)), is_ours=True)
+        raise LimitReached("saturated", message, max(RETRY_SECONDS, round(too_long)), is_ours=True)
 
 
 def has_budgets() -> bool:
@@ -90,8 +92,8 @@ def next_midnight() -> datetime:
     return midnight() + timedelta(days=1)
 
 
-def current_wait(queue: str) -> timedelta:
-    """How long the job that has waited longest in this queue has been ready to run: what a new one has to expect.
+def expected_wait(queue: str) -> timedelta:
+    """How long a new job of this queue would wait for a worker: at least as long as the oldest has been ready to run.
 
     Those that wait for the upstream to come back are left out: they say nothing of how busy the workers are, and
     questions are taken during an outage too.
@@ -99,8 +101,21 @@ def current_wait(queue: str) -> timedelta:
     now = timezone.now()
     ready = AiJob.objects.filter(Q(run_after__lte=now), status=AiJob.Status.PENDING, queue=queue)
     ours = ready.exclude(error_code=Kind.PAUSED.value.code)
-    oldest: datetime | None = ours.aggregate(oldest=Min("run_after"))["oldest"]
-    return now - oldest if oldest else timedelta()
+    found = ours.aggregate(oldest=Min("run_after"), count=Count("pk"))
+    if found["oldest"] is None:
+        return timedelta()
+    wait: timedelta = now - found["oldest"]
+    if wait < QUEUED:
+        return wait
+    return max(wait, found["count"] * _time_for_each(queue, found["oldest"], now))
+
+
+def _time_for_each(queue: str, oldest: datetime, now: datetime) -> timedelta:
+    """How often workers have lately begun a job of this queue that had to wait for them; zero where too few tell."""
+    before = AiJob.objects.filter(queue=queue, created_at__range=(oldest - LATELY, oldest), started_at__gt=now - LATELY)
+    times = before.order_by("-created_at").values_list("created_at", "started_at")[:MOST_SAMPLES]
+    begun = [started for created, started in times if started and started - created >= QUEUED]
+    return (now - min(begun)) / len(begun) if len(begun) >= FEWEST_SAMPLES else timedelta()
 
 
 def _one_at_a_time(person: Person) -> None:

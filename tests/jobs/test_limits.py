@@ -114,16 +114,53 @@ def test_full_system_is_a_503_with_a_time(platform, learner, stranger, sql_cours
     assert int(response.headers["Retry-After"]) >= 5
 
 
+def backlog(begun, waited, ready, oldest):
+    """So many jobs begun in the last ten seconds after such a wait, so many ready, the first of them for so long."""
+    now = timezone.now()
+    jobs = AiJob.objects.bulk_create(AiJob(kind="assistant.answer", queue="interactive") for _ in range(begun + ready))
+    for number, job in enumerate(jobs[:begun]):
+        job.status, job.started_at = AiJob.Status.COMPLETED, now - timedelta(seconds=10 * (1 - number / begun))
+        job.created_at = job.started_at - timedelta(seconds=waited)
+    for number, job in enumerate(jobs[begun:]):
+        job.run_after = job.created_at = now - timedelta(seconds=oldest * (1 - number / ready))
+    AiJob.objects.bulk_update(jobs, ["status", "started_at", "created_at", "run_after"])
+
+
+@pytest.mark.parametrize(
+    ("begun", "waited", "ready", "oldest", "expected"),
+    [
+        pytest.param(20, 6, 100, 5, 50, id="two a second, 100 to go"),
+        pytest.param(20, 6, 4, 5, 5, id="the oldest has waited longer than the others will"),
+        pytest.param(5, 6, 100, 5, 5, id="too few tell how fast it goes"),
+        pytest.param(20, 0, 100, 5, 5, id="these were begun as soon as somebody asked: workers were idle"),
+        pytest.param(20, 6, 20, 0.1, 0.1, id="nobody has to wait yet"),
+    ],
+)
+def test_wait_is_estimated_from_how_fast_jobs_are_begun(engine, begun, waited, ready, oldest, expected):
+    backlog(begun, waited, ready, oldest)
+    assert limits.expected_wait("interactive").total_seconds() == pytest.approx(expected, rel=0.4, abs=0.8)
+    assert limits.expected_wait("default") == timedelta()
+
+
+def test_question_that_would_wait_too_long_is_refused_before_anybody_has(engine, settings, stranger):
+    settings.JOBS_MAX_WAIT_SECONDS = 20
+    backlog(begun=20, waited=6, ready=100, oldest=5)
+    with pytest.raises(LimitReached) as refused:
+        limits.check_admission(people.from_user(stranger), "interactive")
+    assert (refused.value.code, refused.value.is_ours) == ("saturated", True)
+    assert refused.value.retry_after == pytest.approx(30, rel=0.4)
+
+
 def test_jobs_that_wait_for_a_later_time_do_not_count_as_backlog(engine):
     engine.submit(run_after=timezone.now() + timedelta(hours=1))
-    assert limits.current_wait("interactive") == timedelta()
+    assert limits.expected_wait("interactive") == timedelta()
 
 
 def test_jobs_that_wait_for_the_upstream_do_not_count_as_backlog(engine):
     job = engine.submit(run_after=timezone.now() - timedelta(hours=1))
-    assert limits.current_wait("interactive") >= timedelta(hours=1)
+    assert limits.expected_wait("interactive") >= timedelta(hours=1)
     AiJob.objects.filter(pk=job.pk).update(error_code=Kind.PAUSED.value.code)
-    assert limits.current_wait("interactive") == timedelta()
+    assert limits.expected_wait("interactive") == timedelta()
 
 
 @pytest.mark.parametrize(("name", "spent"), [("TOKENS", {"tokens": 100}), ("DOLLARS", {"dollars": "0.5"})])
