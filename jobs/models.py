@@ -115,6 +115,10 @@ class AiJob(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
 
+    def belongs_to(self, person: Person) -> bool:
+        """Whether it is this person's own, which staff's looking at it does not make it."""
+        return self.owner_id == person.user_id if person.user_id is not None else self.visitor == person.visitor
+
     @property
     def is_final(self) -> bool:
         return self.status not in self.ACTIVE

@@ -28,8 +28,7 @@ def note(user: Any, what: str) -> None:
 
 def open_job(person: Person, job: AiJob) -> bool:
     """Whether this person, who may see the job, may read its text too. When staff do, that is noted."""
-    is_own = job.owner_id == person.user_id if person.user_id is not None else job.visitor == person.visitor
-    if is_own:
+    if job.belongs_to(person):
         return True
     user = User.objects.filter(pk=person.user_id).first() if person.user_id is not None else None
     if user is None or not may_read(user):

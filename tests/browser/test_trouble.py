@@ -15,6 +15,22 @@ from tests.browser.pages import QUESTION, Chat, hold, words
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]
 
+# Seconds between two looks at the row of a job that has nothing new to say for five minutes.
+SILENCES = """async () => {
+  const isWatch = ({ name }) => name.includes("/jobs/watch");
+  const { JobWatch } = await import(performance.getEntriesByType("resource").find(isWatch).name);
+  const silences = [];
+  let now = Date.now();
+  Date.now = () => now;
+  const watch = new JobWatch("any", { attempt: 0, seq: 0 }, () => {});
+  for (let asked = now, end = now + 300_000; now < end; now += 1_000)
+    if (watch.isSilent(9_999)) {
+      watch.ask();
+      silences.push((now - asked) / 1_000);
+      asked = now;
+    }
+  return silences;
+}"""
 ANOTHER = "How does it differ from NULLIF?"
 
 
@@ -66,12 +82,23 @@ async def test_failed_answer_can_be_retried(chat, simulator):
     assert await chat.rows.questions() == 1
 
 
-async def test_question_is_kept_while_the_upstream_is_down(chat, simulator):
+@pytest.mark.parametrize("has_socket", [True, False])
+async def test_question_is_kept_while_the_upstream_is_down(chat, simulator, has_socket):
+    if not has_socket:
+        await chat.page.route_web_socket("**/ws/jobs/", lambda socket: socket.close())
+        await chat.page.reload()
     simulator.set(down=True)
     answer = await chat.ask()
     await expect(answer.thinking).to_contain_text(re.compile(r"Your question is kept\. Trying again (in \d+ s|now)"))
     simulator.set(down=False)
     await chat.shows_all_of(answer)
+
+
+async def test_waiting_page_asks_less_and_less_often(chat):
+    silences = await chat.page.evaluate(SILENCES)
+    assert silences[0] == 10 and silences == sorted(silences)
+    assert max(silences) <= 60
+    assert 5 < len(silences) <= 12
 
 
 async def test_passages_stay_on_the_page_until_the_answer_comes(chat):

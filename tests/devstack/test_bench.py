@@ -10,6 +10,7 @@ from devstack.bench.report import Result, Row
 from devstack.bench.scenarios import BY_DEFAULT, SCENARIOS, outage
 from devstack.bench.stats import mean, percentile, ratio
 from devstack.bench.upstream import Latencies, number_of, numbered
+from devstack.bench.watched import Watched
 
 HUNDRED = [float(n) for n in range(100, 0, -1)]
 
@@ -100,6 +101,18 @@ async def test_viewer_knows_when_each_attempt_began_and_how_late_events_were():
     assert {attempt: at - 1767225600 for attempt, at in watched.attempts.items()} == {1: pytest.approx(0.1), 2: 3.0}
     assert person.lags == pytest.approx([0.1, 0.2, 3.0, 3.1, 4.0])
     assert watched.ended.result() - watched.first_delta_at == pytest.approx(3.8)
+
+
+async def test_viewer_asks_less_and_less_often_while_nothing_is_new():
+    watched = Watched(heard_at=1000.0)
+    silences = []
+    while watched.ask_at < 1300:
+        silences.append(watched.ask_at - max(watched.asked_at, watched.heard_at))
+        watched.asked, watched.asked_at = watched.asked + 1, watched.ask_at
+    assert silences == sorted(silences)
+    assert (silences[0], len(silences)) == (10, 7)
+    watched.heard_at, watched.asked, watched.retry_at = 1290.0, 0, 1315.0
+    assert watched.ask_at == 1325
 
 
 def test_answers_in_the_wrong_order_are_counted():

@@ -19,7 +19,8 @@ export { ApiError };
 
 const START = { attempt: 0, seq: 0 };
 const SILENCE = 10_000;
-const POLL_EVERY = 2_500;
+const WITHOUT_SOCKET = 2_500;
+const LOOK_EVERY = 1_000;
 const ASK_AGAIN_AFTER = 2_000;
 
 export class JobsClient {
@@ -40,7 +41,7 @@ export class JobsClient {
       onFrame: (frame) => this.#heard(frame),
       onDown: () => this.onConnection("reconnecting"),
     });
-    this.timer = setInterval(() => this.#pollSilent(), POLL_EVERY);
+    this.timer = setInterval(() => this.#askAboutSilent(), LOOK_EVERY);
     document.addEventListener("visibilitychange", this.#check);
     addEventListener("online", this.#check);
     addEventListener("offline", this.#check);
@@ -100,6 +101,8 @@ export class JobsClient {
 
   /** @param {any} frame */
   #heard(frame) {
+    // Refused: the row says why, or that there is none any more.
+    if (frame.type === "error" && frame.jobId) return this.#pollById(frame.jobId);
     if (!frame.type?.startsWith("job.")) return;
     const watch = this.#watches.get(frame.jobId);
     if (!watch) this.onUnwatched(frame);
@@ -128,10 +131,17 @@ export class JobsClient {
   /** A page without an open socket can be kept whole by the browser, so that Back shows it as it was. */
   #rest = () => this.socket.rest();
 
-  #pollSilent() {
+  #askAboutSilent() {
     if (document.hidden || Date.now() < this.#noPollBefore) return;
-    for (const watch of this.#active()) {
-      if (!this.socket.isOpen || watch.isSilent(SILENCE)) this.#poll(watch);
+    const { isOpen } = this.socket;
+    const silent = this.#active().filter((watch) => watch.isSilent(isOpen ? SILENCE : WITHOUT_SOCKET));
+    if (isOpen && silent.length > 0) this.socket.check();
+    for (const watch of silent) {
+      if (!isOpen) this.#poll(watch);
+      else {
+        watch.ask();
+        this.#resume(watch); // cheaper for the server than reading the row
+      }
     }
   }
 
@@ -145,6 +155,7 @@ export class JobsClient {
   async #poll(watch) {
     if (this.#polling.has(watch.jobId)) return;
     this.#polling.add(watch.jobId);
+    watch.ask();
     try {
       const row = await request("GET", `/api/jobs/${watch.jobId}`);
       if (this.#watches.get(watch.jobId) === watch) watch.adopt(row);

@@ -26,13 +26,20 @@
 /** @typedef {(event: JobEvent, text: string) => void} Listener the event, and all text of its attempt up to it */
 
 const FINAL = new Set(["job.completed", "job.failed", "job.cancelled"]);
+// While nothing is new the row is asked for less and less often: an outage has all pages waiting at the same time.
+const GROWTH = 1.5;
+const LONGEST = 6; // times the patience
+const MOST_QUIET = 60_000; // ms, whatever this computer's clock makes of a time that the server names
 
 export class JobWatch {
   isOver = false;
   text = "";
-  /** Until when silence is expected, because a retry was announced (ms since 1970). */
-  quietUntil = 0;
-  lastNews = Date.now();
+  #lastNews = Date.now();
+  /** When a retry was announced for (ms since 1970): silence is expected until then. */
+  #retryAt = 0;
+  /** When the row was last asked for, and how often since the last news. */
+  #askedAt = 0;
+  #asked = 0;
   /** When the events after `place` were last asked for again; 0 once there was progress. */
   gapAskedAt = 0;
 
@@ -62,10 +69,13 @@ export class JobWatch {
 
   /** Takes what the job's row says, in place of events that did not arrive. @param {any} row */
   adopt(row) {
+    if (this.isOver) return;
+    if (row.attempt > this.place.attempt) this.begin(row.attempt);
     const type = `job.${row.status}`;
-    if (this.isOver || !FINAL.has(type)) return;
-    const place = { attempt: Math.max(row.attempt, this.place.attempt), seq: this.place.seq };
-    this.#apply({ retryable: true, ...row, ...place, type, jobId: this.jobId });
+    const said = { ...this.place, jobId: this.jobId };
+    if (FINAL.has(type)) return this.#apply({ retryable: true, ...row, ...said, type });
+    if (row.retryAt && Date.parse(row.retryAt) !== this.#retryAt)
+      this.#apply({ ...said, type: "job.retrying", reason: row.error?.message, retryAt: row.retryAt });
   }
 
   /** Forgets the text of lower attempts. @param {number} attempt */
@@ -73,22 +83,35 @@ export class JobWatch {
     this.place = { attempt, seq: 0 };
     this.text = "";
     this.isOver = false;
-    this.quietUntil = 0;
-    this.lastNews = Date.now();
+    this.#retryAt = 0;
+    this.#note();
   }
 
-  /** Whether events should have come by now. @param {number} patience in ms */
+  /** Notes that the row is asked for. */
+  ask() {
+    this.#askedAt = Date.now();
+    this.#asked += 1;
+  }
+
+  /** Whether events should have come by now. @param {number} patience in ms, after the last news */
   isSilent(patience) {
-    return Date.now() > Math.max(this.lastNews, this.quietUntil) + patience;
+    const quietUntil = Math.min(this.#retryAt, this.#lastNews + MOST_QUIET);
+    const since = Math.max(this.#lastNews, this.#askedAt, quietUntil);
+    return Date.now() > since + patience * Math.min(LONGEST, GROWTH ** this.#asked);
+  }
+
+  #note() {
+    this.#lastNews = Date.now();
+    this.#asked = 0;
   }
 
   /** @param {JobEvent} event */
   #apply(event) {
     this.place.seq = event.seq;
-    this.lastNews = Date.now();
+    this.#note();
     this.gapAskedAt = 0;
     if (event.type === "job.delta") this.text += event.text ?? "";
-    if (event.type === "job.retrying") this.quietUntil = Date.parse(event.retryAt ?? "") || 0;
+    if (event.type === "job.retrying") this.#retryAt = Date.parse(event.retryAt ?? "") || 0;
     this.isOver = FINAL.has(event.type);
     if (this.isOver) this.text = event.answer ?? this.text;
     this.listener(event, this.text);

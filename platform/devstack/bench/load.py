@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -16,10 +16,10 @@ import aiohttp
 
 from devstack.bench import upstream
 from devstack.bench.people import COURSE
+from devstack.bench.watched import Watched
 
 T = TypeVar("T")
 
-SILENCE = 15.0  # seconds after which a viewer asks what became of its question, as the pages do
 ANSWER_TIMEOUT = 60.0
 QUESTIONS = (
     "What does COALESCE return when all of its arguments are NULL?",
@@ -36,20 +36,9 @@ class Unexpected(Exception):
     """The platform did not do what it is measured at: the run is worth nothing."""
 
 
-@dataclass
-class Watched:
-    """What a viewer has seen of one job; moments are `time.time()`."""
-
-    ended: asyncio.Future[float] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    heard_at: float = field(default_factory=time.time)
-    first_delta_at: float = 0.0
-    attempts: dict[int, float] = field(default_factory=dict)  # when each of them began
-    place: dict[str, int] = field(default_factory=lambda: {"attempt": 0, "seq": 0})
-
-
 @dataclass(frozen=True)
 class Answer:
-    """One question from the POST to the end of its answer. `missed`: the end was never pushed, only found."""
+    """One question from the POST to the end of its answer. `missed`: the end came only when it was asked for."""
 
     number: int
     job_id: str
@@ -110,7 +99,7 @@ class Person:
             raise Unexpected(f"a question was answered with {response.status}: {accepted}")
         job_id = accepted["jobId"]
         watched = self._watched(job_id)
-        missed = await self._until_ended(job_id, watched, time.time() + patience)
+        await self._until_ended(job_id, watched, time.time() + patience)
         del self._jobs[job_id]
         ended_at = watched.ended.result()
         return Answer(
@@ -121,7 +110,7 @@ class Person:
             accept_ms,
             watched.first_delta_at,
             ended_at,
-            missed,
+            watched.was_missed,
             watched.attempts,
         )
 
@@ -140,20 +129,18 @@ class Person:
             self._jobs[job_id] = Watched()
         return self._jobs[job_id]
 
-    async def _until_ended(self, job_id: str, watched: Watched, until: float) -> bool:
-        """Whether the end came only when it was asked for, after a silence, as the pages do."""
-        asked_at = 0.0
+    async def _until_ended(self, job_id: str, watched: Watched, until: float) -> None:
         while not watched.ended.done():
             if time.time() > until:
                 raise Unexpected(f"job {job_id} has not ended in time")
-            if (silence := time.time() - watched.heard_at) >= SILENCE:
-                asked_at, silence = time.time(), 0.0
-                watched.heard_at = asked_at
-                await self._socket.send_json({"type": "resume", "jobId": job_id, "after": watched.place})
-            await asyncio.wait({watched.ended}, timeout=SILENCE - silence)
-            if not watched.ended.done() and watched.heard_at > asked_at:
-                asked_at = 0.0
-        return asked_at > 0
+            if (silence := watched.ask_at - time.time()) > 0:
+                await asyncio.wait({watched.ended}, timeout=silence)
+            else:
+                await self._resume(job_id, watched)
+
+    async def _resume(self, job_id: str, watched: Watched) -> None:
+        watched.asked, watched.asked_at = watched.asked + 1, time.time()
+        await self._socket.send_json({"type": "resume", "jobId": job_id, "after": watched.place})
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
@@ -165,11 +152,14 @@ class Person:
 
     def _note(self, event: dict[str, Any], now: float) -> None:
         watched = self._watched(event["jobId"])
+        watched.was_missed = watched.asked > 0 and event["type"] in _FINAL
         watched.place = {"attempt": event["attempt"], "seq": event["seq"]}
-        watched.heard_at = now
+        watched.heard_at, watched.asked = now, 0
         self.lags.append(now - datetime.fromisoformat(event["at"]).timestamp())
         if event["type"] == "job.started":
             watched.attempts[event["attempt"]] = now
+        elif event["type"] == "job.retrying":
+            watched.retry_at = datetime.fromisoformat(event["retryAt"]).timestamp()
         elif event["type"] == "job.delta":
             watched.first_delta_at = watched.first_delta_at or now
         elif event["type"] == "job.completed" and not watched.ended.done():
