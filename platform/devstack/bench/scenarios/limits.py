@@ -20,7 +20,7 @@ from llm.governor import Caller, Governor, Limits
 PER_SECOND = 20
 PEOPLE = 30
 QUEUED = 100
-WARM_UP, SECONDS = 4.0, 12.0
+WARM_UP, SECONDS = 4.0, 40.0
 BURST, EVERY = 20, 2.0  # half of the rate, all of it at the same moments
 FIRST_TOKEN = 0.5  # seconds after the permit
 
