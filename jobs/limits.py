@@ -111,7 +111,7 @@ def expected_wait(queue: str) -> timedelta:
 
 
 def _time_for_each(queue: str, oldest: datetime, now: datetime) -> timedelta:
-    """How often workers have lately begun a job of this queue that had to wait for them; zero where too few tell."""
+    """In what time workers lately began one more job of this queue that had waited for them; zero where too few did."""
     before = AiJob.objects.filter(queue=queue, created_at__range=(oldest - LATELY, oldest), started_at__gt=now - LATELY)
     times = before.order_by("-created_at").values_list("created_at", "started_at")[:MOST_SAMPLES]
     begun = [started for created, started in times if started and started - created >= QUEUED]

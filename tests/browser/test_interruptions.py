@@ -54,6 +54,27 @@ async def test_socket_cut_in_mid_answer_is_opened_again(chat, simulator):
     assert len(sockets) == 2
 
 
+async def test_end_that_was_lost_on_the_way_is_asked_for_after_a_silence(chat):
+    lost = []
+
+    def connect(socket):
+        server = socket.connect_to_server()
+
+        def pass_on(frame):
+            if not lost and '"job.completed"' in frame and '"assistant.answer"' in frame:
+                lost.append(frame)
+            else:
+                socket.send(frame)
+
+        server.on_message(pass_on)
+
+    await chat.page.route("**/api/jobs/*", lambda route: route.abort())  # asked over the socket, not by polling
+    await chat.page.route_web_socket("**/ws/jobs/", connect)
+    await chat.page.reload()
+    await chat.shows_all_of(await chat.ask())
+    assert len(lost) == 1
+
+
 async def test_web_server_killed_in_mid_answer_and_back_after_its_end(chat, simulator, platform):
     await chat.page.route("**/api/jobs/*", lambda route: route.abort())  # no polling: the socket has to bring it
     simulator.set(token_interval=SLOW / 2)

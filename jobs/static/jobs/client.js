@@ -135,7 +135,7 @@ export class JobsClient {
     if (document.hidden || Date.now() < this.#noPollBefore) return;
     const { isOpen } = this.socket;
     const silent = this.#active().filter((watch) => watch.isSilent(isOpen ? SILENCE : WITHOUT_SOCKET));
-    if (isOpen && silent.length > 0) this.socket.check();
+    if (silent.length > 0) this.socket.prove();
     for (const watch of silent) {
       if (!isOpen) this.#poll(watch);
       else {

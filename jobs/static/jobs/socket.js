@@ -43,6 +43,11 @@ export class LiveSocket {
     else if (this.#socket?.readyState !== WebSocket.CONNECTING) this.#connect();
   }
 
+  /** Proves that the line still lives, with the patience that a busy server needs. */
+  prove() {
+    if (this.isOpen) this.#ping(ANSWER_WITHIN);
+  }
+
   /** Closes until the next check(). */
   rest() {
     clearTimeout(this.#reconnectTimer);
