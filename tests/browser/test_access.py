@@ -99,7 +99,7 @@ async def test_keyboard_alone_is_enough(chat, simulator):
     await chat.input.dispatch_event("keydown", {"key": "Enter", "isComposing": True})  # ends a Japanese word, say
     await expect(chat.answers).to_have_count(0)
     await expect(chat.input).to_have_value("What does\nCOALESCE return?")
-    simulator.set(token_interval=0.1)
+    simulator.set(token_interval=0.5)
     await keyboard.press("Enter")
     await expect(chat.questions).to_have_text("What does COALESCE return?")
     await chat.answer.is_under_way(10)

@@ -95,7 +95,7 @@ async def test_answer_is_rated_with_a_reason(chat):
 
 
 async def test_every_answer_bears_the_ai_mark_while_and_after_it_is_written(chat, simulator):
-    simulator.set(token_interval=0.02)
+    simulator.set(token_interval=0.2)
     answer = await chat.ask()
     mark = answer.element.get_by_test_id("ai-mark")
     await answer.is_under_way()

@@ -35,7 +35,7 @@ ANOTHER = "How does it differ from NULLIF?"
 
 
 async def test_stopping_keeps_what_was_written_and_says_so(chat, simulator):
-    simulator.set(token_interval=0.1)
+    simulator.set(token_interval=0.5)
     answer = await chat.ask()
     await answer.is_under_way(10)
     await chat.stop.click()
