@@ -115,6 +115,7 @@ class JobsConsumer(AsyncWebsocketConsumer):
                 await self.send('{"type": "pong"}')
             case "resume":
                 job = await self._job(message)
+                # One's own takes no look into the database, and nearly all are.
                 if not job.belongs_to(self.person) and not await database.call(reading.open_job, self.person, job):
                     raise BadMessage("forbidden", "Reading other people's answers takes a permission.", str(job.pk))
                 await self._show(await self.viewer.resume(job, _place(message)))

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Min, Q, QuerySet, Sum
+from django.db.models import Count, Min, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.people import SYSTEM, Person
@@ -99,7 +99,7 @@ def expected_wait(queue: str) -> timedelta:
     questions are taken during an outage too.
     """
     now = timezone.now()
-    ready = AiJob.objects.filter(Q(run_after__lte=now), status=AiJob.Status.PENDING, queue=queue)
+    ready = AiJob.objects.filter(status=AiJob.Status.PENDING, queue=queue, run_after__lte=now)
     ours = ready.exclude(error_code=Kind.PAUSED.value.code)
     found = ours.aggregate(oldest=Min("run_after"), count=Count("pk"))
     if found["oldest"] is None:

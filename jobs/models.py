@@ -116,7 +116,7 @@ class AiJob(models.Model):
         return f"{self.kind} {self.id}"
 
     def belongs_to(self, person: Person) -> bool:
-        """Whether it is this person's own, which staff's looking at it does not make it."""
+        """Whether this person asked for it. Staff may look at other people's, too."""
         return self.owner_id == person.user_id if person.user_id is not None else self.visitor == person.visitor
 
     @property

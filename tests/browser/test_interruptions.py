@@ -1,6 +1,7 @@
 """Nothing is lost when the reader leaves in mid-answer, the line breaks, or a server or a worker dies."""
 
 import asyncio
+import json
 
 import pytest
 from playwright.async_api import Route, WebSocketRoute, expect
@@ -73,6 +74,20 @@ async def test_end_that_was_lost_on_the_way_is_asked_for_after_a_silence(chat):
     await chat.page.reload()
     await chat.shows_all_of(await chat.ask())
     assert len(lost) == 1
+
+
+async def test_resume_that_is_refused_is_followed_by_a_look_at_the_row(chat):
+    def connect(socket):
+        def refuse(frame):
+            asked = json.loads(frame)
+            error = {"type": "error", "error": {"code": "not_found", "message": ""}, "jobId": asked.get("jobId")}
+            socket.send(json.dumps(error if asked["type"] == "resume" else {"type": "pong"}))
+
+        socket.on_message(refuse)
+
+    await chat.page.route_web_socket("**/ws/jobs/", connect)
+    await chat.page.reload()
+    await chat.shows_all_of(await chat.ask())
 
 
 async def test_web_server_killed_in_mid_answer_and_back_after_its_end(chat, simulator, platform):

@@ -15,7 +15,7 @@ from tests.browser.pages import QUESTION, Chat, hold, words
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]
 
-# Seconds between two looks at the row of a job that has nothing new to say for five minutes.
+# Seconds between the times at which a page asks about a job that has nothing new to say for five minutes.
 SILENCES = """async () => {
   const isWatch = ({ name }) => name.includes("/jobs/watch");
   const { JobWatch } = await import(performance.getEntriesByType("resource").find(isWatch).name);
@@ -24,7 +24,7 @@ SILENCES = """async () => {
   Date.now = () => now;
   const watch = new JobWatch("any", { attempt: 0, seq: 0 }, () => {});
   for (let asked = now, end = now + 300_000; now < end; now += 1_000)
-    if (watch.isSilent(9_999)) {
+    if (watch.isSilent(9_999)) { // it wants more than its patience
       watch.ask();
       silences.push((now - asked) / 1_000);
       asked = now;

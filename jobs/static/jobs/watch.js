@@ -26,7 +26,7 @@
 /** @typedef {(event: JobEvent, text: string) => void} Listener the event, and all text of its attempt up to it */
 
 const FINAL = new Set(["job.completed", "job.failed", "job.cancelled"]);
-// While nothing is new the row is asked for less and less often: an outage has all pages waiting at the same time.
+// While nothing is new a page asks less and less often: an outage has all of them waiting at the same time.
 const GROWTH = 1.5;
 const LONGEST = 6; // times the patience
 const MOST_QUIET = 60_000; // ms, whatever this computer's clock makes of a time that the server names
@@ -37,7 +37,7 @@ export class JobWatch {
   #lastNews = Date.now();
   /** When a retry was announced for (ms since 1970): silence is expected until then. */
   #retryAt = 0;
-  /** When the row was last asked for, and how often since the last news. */
+  /** When somebody last asked for news, and how often since the last of them. */
   #askedAt = 0;
   #asked = 0;
   /** When the events after `place` were last asked for again; 0 once there was progress. */
@@ -87,13 +87,13 @@ export class JobWatch {
     this.#note();
   }
 
-  /** Notes that the row is asked for. */
+  /** Notes that news are being asked for. */
   ask() {
     this.#askedAt = Date.now();
     this.#asked += 1;
   }
 
-  /** Whether events should have come by now. @param {number} patience in ms, after the last news */
+  /** Whether events should have come by now. @param {number} patience in ms, longer each time that was asked in vain */
   isSilent(patience) {
     const quietUntil = Math.min(this.#retryAt, this.#lastNews + MOST_QUIET);
     const since = Math.max(this.#lastNews, this.#askedAt, quietUntil);
