@@ -16,7 +16,7 @@ from assistant.models import Guidance
 from config.errors import Problem
 from courses.api import course_for, lesson_in
 from courses.models import Course
-from jobs import intake
+from jobs import accept
 
 MAX_QUESTION = 4000
 
@@ -35,7 +35,7 @@ class GuidanceSerializer(serializers.Serializer[Any]):
 
 
 class QueryView(APIView):
-    @extend_schema(request=QuerySerializer, responses=intake.RESPONSES, parameters=[intake.IDEMPOTENCY_KEY])
+    @extend_schema(request=QuerySerializer, responses=accept.RESPONSES, parameters=[accept.IDEMPOTENCY_KEY])
     def post(self, request: Request) -> Response:
         """Ask a question about a course. The answer is written by a worker; follow the job to read it."""
         query = QuerySerializer(data=request.data)
@@ -43,7 +43,7 @@ class QueryView(APIView):
         body = query.validated_data
         course = course_for(request.user, body["courseId"])
         lesson = lesson_in(course, body["lessonId"]) if body.get("lessonId") is not None else None
-        return intake.accept(
+        return accept.accept(
             request,
             body,
             lambda wish: ask_about(wish, course, lesson, body["question"], body.get("conversationId")),

@@ -7,4 +7,4 @@ class AssistantConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the surface's kinds of jobs with the engine."""
-        from assistant import jobs  # noqa: F401
+        from assistant import kinds  # noqa: F401

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jobs import database, events, outcome, queues, transitions
+from jobs.backends import db, queues
+from jobs.events import outcome, publish
+from jobs.lifecycle import transitions
 from jobs.models import AiJob
 
 
 async def cancel(job: AiJob) -> AiJob | None:
     """Cancel a job that has not ended; None if it has. A running one ends within a second."""
-    cancelled = await database.call(transitions.request_cancel, job)
+    cancelled = await db.call(transitions.request_cancel, job)
     if cancelled and cancelled.is_final:
-        await events.publish_outside_run(cancelled, await database.call(outcome.final_event, cancelled))
+        await publish.publish_outside_run(cancelled, await db.call(outcome.final_event, cancelled))
     return cancelled
 
 
@@ -21,8 +23,8 @@ async def retry(job: AiJob, admit: Callable[[], None] = lambda: None) -> AiJob |
 
     Raises IntegrityError if its subject is busy, and what `admit` raises.
     """
-    retried = await database.call(transitions.retry, job, admit)
+    retried = await db.call(transitions.retry, job, admit)
     if retried:
-        await database.call(events.forget, [retried])  # or somebody reads its old end as the new one
-        await database.call(queues.enqueue, retried)
+        await db.call(publish.forget, [retried])  # or somebody reads its old end as the new one
+        await db.call(queues.enqueue, retried)
     return retried

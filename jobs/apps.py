@@ -13,7 +13,8 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the engine's own kind of job and checks, and hear of those who sign out, on whichever page."""
-        from jobs import checks, retention  # noqa: F401
+        from jobs import retention  # noqa: F401
+        from jobs.monitoring import checks
 
         register(checks.prices_are_known)
         user_logged_out.connect(_close_sockets)
@@ -21,7 +22,7 @@ class JobsConfig(AppConfig):
 
 def _close_sockets(request: HttpRequest, user: Any, **kwargs: Any) -> None:
     from accounts import people, sockets
-    from jobs import events
+    from jobs.events import publish
 
     if person := people.from_user(user):
-        async_to_sync(events.tell_signed_out)(person, sockets.fingerprint(request.session.session_key))
+        async_to_sync(publish.tell_signed_out)(person, sockets.fingerprint(request.session.session_key))

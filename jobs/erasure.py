@@ -6,7 +6,8 @@ from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.db.models import QuerySet
 
-from jobs import events, outcome, transitions
+from jobs.events import outcome, publish
+from jobs.lifecycle import transitions
 from jobs.models import AiJob
 
 
@@ -31,7 +32,7 @@ def erase(jobs: QuerySet[AiJob]) -> None:
 
 
 def _drop_events(erased: list[AiJob], cancelled: list[AiJob]) -> None:
-    events.forget(erased)
+    publish.forget(erased)
     if cancelled:  # somebody may be waiting for their end
         async_to_sync(_tell_ends)(cancelled)
 
@@ -39,4 +40,4 @@ def _drop_events(erased: list[AiJob], cancelled: list[AiJob]) -> None:
 async def _tell_ends(cancelled: list[AiJob]) -> None:
     for job in cancelled:
         job.is_erased = True
-        await events.publish_outside_run(job, outcome.final_event(job))
+        await publish.publish_outside_run(job, outcome.final_event(job))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from accounts.people import Person
     from jobs.models import AiJob
-    from jobs.runner import Run
+    from jobs.worker.run import Run
 
 INTERACTIVE, DEFAULT, BACKGROUND = QUEUES = ("interactive", "default", "background")  # one for each priority
 

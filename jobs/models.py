@@ -30,7 +30,7 @@ class AiJobQuerySet(models.QuerySet["AiJob"]):
 
 
 class AiJob(models.Model):
-    """One piece of AI work. Only jobs/transitions.py changes `status`, `attempt` and the lease."""
+    """One piece of AI work. Only jobs/lifecycle/transitions.py changes `status`, `attempt` and the lease."""
 
     class Status(models.TextChoices):
         PENDING = "pending"
@@ -65,7 +65,7 @@ class AiJob(models.Model):
     error_detail = models.TextField(blank=True, help_text="What staff need to know. Never carries secrets.")
     retryable = models.BooleanField(default=False, help_text="Whether asking again may help.")
     is_erased = models.BooleanField(default=False, help_text="Its text was deleted for good (jobs/erasure.py).")
-    history = models.JSONField(default=list, help_text="What became of each attempt (jobs/history.py).")
+    history = models.JSONField(default=list, help_text="What became of each attempt (jobs/lifecycle/history.py).")
     uncounted = models.PositiveSmallIntegerField(
         default=0, help_text="The newest entries of the history that are not in the totals yet."
     )
@@ -177,7 +177,7 @@ class AiCall(models.Model):
 
 
 class Reading(models.Model):
-    """Somebody of the staff opened what a person and the AI said to each other (jobs/reading.py). Only added to."""
+    """Somebody of the staff opened what a person and the AI said to each other (jobs/disclosure.py). Only added to."""
 
     reader = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="readings")
     reader_name = models.CharField(max_length=150, help_text="It stays when the account goes.")
@@ -192,7 +192,7 @@ class Reading(models.Model):
 
 
 class Total(models.Model):
-    """A running total for /metrics. It only grows, also when the rows that it counted are deleted (jobs/totals.py)."""
+    """A running total for /metrics. It only grows, also when the rows it counted are deleted (monitoring/totals.py)."""
 
     name = models.CharField(max_length=60)
     labels = ArrayField(models.TextField())

@@ -1,6 +1,6 @@
 """Old jobs are deleted, and their upstream calls with them; what they led to stays. Once a day, by a job.
 
-Only what the running totals have counted is deleted (jobs/totals.py): no sum of tokens or money ever goes back.
+Only rows that the running totals have counted are deleted (monitoring/totals.py): no sum of tokens or money goes back.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jobs import kinds, submission
 from jobs.models import AiCall, AiJob
 
 if TYPE_CHECKING:
-    from jobs.runner import Run
+    from jobs.worker.run import Run
 
 BATCH = 200  # rows of one transaction: its locks are held for a moment only
 LOOK_SECONDS = 600.0  # how often each worker looks whether it is time

@@ -15,7 +15,9 @@ from django.utils import timezone
 
 from accounts.people import Person
 from config import logs
-from jobs import kinds, queues, statements
+from jobs import kinds
+from jobs.backends import queues
+from jobs.lifecycle import sql
 from jobs.models import AiJob
 
 
@@ -99,12 +101,12 @@ def submit(
 
 
 def _insert(job: AiJob) -> None:
-    if statements.insert(job):
+    if sql.insert(job):
         return
     active = AiJob.objects.active().filter(kind=job.kind, subject=job.subject).exclude(subject="").first()
     if active:
         raise SubjectBusy(active)
-    if not statements.insert(job):  # else the other one has ended in between
+    if not sql.insert(job):  # else the other one has ended in between
         raise KeyTaken
 
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from jobs import reading
+from jobs import disclosure
 from landing.models import ContactRequest, CourseOffer, FaqEntry, SitePage
 
 
@@ -54,15 +54,15 @@ class ContactRequestAdmin(admin.ModelAdmin):
         return super().get_queryset(request).select_related("conversation")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        return [name for name in self.fields if name != "said" or reading.may_read(request.user)]
+        return [name for name in self.fields if name != "said" or disclosure.may_read(request.user)]
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """Show one. Opening a conversation with it is noted."""
         response = super().change_view(request, object_id, *args, **kwargs)
-        if response.status_code == 200 and reading.may_read(request.user):
+        if response.status_code == 200 and disclosure.may_read(request.user):
             contact = ContactRequest.objects.get(pk=object_id)
             if contact.conversation_id:
-                reading.note(request.user, f"conversation:{contact.conversation_id}")
+                disclosure.note(request.user, f"conversation:{contact.conversation_id}")
         return response
 
     @admin.display(description="Message")

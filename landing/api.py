@@ -16,7 +16,7 @@ from accounts.people import Person
 from config.errors import Problem
 from config.openapi import ErrorSerializer
 from config.parsers import BoundedJSONParser
-from jobs import intake
+from jobs import accept
 from jobs.kinds import DEFAULT
 from jobs.limits import LimitReached
 from landing import actions
@@ -78,7 +78,7 @@ class QueryView(_VisitorView):
     parser_classes = [SmallJSONParser]
 
     @extend_schema(
-        request=VisitorQuestionSerializer, responses=intake.RESPONSES, parameters=[intake.IDEMPOTENCY_KEY], auth=[]
+        request=VisitorQuestionSerializer, responses=accept.RESPONSES, parameters=[accept.IDEMPOTENCY_KEY], auth=[]
     )
     def post(self, request: Request) -> Response:
         """Ask about the school's courses, without signing in. The answer to the first question sets the cookie
@@ -86,7 +86,7 @@ class QueryView(_VisitorView):
         query = VisitorQuestionSerializer(data=request.data)
         query.is_valid(raise_exception=True)
         body = query.validated_data
-        accepted = intake.accept(
+        accepted = accept.accept(
             request,
             body,
             lambda wish: actions.ask(wish, self.network, body["question"], body.get("conversationId")),

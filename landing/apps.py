@@ -7,4 +7,4 @@ class LandingConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the surface's kind of jobs with the engine, and what it wants to have deleted."""
-        from landing import jobs, retention  # noqa: F401
+        from landing import kinds, retention  # noqa: F401

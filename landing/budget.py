@@ -17,8 +17,8 @@ from django.db.models import F, Sum
 from jobs import limits
 from jobs.limits import LimitReached
 from jobs.models import AiCall, AiJob
-from landing.catalogue import FACT_TOKENS
 from landing.pipeline import ANSWER_TOKENS, HISTORY_TOKENS
+from landing.rows import FACT_TOKENS
 from llm.prices import cost_of
 
 logger = logging.getLogger(__name__)

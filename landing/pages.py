@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 
-from landing import catalogue
+from landing import rows
 from landing.models import CourseOffer, FaqEntry, SitePage
 from landing.quotes import fill
 
@@ -16,8 +16,8 @@ def home(request: HttpRequest) -> HttpResponse:
     """The landing page; who is signed in goes to the own courses."""
     if request.user.is_authenticated:
         return redirect("courses:list")
-    on_sale = list(catalogue.offers())
-    values = catalogue.quotable(on_sale)
+    on_sale = list(rows.offers())
+    values = rows.quotable(on_sale)
     faq = FaqEntry.objects.filter(is_published=True)
     context = {
         "offers": [_as_card(offer) for offer in on_sale],
@@ -31,15 +31,15 @@ def home(request: HttpRequest) -> HttpResponse:
 def page(request: HttpRequest, slug: str) -> HttpResponse:
     """One of the site's own pages."""
     shown = get_object_or_404(SitePage, slug=slug, is_published=True)
-    body = fill(shown.body, catalogue.quotable(catalogue.offers()))
+    body = fill(shown.body, rows.quotable(rows.offers()))
     return render(request, "landing/page.html", {"title": shown.title, "body": body, "pages": _pages()})
 
 
 def _as_card(offer: CourseOffer) -> dict[str, object]:
     return {
         "course": offer.course,
-        "price": catalogue.price(offer),
-        "start": catalogue.start(offer),
+        "price": rows.price(offer),
+        "start": rows.start(offer),
         "is_open": offer.starts_on is None,
         "seats": offer.seats,
     }

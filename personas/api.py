@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from accounts import people
 from config.errors import Problem
-from jobs import intake, submission
+from jobs import accept, submission
 from jobs.kinds import BACKGROUND
 from jobs.models import AiJob
 from personas import actions, questionnaires
@@ -53,7 +53,7 @@ class ProfileView(APIView):
         """The caller's profile: answers, persona and why. It may change when the job that `activeJobId` names ends."""
         return Response(_as_wire(_profile(request)))
 
-    @extend_schema(request=AnswersSerializer, responses=intake.RESPONSES, parameters=[intake.IDEMPOTENCY_KEY])
+    @extend_schema(request=AnswersSerializer, responses=accept.RESPONSES, parameters=[accept.IDEMPOTENCY_KEY])
     def post(self, request: Request) -> Response:
         """Answer the questionnaire. A worker finds the persona; follow the job, then read the profile."""
         body = AnswersSerializer(data=request.data)
@@ -65,7 +65,7 @@ class ProfileView(APIView):
         def create(wish: submission.Request) -> AiJob:
             return actions.answer(wish, questionnaire, recorded)
 
-        return intake.accept(request, body.validated_data, create, BACKGROUND)
+        return accept.accept(request, body.validated_data, create, BACKGROUND)
 
     @extend_schema(request=CorrectionSerializer, responses=ProfileSerializer)
     def patch(self, request: Request) -> Response:

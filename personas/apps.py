@@ -8,6 +8,6 @@ class PersonasConfig(AppConfig):
     def ready(self) -> None:
         """Register the surface's kinds of jobs with the engine, and what it knows of a person's tone."""
         from accounts import tone
-        from personas import jobs, profiles  # noqa: F401
+        from personas import kinds, rows  # noqa: F401
 
-        tone.register(profiles.tone_of)
+        tone.register(rows.tone_of)

@@ -17,8 +17,8 @@ import httpx2
 import pytest
 
 import manage  # noqa: F401  (puts platform/ on the import path)
-from devstack import stack as devstack
-from devstack.postgres import FAST_SETTINGS
+from devstack.servers import stack as devstack
+from devstack.servers.postgres import FAST_SETTINGS
 
 for name in ("DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
     os.environ.pop(name, None)  # the tests delete rows: never in a database that somebody named
@@ -70,7 +70,8 @@ from django.db import IntegrityError, OperationalError  # noqa: E402
 from courses.ingestion import ingest  # noqa: E402
 from courses.models import Course, Enrollment  # noqa: E402
 from devstack.run import DEMO_COURSES  # noqa: E402
-from jobs import kinds, queues  # noqa: E402
+from jobs import kinds  # noqa: E402
+from jobs.backends import queues  # noqa: E402
 from jobs.models import AiJob, Reading  # noqa: E402
 from tests.support import Platform, Simulator, password_hash, run_pending, unique, wait_for  # noqa: E402
 

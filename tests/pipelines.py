@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from devstack.stack import SIMULATOR_KEY
+from devstack.servers.stack import SIMULATOR_KEY
 from llm.client import Llm
 from llm.config import LlmConfig
 from llm.sdk import connect

@@ -26,12 +26,14 @@ from rest_framework.authtoken.models import Token
 from accounts.models import issue_ticket
 from accounts.people import SYSTEM
 from courses.models import Course
-from devstack import processes
-from devstack.stack import Stack
-from jobs import database, events, gateway, submission
-from jobs.event_types import START
+from devstack.servers import processes
+from devstack.servers.stack import Stack
+from jobs import submission
+from jobs.backends import db, upstream
+from jobs.events import publish
+from jobs.events.schema import START
 from jobs.models import AiJob
-from jobs.runner import run_job
+from jobs.tasks import run_job
 
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
@@ -60,7 +62,7 @@ def wait_for(condition: Callable[[], T], timeout: float = 15.0, what: str = "") 
 
 async def eventually(condition: Callable[[], T], timeout: float = 15.0) -> T:
     """`wait_for` beside other tasks of an event loop."""
-    return await database.call(wait_for, condition, timeout)
+    return await db.call(wait_for, condition, timeout)
 
 
 def run_pending(kind: str, payload: Json) -> AiJob:
@@ -83,7 +85,7 @@ async def performed(job_id: object) -> None:
     try:
         await run_job(str(job_id))
     finally:
-        await gateway.close()
+        await upstream.close()
 
 
 class Simulator:
@@ -171,7 +173,7 @@ class Platform:
     @contextlib.asynccontextmanager
     async def socket(self, user: User) -> AsyncIterator[Socket]:
         """A WebSocket of this person, by ticket."""
-        ticket = await database.call(issue_ticket, user)
+        ticket = await db.call(issue_ticket, user)
         async with self.handshake(f"?ticket={ticket}") as connection:
             yield Socket(connection)
 
@@ -240,14 +242,14 @@ def manage(*arguments: str, **env: str) -> subprocess.Popen[bytes]:
 
 def wait_for_end(job: dict[str, Any]) -> None:
     """Until the job's last event can be read: its row knows the end a little earlier."""
-    wait_for(lambda: any(item.is_final for item in async_to_sync(events.read_after)(job["jobId"], START)))
+    wait_for(lambda: any(item.is_final for item in async_to_sync(publish.read_after)(job["jobId"], START)))
 
 
 def is_registered(worker_name: str) -> bool:
     """Whether a worker of this name is listening."""
     from rq import Worker
 
-    from jobs import queues
+    from jobs.backends import queues
 
     return any(worker.name == worker_name for worker in Worker.all(connection=queues.connection()))
 

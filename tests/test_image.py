@@ -17,9 +17,9 @@ from packaging.utils import canonicalize_name
 from redis import Redis
 from rq import Worker
 
-from devstack import processes
-from devstack.processes import end
-from jobs.worker import RELEASE_SECONDS
+from devstack.servers import processes
+from devstack.servers.processes import end
+from jobs.worker.rq_worker import RELEASE_SECONDS
 from tests.image import Command, Dockerfile, Image, compose, requirements
 from tests.support import ROOT, wait_for
 

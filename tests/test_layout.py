@@ -137,7 +137,7 @@ def test_pipelines_and_prompts_know_no_database():
     [
         ("backoff", {"llm/retry.py"}),
         ("openai", {"llm/sdk.py", "llm/errors.py"}),
-        ("channels.layers", {"jobs/events.py", "jobs/sse.py"}),
+        ("channels.layers", {"jobs/events/publish.py", "jobs/api/sse.py"}),
     ],
 )
 def test_dangerous_packages_have_their_owners(module, owners):
@@ -163,10 +163,10 @@ def test_one_module_moves_jobs_from_state_to_state():
     handling_jobs = {*of("jobs"), *users_of("jobs")}
     trees = {path: ast.parse(SOURCES[path].read_text()) for path in handling_jobs if not path.startswith("devstack/")}
     writers = {path for path, tree in trees.items() if any(writes_status(node) for node in ast.walk(tree))}
-    assert writers == {"jobs/transitions.py"}
+    assert writers == {"jobs/lifecycle/transitions.py"}
     by_hand = {path for path in handling_jobs if "UPDATE jobs_aijob" in SOURCES[path].read_text()}
-    assert by_hand == {"jobs/statements.py"}
-    assert users_of("jobs.statements") == {"jobs/submission.py", "jobs/transitions.py"}
+    assert by_hand == {"jobs/lifecycle/sql.py"}
+    assert users_of("jobs.lifecycle.sql") == {"jobs/submission.py", "jobs/lifecycle/transitions.py"}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from config.errors import Problem
 from courses.api import lesson_in
 from courses.models import Course
-from jobs import intake
+from jobs import accept
 from jobs.kinds import DEFAULT
 from tutors import insights, threads
 from tutors.actions import ask_copilot
@@ -33,7 +33,7 @@ def taught_course(user: Any, course_id: str) -> Course:
 
 @extend_schema(parameters=[COURSE_ID])
 class CopilotView(APIView):
-    @extend_schema(request=CopilotSerializer, responses=intake.RESPONSES, parameters=[intake.IDEMPOTENCY_KEY])
+    @extend_schema(request=CopilotSerializer, responses=accept.RESPONSES, parameters=[accept.IDEMPOTENCY_KEY])
     def post(self, request: Request, course_id: str) -> Response:
         """Ask the copilot of a course. A worker answers; replies and quiz questions are kept as drafts."""
         course = taught_course(request.user, course_id)
@@ -42,7 +42,7 @@ class CopilotView(APIView):
         body: dict[str, Any] = query.validated_data
         lesson = lesson_in(course, body["lessonId"]) if body.get("lessonId") is not None else None
         question_id = _open_question(course, body.get("questionId"))
-        return intake.accept(
+        return accept.accept(
             request,
             body,
             lambda wish: ask_copilot(

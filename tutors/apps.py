@@ -7,4 +7,4 @@ class TutorsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the surface's kinds of jobs with the engine."""
-        from tutors import jobs  # noqa: F401
+        from tutors import kinds  # noqa: F401

@@ -7,7 +7,7 @@ from typing import Any
 from config.errors import Problem
 from conversations.models import Conversation
 from courses.models import Course
-from jobs import reading
+from jobs import disclosure
 from tutors import insights
 
 PERMISSION = "tutors.open_learner_thread"
@@ -28,5 +28,5 @@ def open_thread(user: Any, course: Course, question_id: int) -> Conversation:
     question = insights.questions_in(course).filter(pk=question_id).first()
     if question is None:
         raise Problem(404, "not_found", "There is no such question.")
-    reading.note(user, f"conversation:{question.conversation_id}")
+    disclosure.note(user, f"conversation:{question.conversation_id}")
     return Conversation.objects.select_related("owner").prefetch_related("messages").get(pk=question.conversation_id)

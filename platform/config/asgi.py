@@ -12,7 +12,7 @@ django.setup(set_prefix=False)  # loads the apps; the imports below need them
 
 from config.access import Access  # noqa: E402
 from config.startup import settle  # noqa: E402
-from jobs.routing import websocket_urlpatterns  # noqa: E402
+from jobs.api.routing import websocket_urlpatterns  # noqa: E402
 
 
 class Http(ASGIHandler):

@@ -83,7 +83,7 @@ if DEV_STACK:
 
 MIDDLEWARE = [
     "config.health.health_checks",
-    "jobs.metrics.metrics_page",
+    "jobs.monitoring.metrics.metrics_page",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -161,7 +161,7 @@ REDIS_URL = env.str("REDIS_URL")
 REDIS_TIMEOUT = 2.0  # seconds; a hung Redis must not hold up a request or an answer
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "jobs.layer.PipeliningChannelLayer",
+        "BACKEND": "jobs.events.channel_layer.PipeliningChannelLayer",
         "CONFIG": {
             "hosts": [
                 {
@@ -174,7 +174,7 @@ CHANNEL_LAYERS = {
     }
 }
 RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600} for name in ("interactive", "default", "background")}
-RQ = {"WORKER_CLASS": "jobs.worker.AsyncWorker"}
+RQ = {"WORKER_CLASS": "jobs.worker.rq_worker.AsyncWorker"}
 RQ_SHOW_ADMIN_LINK = True
 
 # --- Jobs -------------------------------------------------------------------------------------------------

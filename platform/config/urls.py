@@ -5,7 +5,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from jobs.upstream import upstream
+from jobs.admin.breakers import breakers
 from landing.pages import home
 
 urlpatterns = [
@@ -19,7 +19,7 @@ urlpatterns = [
     path("", include("tutors.urls")),
     path("api/", include("accounts.urls")),
     path("api/", include("conversations.urls")),
-    path("api/", include("jobs.urls")),
+    path("api/", include("jobs.api.urls")),
     path(
         "api/schema",
         SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]),
@@ -31,7 +31,7 @@ urlpatterns = [
         name="docs",
     ),
     path("admin/django-rq/", include("django_rq.urls")),
-    path("admin/upstream/", admin.site.admin_view(upstream), name="upstream"),
+    path("admin/upstream/", admin.site.admin_view(breakers), name="upstream"),
     path("admin/", admin.site.urls),
 ]
 handler400 = "config.errors.bad_request"

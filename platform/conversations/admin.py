@@ -9,18 +9,18 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from conversations.models import Conversation, Message
-from jobs import reading
-from jobs.admin import AiJobAdmin, ReadOnly
+from jobs import disclosure
+from jobs.admin.jobs import AiJobAdmin, ReadOnly
 
 
 class ForReaders(ReadOnly):
     """An admin that only shows, and only to those who may read people's text."""
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return reading.may_read(request.user)
+        return disclosure.may_read(request.user)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return reading.may_read(request.user)
+        return disclosure.may_read(request.user)
 
 
 class MessageInline(ForReaders, admin.StackedInline):
@@ -48,7 +48,7 @@ class ConversationAdmin(ForReaders, admin.ModelAdmin):
         """One conversation, whole. Opening it is noted."""
         response = super().change_view(request, object_id, *args, **kwargs)
         if response.status_code == 200:
-            reading.note(request.user, f"conversation:{object_id}")
+            disclosure.note(request.user, f"conversation:{object_id}")
         return response
 
     @admin.display(description="Conversation", ordering="id")

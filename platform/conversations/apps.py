@@ -6,4 +6,4 @@ class ConversationsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the summaries with the engine."""
-        from conversations import jobs  # noqa: F401
+        from conversations import kinds  # noqa: F401

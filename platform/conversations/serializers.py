@@ -7,9 +7,9 @@ from typing import Any
 from rest_framework import serializers
 
 from conversations.models import Conversation, Message
-from jobs import outcome
+from jobs.api.serializers import CitationSerializer, JobErrorSerializer
+from jobs.events import outcome
 from jobs.models import AiJob
-from jobs.serializers import CitationSerializer, JobErrorSerializer
 
 
 class MessageSerializer(serializers.Serializer[Any]):

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 
 from devstack import run, testing
-from devstack.bench import main as bench
-from devstack.chaos import main as chaos
-from devstack.eval import main as evaluation
+from tests.lab.bench import main as bench
+from tests.lab.chaos import main as chaos
+from tests.lab.eval import main as evaluation
 
 USAGE = """usage: ./dev COMMAND
 

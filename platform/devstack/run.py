@@ -17,11 +17,11 @@ from typing import IO
 
 import psycopg
 
-from devstack import processes, stack
-from devstack.processes import ROOT
-from devstack.stack import Stack
+from devstack.servers import processes, stack
+from devstack.servers.processes import ROOT
+from devstack.servers.stack import Stack
 
-DEMO_COURSES = Path(__file__).parent / "courses"
+DEMO_COURSES = Path(__file__).parent / "demo" / "courses"
 WAIT_SECONDS = 120.0
 DEMO_BUDGET = "300000"  # tokens a person and day: about a hundred questions, so that the pages have something to show
 

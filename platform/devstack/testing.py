@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from devstack.processes import ROOT
+from devstack.servers.processes import ROOT
 
 CHECKS = (
     ["ruff", "check", "."],

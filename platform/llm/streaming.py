@@ -20,7 +20,7 @@ from llm.errors import Kind, LlmError, from_body
 from llm.patience import Patience
 
 # Between two looks at a stream. Tokens that come one by one cost several times of those that come together, and viewers
-# are sent what has gathered in so long anyway (jobs/outbox.py). The first piece of an answer never waits.
+# are sent what has gathered in so long anyway (jobs/events/batcher.py). The first piece of an answer never waits.
 REST_SECONDS = 0.1
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from accounts.models import issue_ticket
 from config.logs import as_json, as_text
-from jobs import database
+from jobs.backends import db
 from jobs.models import AiJob
 from tests.config.test_settings import PRODUCTION, python
 from tests.support import Platform, ask, eventually, wait_for
@@ -126,7 +126,7 @@ def test_line_of_a_request_that_fails_carries_its_id(logs, client):
 
 
 async def test_tickets_and_query_strings_are_not_logged(logs, loud, learner):
-    ticket = await database.call(issue_ticket, learner)
+    ticket = await db.call(issue_ticket, learner)
     before = len(logs.lines("daphne", path="/ws/jobs/"))
     async with loud.handshake(f"?ticket={ticket}"):
         pass

@@ -7,9 +7,10 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
-from conversations import history
+from conversations import rows
 from conversations.models import Conversation
-from jobs import queues, transitions
+from jobs.backends import queues
+from jobs.lifecycle import transitions
 from jobs.models import AiCall, AiJob
 from tests.support import ask, error_of, performed, wait_for
 
@@ -171,7 +172,7 @@ def test_deleting_in_the_moment_in_which_the_answer_is_saved(desk, sql_course):
     def save(job, result):
         deleting.append(thread.submit(desk.api.delete, path_of(accepted)))
         wait_for(is_anybody_waiting)
-        history.keep_answer(job, result)
+        rows.keep_answer(job, result)
 
     deleting = []
     with ThreadPoolExecutor(1) as thread:

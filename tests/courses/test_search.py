@@ -5,7 +5,7 @@ import pytest
 
 from courses.models import Course, Lesson, Passage
 from courses.search import hybrid
-from devstack.stack import SIMULATOR_KEY
+from devstack.servers.stack import SIMULATOR_KEY
 from tests.support import unique
 
 NOWHERE = [1.0] + [0.0] * 1535  # a direction that no text has

@@ -12,7 +12,7 @@ from accounts import people
 from jobs import kinds, submission
 from jobs.kinds import JobKind, Result
 from jobs.models import AiJob
-from jobs.runner import Run
+from jobs.worker.run import Run
 from tests.support import perform
 
 KIND = "test.work"

@@ -12,11 +12,12 @@ from django.utils import timezone
 
 from accounts import people
 from conversations.models import Conversation
-from jobs import limits, transitions
+from jobs import limits
+from jobs.lifecycle import transitions
+from jobs.lifecycle.transitions import Failure
 from jobs.limits import LimitReached
 from jobs.models import AiCall, AiJob
 from jobs.retention import PRUNING
-from jobs.transitions import Failure
 from llm.errors import Kind
 from tests.support import error_of, run_pending
 

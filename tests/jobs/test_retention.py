@@ -14,8 +14,11 @@ from django.utils import timezone
 
 from accounts.models import WsTicket, issue_ticket
 from conversations.models import Conversation, Message
-from jobs import recovery, retention, totals, transitions
+from jobs import retention
+from jobs.lifecycle import transitions
 from jobs.models import AiCall, AiJob, Total
+from jobs.monitoring import totals
+from jobs.worker import sweeper
 from tests.support import ask, run_pending, wait_for
 
 LONG_AGO = timezone.now() - timedelta(days=91)
@@ -148,13 +151,13 @@ def test_nothing_younger_than_a_day_is_ever_deleted(ended, settings, days):
 class TestDaily:
     def test_nothing_is_submitted_when_nothing_is_old(self, ended):
         ended(finished_at=RECENTLY)
-        recovery.submit_pruning()
+        sweeper.submit_pruning()
         assert not prunings().exists()
 
     def test_one_job_is_submitted_however_many_workers_look(self, ended):
         ended()
-        recovery.submit_pruning()
-        recovery.submit_pruning()
+        sweeper.submit_pruning()
+        sweeper.submit_pruning()
         assert prunings().count() == 1
 
     def test_sweepers_that_look_at_the_same_moment_submit_one(self, ended):
@@ -173,16 +176,16 @@ class TestDaily:
         ended()
         for age, expected in ((timedelta(hours=23), 1), (timedelta(hours=25), 2)):
             AiJob.objects.filter(pk=job.pk).update(created_at=timezone.now() - age)
-            recovery.submit_pruning()
+            sweeper.submit_pruning()
             assert prunings().count() == expected
 
     def test_failed_one_is_followed_by_another_after_an_hour(self, ended):
         ended()
-        recovery.submit_pruning()
+        sweeper.submit_pruning()
         for age, expected in ((timedelta(minutes=59), 1), (timedelta(minutes=61), 2)):
             failed = prunings().order_by("created_at").first()
             AiJob.objects.filter(pk=failed.pk).update(status="failed", created_at=timezone.now() - age)
-            recovery.submit_pruning()
+            sweeper.submit_pruning()
             assert prunings().count() == expected
 
     def test_worker_prunes_by_itself(self, platform, api, sql_course, ended):
@@ -197,4 +200,4 @@ class TestDaily:
 
 def _look(start):
     start.wait()
-    recovery.submit_pruning()
+    sweeper.submit_pruning()

@@ -10,7 +10,9 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from jobs import kinds, queues, statements, submission
+from jobs import kinds, submission
+from jobs.backends import queues
+from jobs.lifecycle import sql
 from jobs.models import AiJob
 from jobs.submission import KeyReused, SubjectBusy
 from tests.support import wait_for
@@ -30,7 +32,7 @@ def test_submitted_job_is_in_its_queue_once(engine):
 def test_queue_entry_holds_the_id_and_nothing_else(engine):
     job = engine.submit()
     entry = queues._queue("interactive").fetch_job(job.rq_id)
-    assert (entry.func_name, entry.args, entry.kwargs) == ("jobs.runner.run_job", (str(job.pk),), {})
+    assert (entry.func_name, entry.args, entry.kwargs) == ("jobs.tasks.run_job", (str(job.pk),), {})
 
 
 def test_rolled_back_transaction_leaves_no_job_and_no_entry(engine):
@@ -95,14 +97,14 @@ def test_a_taken_subject_leaves_the_callers_transaction_as_it_was(engine):
 
 def test_a_subject_that_becomes_free_at_that_moment_is_taken(engine, monkeypatch):
     first = engine.submit(subject="s")
-    insert, tries = statements.insert, []
+    insert, tries = sql.insert, []
 
     def ended_meanwhile(job):
         tries.append(insert(job))
         AiJob.objects.filter(pk=first.pk).update(status=AiJob.Status.COMPLETED)
         return tries[-1]
 
-    monkeypatch.setattr(statements, "insert", ended_meanwhile)
+    monkeypatch.setattr(sql, "insert", ended_meanwhile)
     assert engine.submit(subject="s") != first
     assert tries == [False, True]
 

@@ -3,7 +3,7 @@
 from datetime import date
 from decimal import Decimal
 
-from landing import catalogue
+from landing import rows
 from landing.models import CourseOffer, FaqEntry, SitePage
 from tests.landing.conftest import Visitor
 
@@ -33,9 +33,9 @@ def test_pages_quote_the_offer_and_escape_what_staff_wrote(visitor):
 
 def test_offers_in_words(site):
     site.price, site.currency, site.starts_on, site.seats = 0, "USD", None, None
-    assert set(catalogue.quotable([site]).values()) == {"free of charge", "any time", "no limit"}
+    assert set(rows.quotable([site]).values()) == {"free of charge", "any time", "no limit"}
     site.price, site.starts_on = Decimal(1234), date(2020, 1, 1)
-    assert catalogue.price(site) == "$1,234" and "not fixed" in catalogue.start(site)
+    assert rows.price(site) == "$1,234" and "not fixed" in rows.start(site)
 
 
 def test_large_site_is_cut_to_what_fits_the_question(site):
@@ -43,6 +43,6 @@ def test_large_site_is_cut_to_what_fits_the_question(site):
         FaqEntry(question=f"Question {n}", answer="Nothing of interest. " * 20, position=n) for n in range(100)
     )
     FaqEntry.objects.create(question="Parking", answer="Bicycles are parked in the yard.", position=500)
-    titles = [fact.title for fact in catalogue.facts_for("Where can I park my bicycle?").entries]
+    titles = [fact.title for fact in rows.facts_for("Where can I park my bicycle?").entries]
     assert "Parking" in titles and 10 < len(titles) < 60
-    assert catalogue.facts_for("??? ' & | ! :*").entries
+    assert rows.facts_for("??? ' & | ! :*").entries

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from devstack.stack import SIMULATOR_KEY
+from devstack.servers.stack import SIMULATOR_KEY
 from llm.client import Llm
 from llm.config import LlmConfig
 from llm.errors import Kind, LlmError

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from devstack import personas as demo
+from devstack.demo import personas as demo
 from jobs.models import AiJob
 from personas import questionnaires
 from personas.models import Persona, Profile, Questionnaire

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from pydantic import ValidationError
 
-from devstack.stack import SIMULATOR_KEY
+from devstack.servers.stack import SIMULATOR_KEY
 from llm.client import Llm
 from llm.config import LlmConfig
 from llm.sdk import connect

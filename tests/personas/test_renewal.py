@@ -7,12 +7,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from jobs import database, gateway, kinds
+from jobs import kinds
+from jobs.backends import db, upstream
 from jobs.models import AiJob
-from jobs.runner import run_job
 from jobs.submission import SubjectBusy
+from jobs.tasks import run_job
 from personas import actions, versions
-from personas.jobs import AT_ONCE
+from personas.kinds import AT_ONCE
 from personas.models import Persona, Profile
 from tests.personas.conftest import new_profile, run
 from tests.support import eventually
@@ -74,50 +75,50 @@ class Crew:
     """Runs the renewals as a worker would."""
 
     async def work(self, feeder: asyncio.Task) -> None:
-        while not feeder.done() or await database.call(self._active):
-            ids = await database.call(self._active)
+        while not feeder.done() or await db.call(self._active):
+            ids = await db.call(self._active)
             await asyncio.gather(*(run_job(str(pk)) for pk in ids))
             await asyncio.sleep(0.02)
-        await gateway.close()
+        await upstream.close()
 
     def _active(self):
         return list(renewals().active().values_list("pk", flat=True))
 
 
 async def test_batch_is_fed_little_by_little_and_tries_each_once(personas, simulator, monkeypatch):
-    monkeypatch.setattr("personas.jobs.FEED_EVERY", 0.005)
+    monkeypatch.setattr("personas.kinds.FEED_EVERY", 0.005)
     simulator.set(first_token=0, token_interval=0)
-    profiles = await database.call(lambda: [new_profile() for _ in range(2 * AT_ONCE + 3)])
-    decided = await database.call(new_profile, source="learner")
+    profiles = await db.call(lambda: [new_profile() for _ in range(2 * AT_ONCE + 3)])
+    decided = await db.call(new_profile, source="learner")
     simulator.fault("400", times=1)
-    batch = await database.call(actions.renew_all)
+    batch = await db.call(actions.renew_all)
     with pytest.raises(SubjectBusy):
-        await database.call(actions.renew_all)
+        await db.call(actions.renew_all)
     feeder = asyncio.create_task(run_job(str(batch.pk)))
     await eventually(lambda: renewals().count() >= AT_ONCE)
     await asyncio.sleep(0.1)  # time enough for the rest, if nobody counted
-    assert await database.call(renewals().count) == AT_ONCE
+    assert await db.call(renewals().count) == AT_ONCE
     await Crew().work(feeder)
-    await database.call(batch.refresh_from_db)
+    await db.call(batch.refresh_from_db)
     assert (batch.status, batch.result) == ("completed", {"submitted": len(profiles)})
-    assert len(await database.call(stale)) == 1  # the one that was refused, once
-    assert await database.call(renewals().filter(status="failed").count) == 1
-    assert await database.call(renewals().count) == len(profiles)
-    await database.call(decided.refresh_from_db)
+    assert len(await db.call(stale)) == 1  # the one that was refused, once
+    assert await db.call(renewals().filter(status="failed").count) == 1
+    assert await db.call(renewals().count) == len(profiles)
+    await db.call(decided.refresh_from_db)
     assert decided.classified_at is None
 
 
 async def test_batch_that_only_fails_is_stopped(personas, simulator, monkeypatch):
-    monkeypatch.setattr("personas.jobs.FEED_EVERY", 0.005)
-    await database.call(lambda: [new_profile() for _ in range(4 * AT_ONCE)])
+    monkeypatch.setattr("personas.kinds.FEED_EVERY", 0.005)
+    await db.call(lambda: [new_profile() for _ in range(4 * AT_ONCE)])
     simulator.fault("quota")
-    batch = await database.call(actions.renew_all)
+    batch = await db.call(actions.renew_all)
     feeder = asyncio.create_task(run_job(str(batch.pk)))
     await Crew().work(feeder)
-    await database.call(batch.refresh_from_db)
+    await db.call(batch.refresh_from_db)
     assert (batch.status, batch.error_code) == ("failed", "renewals_failing")
     assert "not available at the moment" in batch.error_message
-    assert AT_ONCE <= await database.call(renewals().count) < 3 * AT_ONCE
+    assert AT_ONCE <= await db.call(renewals().count) < 3 * AT_ONCE
 
 
 def test_batch_that_begins_anew_leaves_out_what_is_done(fresh):

@@ -8,8 +8,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
 from courses.models import Course, Enrollment
-from devstack import learners, personas
-from devstack.site import load_site
+from devstack.demo import learners, personas
+from devstack.demo.site import load_site
 
 
 class Command(BaseCommand):

@@ -1,0 +1,1 @@
+"""How people see and act on jobs: HTTP views, the WebSocket and server-sent events."""

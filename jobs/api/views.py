@@ -1,0 +1,132 @@
+"""Looking at jobs and acting on them."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from django.db import IntegrityError, connection
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.people import Person
+from accounts.person_view import PersonView
+from config.errors import Problem
+from config.openapi import ErrorSerializer
+from config.renderers import WrittenByView
+from jobs import accept, actions, disclosure, kinds, limits
+from jobs.api import sse
+from jobs.api.serializers import JobSerializer, QuotaSerializer, as_wire, links
+from jobs.events.schema import START, Place
+from jobs.limits import LimitReached
+from jobs.models import AiJob
+
+CONFLICT = {409: OpenApiResponse(ErrorSerializer, "The job's state does not allow it.")}
+LIMITED = {status: accept.RESPONSES[status] for status in (429, 503)}
+JOB_ID = OpenApiParameter("job_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+
+
+class _JobView(PersonView):
+    def job(self, request: Request, job_id: str) -> AiJob:
+        """The job, if the caller may see it. Problem 404 for anybody else's, 401 for nobody."""
+        try:
+            return AiJob.objects.visible_to(self.person(request)).get(pk=UUID(job_id))
+        except (ValueError, AiJob.DoesNotExist):
+            raise Problem(404, "not_found", "There is no such job.") from None
+
+    def wire(self, request: Request, job: AiJob) -> dict[str, Any]:
+        """The job's row, with its text if the caller may read that."""
+        return as_wire(job, with_text=disclosure.open_job(self.person(request), job))
+
+
+@extend_schema(parameters=[JOB_ID])
+class JobView(_JobView):
+    @extend_schema(responses=JobSerializer)
+    def get(self, request: Request, job_id: str) -> Response:
+        """The job's row: always true, whatever became of its events."""
+        return Response(self.wire(request, self.job(request, job_id)))
+
+
+@extend_schema(parameters=[JOB_ID])
+class CancelView(_JobView):
+    @extend_schema(request=None, responses={200: JobSerializer, 202: JobSerializer, **CONFLICT})
+    def post(self, request: Request, job_id: str) -> Response:
+        """Stop the job. One that runs stops within a second and keeps what it has said so far."""
+        job = async_to_sync(actions.cancel)(self.job(request, job_id))
+        if job is None:
+            raise Problem(409, "already_ended", "This job has already ended.")
+        return Response(self.wire(request, job), status=200 if job.is_final else 202, headers=_location(job))
+
+
+@extend_schema(parameters=[JOB_ID])
+class RetryView(_JobView):
+    @extend_schema(request=None, responses={202: JobSerializer, **CONFLICT, **LIMITED})
+    def post(self, request: Request, job_id: str) -> Response:
+        """Run a failed or cancelled job again. The limits are those of a new one; staff have none."""
+        person, job = self.person(request), self.job(request, job_id)
+        try:
+            retried = async_to_sync(actions.retry)(job, functools.partial(_admit_again, request, person, job))
+        except LimitReached as limit:
+            raise accept.refusal(limit) from None
+        except IntegrityError:
+            raise Problem(409, "busy", "Another answer of this conversation is being written.") from None
+        if retried is None:
+            raise Problem(409, "not_retryable", "Only a failed or cancelled job can be run again.")
+        return Response(self.wire(request, retried), status=202, headers=_location(retried))
+
+
+def _admit_again(request: Request, person: Person, job: AiJob) -> None:
+    if not person.is_staff:
+        limits.check_admission(person, job.queue)
+        kinds.get(job.kind).admit_again(request, person)
+
+
+def _location(job: AiJob) -> dict[str, str]:
+    return {"Location": links(job)["self"]}
+
+
+class QuotaView(_JobView):
+    @extend_schema(responses=QuotaSerializer)
+    def get(self, request: Request) -> Response:
+        """What is left of the caller's AI budget for today."""
+        return Response({"left": limits.left_today(self.person(request)), "renewedAt": limits.next_midnight()})
+
+
+class EventStreamRenderer(WrittenByView):
+    media_type = "text/event-stream"
+    format = "event-stream"
+
+
+@extend_schema(parameters=[JOB_ID])
+class EventsView(_JobView):
+    renderer_classes = [EventStreamRenderer, JSONRenderer]
+
+    @extend_schema(
+        parameters=[OpenApiParameter("Last-Event-ID", str, OpenApiParameter.HEADER, description="attempt-seq")],
+        responses={(200, "text/event-stream"): OpenApiTypes.STR},
+    )
+    def get(self, request: Request, job_id: str) -> StreamingHttpResponse:
+        """The job's events as they happen, from the beginning or after `Last-Event-ID`; ends with the job."""
+        job = self.job(request, job_id)
+        if not disclosure.open_job(self.person(request), job):
+            raise Problem(403, "forbidden", "Reading other people's answers takes a permission of its own.")
+        connection.close()  # a stream may last for minutes; the pool's connections are for everybody
+        response = StreamingHttpResponse(sse.stream(job, _last_seen(request)), content_type="text/event-stream")
+        response["Cache-Control"] = "no-store"
+        response["X-Accel-Buffering"] = "no"  # proxies must not hold events back
+        return response
+
+
+def _last_seen(request: Request) -> Place:
+    try:
+        return Place.parse(request.headers["Last-Event-ID"])
+    except KeyError:
+        return START
+    except ValueError:
+        raise Problem(400, "invalid", "Last-Event-ID is not of the form attempt-seq.") from None

@@ -1,0 +1,1 @@
+"""How the engine reaches Postgres, Redis, RQ and OpenAI."""

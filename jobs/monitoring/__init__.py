@@ -1,0 +1,1 @@
+"""Figures for /metrics and the checks of `manage.py check`."""

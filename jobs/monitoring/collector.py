@@ -1,0 +1,134 @@
+"""The system's figures for /metrics, looked up when they are asked for: the same in every web process.
+
+What is active now comes from the rows, by their partial indexes; what has ended comes from the running totals.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db import Error
+from django.db.models import Count, Min, Q
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from redis import RedisError
+from rq import Queue, Worker
+
+from jobs import kinds
+from jobs.admin import breakers
+from jobs.backends import queues
+from jobs.models import AiJob, Total
+from jobs.monitoring.totals import FIGURES, Figure
+from llm import breaker
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "course_ai_"
+Values = dict[tuple[str, ...], float]
+
+
+class Truth(Collector):
+    """What Postgres and Redis know. When one of them is away, its figures are left out and `up` says so."""
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not ask anybody."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All figures, as they are now."""
+        up: Values = {}
+        for part, figures in (("postgres", _from_postgres), ("redis", _from_redis)):
+            found = _if_it_answers(figures)
+            up[part,] = float(found is not None)
+            yield from found or []
+        yield _gauge("up", "Whether this part answers.", ("part",), up)
+
+
+def _if_it_answers(figures: Callable[[], Iterator[Metric]]) -> list[Metric] | None:
+    try:
+        return list(figures())
+    except (Error, RedisError, OSError) as error:
+        logger.warning("figures are left out: %s", type(error).__name__)
+        return None
+
+
+def _from_postgres() -> Iterator[Metric]:
+    # Each query has the condition of an index: among a million rows only the active ones are read.
+    pending = list(_pending())
+    running = AiJob.objects.filter(status=AiJob.Status.RUNNING).order_by().values("kind").annotate(jobs=Count("pk"))
+    yield _active(pending, list(running))
+    yield from _waiting(pending)
+    values: dict[str, Values] = defaultdict(dict)
+    for name, labels, value in Total.objects.values_list("name", "labels", "value"):
+        values[name][tuple(labels)] = value
+    for figure in FIGURES:
+        add_up = _histogram if figure.buckets else _counter
+        yield add_up(figure, values)
+
+
+def _from_redis() -> Iterator[Metric]:
+    redis = queues.connection()
+    entries: Values = {(name,): Queue(name, connection=redis).count for name in kinds.QUEUES}
+    yield _gauge("queue_entries", "Entries in the queues of Redis.", ("queue",), entries)
+    workers = len(Worker.all(connection=redis))  # its count() includes the dead
+    yield _gauge("workers", "Workers that are registered.", (), {(): workers})
+    found = async_to_sync(breakers.breaker_states)()
+    states: Values = {(model, state): state == now for model, now in found for state in breaker.STATES}
+    yield _gauge("breaker", "The state that a model's circuit breaker is in is 1.", ("model", "state"), states)
+
+
+def _pending() -> Any:
+    due = Coalesce("run_after", "created_at")
+    ready = Q(due__lte=timezone.now())
+    rows = AiJob.objects.filter(status=AiJob.Status.PENDING).order_by().annotate(due=due).values("kind", "queue")
+    return rows.annotate(jobs=Count("pk"), ready=Count("pk", filter=ready), since=Min("due", filter=ready))
+
+
+def _active(pending: list[Any], running: list[Any]) -> Metric:
+    jobs: Values = {(kind, status): 0 for kind in kinds.names() for status in AiJob.ACTIVE}
+    for status, rows in ((AiJob.Status.PENDING, pending), (AiJob.Status.RUNNING, running)):
+        for row in rows:
+            jobs[row["kind"], status] = row["jobs"] + jobs.get((row["kind"], status), 0)
+    return _gauge("jobs", "Jobs that have not ended.", ("kind", "status"), jobs)
+
+
+def _waiting(pending: list[Any]) -> Iterator[Metric]:
+    jobs: Values = {(queue, state): 0 for queue in kinds.QUEUES for state in ("ready", "deferred")}
+    oldest: Values = {(queue,): 0 for queue in kinds.QUEUES}
+    now = timezone.now()
+    for row in pending:
+        queue = row["queue"]
+        jobs[queue, "ready"] += row["ready"]
+        jobs[queue, "deferred"] += row["jobs"] - row["ready"]
+        oldest[queue,] = max(oldest[queue,], (now - (row["since"] or now)).total_seconds())
+    yield _gauge("jobs_waiting", "Pending jobs: ready to run, or put off until later.", ("queue", "state"), jobs)
+    yield _gauge("oldest_job_seconds", "How long the oldest job that is ready has been waiting.", ("queue",), oldest)
+
+
+def _gauge(name: str, text: str, labels: tuple[str, ...], values: Values) -> Metric:
+    family = GaugeMetricFamily(PREFIX + name, text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def _counter(figure: Figure, values: dict[str, Values]) -> Metric:
+    family = CounterMetricFamily(PREFIX + figure.name, figure.help, labels=figure.labels)
+    for key, value in values[figure.name].items():
+        family.add_metric(key, value)
+    return family
+
+
+def _histogram(figure: Figure, values: dict[str, Values]) -> Metric:
+    family = HistogramMetricFamily(PREFIX + figure.name, figure.help, labels=figure.labels)
+    for key, total in values[figure.sum_name].items():
+        counts = [values[figure.name].get((*key, bound), 0) for bound in figure.bounds]
+        family.add_metric(key, list(zip(figure.bounds, accumulate(counts), strict=True)), total)
+    return family

@@ -1,5 +1,0 @@
-from django.urls import path, re_path
-
-from jobs.consumers import JobsConsumer, NothingHere
-
-websocket_urlpatterns = [path("ws/jobs/", JobsConsumer.as_asgi()), re_path("", NothingHere.as_asgi())]

@@ -1,0 +1,241 @@
+"""`AsyncWorker`: an RQ worker that holds many coroutine jobs on one event loop.
+
+Stock RQ forks for each job: one answer at a time in a process. AI answers are waiting, not computing, so this worker
+pops on the main thread, as RQ does, and hands each job to an event loop thread; RQ's bookkeeping (registries, results)
+runs on threads beside it. Close to RQ's planned AsyncWorker (rq/rq#2445), to be replaced by it one day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from redis import RedisError
+from rq.callbacks import execute_stopped_callback
+from rq.command import handle_command, parse_payload
+from rq.exceptions import StopRequested
+from rq.executions import Execution
+from rq.job import Job
+from rq.queue import Queue
+from rq.timeouts import TimerDeathPenalty
+from rq.utils import now
+from rq.worker.base import DequeueStrategy, WorkerStatus
+
+from jobs.backends import queues, upstream
+from jobs.worker import leases, sweeper
+from jobs.worker.execution import Performance
+from jobs.worker.heartbeat import RegisteredWorker
+from jobs.worker.local_dispatch import Shortcut
+from jobs.worker.loop_thread import LoopThread
+from jobs.worker.slots import Slots
+from jobs.worker.throttle import Pace
+
+BOOKKEEPING_THREADS, RELEASE_SECONDS = 4, 5.0
+LOOK_SECONDS = 1  # how long to wait for a job of some queues before looking which are open
+
+
+class AsyncWorker(RegisteredWorker):
+    """Runs up to JOBS_PER_WORKER jobs at once. A slot is taken before a job is popped, so queue order holds."""
+
+    death_penalty_class = TimerDeathPenalty  # SIGALRM belongs to the main thread alone
+    max_connection_wait_time = 2.0
+    log_result_lifespan = False
+    dequeue_timeout = 10  # seconds of one blocking pop: a Redis that hangs is noticed soon after
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._slots = Slots(settings.JOBS_PER_WORKER, self.queue_names())
+        self._performances: dict[str, Performance] = {}  # by execution id
+        self._bookkeeping = ThreadPoolExecutor(BOOKKEEPING_THREADS, thread_name_prefix="rq")
+        self._loop = LoopThread(sweeper.sweep_forever, self._keep_alive, at_end=upstream.close)
+        self._pace = Pace(self._loop)
+        self._is_waiting = self._is_finite = False
+        self._hand_back_at = math.inf
+        self._hurry = threading.Event()
+        self._stopping = threading.Lock()
+
+    def work(self, burst: bool = False, **kwargs: Any) -> bool:  # type: ignore[override]
+        """RQ's work loop on this thread, the jobs' event loop on another."""
+        self._is_finite = burst or kwargs.get("max_jobs") is not None
+        try:
+            return super().work(burst, **kwargs)
+        finally:
+            self._loop.stop(timeout=RELEASE_SECONDS)
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """Wait for a free slot and an event loop that is in time, then for a job."""
+        self._is_waiting = True
+        try:
+            while not self._slots.take(timeout=self.job_monitoring_interval):
+                self.heartbeat()
+            self._pace.wait(self._slots.in_flight)
+            result = self._next_job(timeout, max_idle_time)
+        finally:
+            self._is_waiting = False
+        if result is None:
+            self._slots.give_back()
+        return result
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Hand the job to the event loop and return. A Redis failure here ends the worker; the job is swept up."""
+        execution = self.prepare_execution(job)
+        performance = Performance(job, job.timeout or self.queue_class.DEFAULT_TIMEOUT)
+        self._performances[execution.id] = performance
+        self._prepare(job)
+        self._slots.fill(self._loop.submit(self._perform(performance, job, queue, execution)), queue.name)
+
+    def set_state(self, state: str, pipeline: Any = None) -> None:
+        """Busy as long as anything is in flight, also while waiting for more."""
+        super().set_state(WorkerStatus.BUSY if state == WorkerStatus.IDLE and self.executions else state, pipeline)
+
+    def handle_payload(self, message: Any) -> None:
+        """RQ's commands. RQ itself would look for a job to stop in the first execution only."""
+        payload = parse_payload(message)
+        if payload["command"] == "stop-job":
+            for execution in list(self.executions.values()):
+                if execution.job_id == payload["job_id"]:
+                    self.request_stop_execution(execution.id)
+        else:
+            handle_command(self, payload)
+
+    def request_stop_execution(self, execution_id: str) -> None:
+        """Stop one of the jobs in flight. Called from the thread that listens to commands."""
+        if performance := self._performances.get(execution_id):
+            self._loop.call(performance.stop)
+        else:
+            self.log.warning("Worker %s: not running execution %s, command ignored", self.name, execution_id)
+
+    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
+        """A second signal: hand unfinished jobs back now instead of after the grace time."""
+        self._hurry.set()
+
+    def teardown(self) -> None:
+        """Let the jobs in flight end or hand them back, then sign off."""
+        self._drain()
+        self.stay_unregistered()
+        try:
+            super().teardown()
+        except RedisError as error:
+            self.log.warning("Worker %s: could not sign off: %s", self.name, error)
+        self._bookkeeping.shutdown(wait=False)
+
+    def _install_signal_handlers(self) -> None:
+        super()._install_signal_handlers()
+        # Not before RQ has forked its scheduler, which must not take our threads and connections along.
+        self._loop.start()
+        if not self._is_finite:
+            queues.shorten(Shortcut(self, self._slots, self._loop).take)
+
+    def _shutdown(self) -> None:
+        self._stop_requested = True
+        self._hand_back_at = time.monotonic() + settings.JOBS_GRACE_SECONDS
+        if self._is_waiting:
+            raise StopRequested  # out of the blocking pop
+
+    def _next_job(self, timeout: int | None, max_idle_time: int | None) -> tuple[Job, Queue] | None:
+        """None when the worker is done: not while jobs are in flight, which may enqueue others."""
+        is_burst = timeout is None
+        while True:
+            is_open = self._choose_queues()
+            result = super().dequeue_job_and_maintain_ttl(timeout, max_idle_time if is_open else LOOK_SECONDS)
+            if result and not self._put_back_if_suspended(*result, is_burst):
+                return result
+            if not result and is_open and self._slots.is_idle_for(0 if is_burst else max_idle_time or 0):
+                return None
+            if is_burst:
+                self._slots.wait(0.2)
+
+    def _choose_queues(self) -> bool:
+        """Which queues to take the next job from, in which order. Whether these are all of them."""
+        if self._dequeue_strategy != DequeueStrategy.DEFAULT:
+            return True  # somebody wants another order than ours
+        by_name = {queue.name: queue for queue in self.queues}
+        self._ordered_queues = [by_name[name] for name in self._slots.queues_in_turn()]
+        return len(self._ordered_queues) == len(self.queues)
+
+    def _put_back_if_suspended(self, job: Job, queue: Queue, is_burst: bool) -> bool:
+        """RQ looks for a suspension before it waits for a job, not when one has come."""
+        if not self.is_suspended():
+            return False
+        queue.push_job_id(job.id, at_front=True)
+        queue.intermediate_queue.remove(job.id)
+        self.check_for_suspension(is_burst)
+        return True
+
+    def _prepare(self, job: Job) -> None:
+        try:
+            self.prepare_job_execution(job, remove_from_intermediate_queue=len(self._ordered_queues) == 1)
+            _ = job.func  # imported here rather than on the event loop
+        except RedisError:
+            raise
+        except Exception as error:  # it comes again when the job is performed, and is recorded then
+            self.log.warning("Worker %s: job %s cannot be read: %s", self.name, job.id, error)
+        job.started_at = now()
+
+    def _drain(self) -> None:
+        if not self._is_finite:
+            self._hand_back_at = min(self._hand_back_at, time.monotonic() + settings.JOBS_GRACE_SECONDS)
+        while self._slots.in_flight and not self._hurry.is_set() and time.monotonic() < self._hand_back_at:
+            self._slots.wait(0.1)
+        if self._slots.in_flight:
+            self.log.info("Worker %s: handing back %d unfinished jobs", self.name, self._slots.in_flight)
+            self._loop.call(self._release_runs)
+            self._slots.wait(RELEASE_SECONDS)
+
+    def _release_runs(self) -> None:
+        for run in leases.active_runs(self._loop.loop):
+            run.interrupt("released")
+
+    async def _perform(self, performance: Performance, job: Job, queue: Queue, execution: Execution) -> None:
+        try:
+            value = await performance.run()
+            await self._keep_books(self._finalize_success, job, queue, execution, value)
+        except Exception:
+            finalize = self._finalize_stopped if performance.is_stopped else self._finalize_failure
+            await self._keep_books(finalize, job, queue, execution, sys.exc_info())
+        finally:
+            del self._performances[execution.id]
+            self.executions.pop(execution.id, None)
+            if not self.executions:
+                await self._keep_books(self._rest)
+
+    def _finalize_stopped(self, job: Job, queue: Queue, execution: Execution, exc_info: Any) -> None:
+        self.log.warning("Worker %s: job %s stopped by user", self.name, job.id)
+        self.handle_execution_ended(job, queue, job.stopped_callback_timeout)
+        with contextlib.suppress(Exception):  # RQ has logged it
+            execute_stopped_callback(job, self.death_penalty_class)
+        with self._stopping:  # RQ has room for one stopped job at a time
+            self._stopped_job_id = job.id
+            self.handle_job_failure(job, queue, exc_string="Job stopped by user.", execution=execution)
+
+    def _rest(self) -> None:
+        if self.get_state() == WorkerStatus.BUSY:
+            self.set_state(WorkerStatus.IDLE)
+
+    async def _keep_books(self, entry: Callable[..., None], *args: Any) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._bookkeeping, entry, *args)
+        except RedisError as error:
+            self.log.warning("Worker %s: Redis could not be told: %s", self.name, error)
+
+    async def _keep_alive(self) -> None:
+        while True:  # RQ takes executions without a heartbeat for abandoned after a minute and a half
+            await asyncio.sleep(self.job_monitoring_interval)
+            await self._keep_books(self.ensure_registered)
+            for execution in list(self.executions.values()):
+                await self._keep_books(self._beat, execution)
+
+    def _beat(self, execution: Execution) -> None:
+        job = execution._job or self.job_class.fetch(execution.job_id, self.connection, self.serializer)
+        self.maintain_heartbeats(job, execution)

@@ -1,0 +1,1 @@
+"""The demo: courses, people, questions, personas and site texts, and what loads them."""

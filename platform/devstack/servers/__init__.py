@@ -1,0 +1,1 @@
+"""Postgres, Redis and the simulator as local processes."""

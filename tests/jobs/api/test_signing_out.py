@@ -1,0 +1,103 @@
+"""A socket does not outlive the session that opened it, nor the account."""
+
+import json
+
+import pytest
+import websockets
+from channels.testing import WebsocketCommunicator
+from django.test import Client as DjangoClient
+
+from accounts.models import issue_ticket
+from jobs.api import websocket
+from jobs.backends import db
+from jobs.events import publish
+from jobs.events.schema import Place, Progress, frame
+from tests.support import Platform, Socket
+
+PING = {"type": "ping"}
+
+
+def cookies(client):
+    return {"Cookie": "; ".join(f"{name}={value}" for name, value in client.cookies.items())}
+
+
+async def is_open(socket: Socket):
+    await socket.send(PING)
+    return await socket.next() == {"type": "pong"}
+
+
+@pytest.mark.parametrize("path", ["/accounts/logout/", "/admin/logout/"])
+async def test_signing_out_closes_the_sockets_of_that_session_alone(platform: Platform, staff, path):
+    here, elsewhere = [await db.call(platform.browser_session, staff) for _ in range(2)]
+    async with (
+        platform.handshake(Origin=platform.url, **cookies(here)) as first,
+        platform.handshake(Origin=platform.url, **cookies(here)) as second,
+        platform.handshake(Origin=platform.url, **cookies(elsewhere)) as other,
+        platform.socket(staff) as by_ticket,
+    ):
+        assert await is_open(Socket(first))
+        assert (await db.call(here.post, path)).status_code in (200, 302)
+        for socket in (first, second):
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await Socket(socket).next()
+            assert closed.value.rcvd.code == websocket.SIGNED_OUT
+        assert await is_open(Socket(other)) and await is_open(by_ticket)
+    with pytest.raises(websockets.InvalidStatus):  # nor is it let in again
+        async with platform.handshake(Origin=platform.url, **cookies(here)):
+            pass
+
+
+def switch_off(user):
+    user.is_active = False
+    user.save()
+
+
+def end_sessions(user):
+    user.set_password("another")
+    user.save()
+
+
+async def connected(learner, by):
+    headers = [(b"host", b"localhost"), (b"origin", b"http://localhost")]
+    query = ""
+    if by == "ticket":
+        query = f"?ticket={await db.call(issue_ticket, learner)}"
+    else:
+        signed_in = DjangoClient()
+        await db.call(signed_in.force_login, learner)
+        headers.append((b"cookie", f"sessionid={signed_in.cookies['sessionid'].value}".encode()))
+    socket = WebsocketCommunicator(websocket.JobsConsumer.as_asgi(), f"/ws/jobs/{query}", headers)
+    assert (await socket.connect())[0]
+    return socket
+
+
+@pytest.mark.parametrize(("by", "change"), [("ticket", switch_off), ("session", switch_off), ("session", end_sessions)])
+async def test_a_socket_that_is_used_after_a_while_is_asked_again(learner, monkeypatch, by, change):
+    monkeypatch.setattr(websocket, "ASK_AGAIN_SECONDS", 0)
+    socket = await connected(learner, by)
+    await socket.send_to(text_data=json.dumps(PING))
+    assert json.loads(await socket.receive_from()) == {"type": "pong"}
+    await db.call(change, learner)
+    await socket.send_to(text_data=json.dumps(PING))
+    assert (await socket.receive_output()) == {"type": "websocket.close", "code": websocket.SIGNED_OUT}
+    await socket.disconnect()
+
+
+async def test_it_is_not_asked_at_every_message(learner):
+    socket = await connected(learner, "ticket")
+    await db.call(switch_off, learner)
+    await socket.send_to(text_data=json.dumps(PING))
+    assert json.loads(await socket.receive_from()) == {"type": "pong"}
+    await socket.disconnect()
+
+
+async def test_no_event_is_shown_to_who_has_left(learner, engine, monkeypatch):
+    monkeypatch.setattr(websocket, "ASK_AGAIN_SECONDS", 0)
+    socket = await connected(learner, "session")
+    await db.call(end_sessions, learner)
+    job = await db.call(engine.submit)
+    for seq in (1, 2):
+        await publish.push([publish.Batch(job, [frame(job, Place(1, seq), Progress(step="searching"))])])
+    assert (await socket.receive_output())["type"] == "websocket.close"
+    assert await socket.receive_nothing(timeout=0.3)
+    await socket.disconnect()

@@ -1,0 +1,58 @@
+"""Connections to Postgres: database threads keep theirs as long as it does, and what is run often is prepared."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import connection
+
+from jobs.backends import db
+from jobs.lifecycle import transitions
+
+
+def rows(sql: str, *values: object) -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return cursor.fetchall()
+
+
+async def connections_of_threads() -> set[int]:
+    """The process ids of Postgres that serve them."""
+    each = await asyncio.gather(*(db.call(rows, "SELECT pg_backend_pid(), pg_sleep(0.02)") for _ in range(40)))
+    return {pid for [(pid, _)] in each}
+
+
+async def test_connections_that_postgres_has_closed_are_never_met(learner):
+    before = await connections_of_threads()
+    # With a time to wait, Postgres answers when they have ended, not when they have been told to.
+    ended = rows("SELECT bool_and(pg_terminate_backend(pid, 15000)) FROM unnest(%s) AS pid", list(before))
+    assert ended == [(True,)]
+    assert not before & await connections_of_threads()
+
+
+async def test_threads_keep_their_connections(learner):
+    before = await connections_of_threads()
+    assert await connections_of_threads() <= before
+
+
+def test_server_that_vanishes_is_given_up_soon(learner):
+    rows("SELECT 1")
+    assert connection.connection.info.get_parameters()["tcp_user_timeout"] == "10000"
+
+
+def test_running_worker_outlives_a_column_that_a_migration_adds(engine):
+    for _ in range(7):
+        assert transitions.claim(engine.submit().pk, "w")
+    assert rows("SELECT bool_or(statement ~ 'UPDATE jobs_aijob') FROM pg_prepared_statements") == [(True,)]
+    with ThreadPoolExecutor(1) as migration:
+        migration.submit(alter, "ADD COLUMN of_a_newer_version int").result()
+        try:
+            assert transitions.claim(engine.submit().pk, "w")
+        finally:
+            migration.submit(alter, "DROP COLUMN of_a_newer_version").result()
+
+
+def alter(change: str) -> None:
+    """Over a connection of its own, as `manage.py migrate` does it beside running workers."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE jobs_aijob {change}")
+    connection.close()

@@ -1,0 +1,119 @@
+"""A viewer is shown every event once and in order, whatever it missed."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from jobs.events import publish
+from jobs.events.schema import START, Delta, Place, Started, frame
+from jobs.events.viewer import Viewer
+from jobs.lifecycle import transitions
+from jobs.models import AiJob
+from jobs.tasks import run_job
+
+
+@pytest.fixture
+def job(engine):
+    job = engine.submit()
+    return transitions.claim(job.pk, "w")
+
+
+def frames(job, *seqs, attempt=1):
+    return [frame(job, Place(attempt, seq), Started() if seq == 1 else Delta(text=f"{seq} ")) for seq in seqs]
+
+
+def places(shown):
+    return [tuple(item.place) for item in shown]
+
+
+async def test_live_events_in_order_are_shown_as_they_come(job):
+    viewer = Viewer()
+    assert places(await viewer.live(frames(job, 1, 2))) == [(1, 1), (1, 2)]
+    assert places(await viewer.live(frames(job, 3))) == [(1, 3)]
+
+
+async def test_repeated_event_is_shown_once(job):
+    viewer = Viewer()
+    await viewer.live(frames(job, 1, 2))
+    assert await viewer.live(frames(job, 2, 1)) == []
+
+
+async def test_missed_events_are_shown_before_the_next_one(job):
+    await publish.append([publish.Batch(job, frames(job, 1, 2, 3, 4))])
+    viewer = Viewer()
+    await viewer.live(frames(job, 1))
+    assert places(await viewer.live(frames(job, 4))) == [(1, 2), (1, 3), (1, 4)]
+
+
+async def test_viewer_who_comes_in_the_middle_gets_the_beginning_too(job):
+    await publish.append([publish.Batch(job, frames(job, 1, 2, 3))])
+    assert places(await Viewer().live(frames(job, 3))) == [(1, 1), (1, 2), (1, 3)]
+
+
+async def test_new_attempt_follows_and_the_old_one_is_over(job):
+    viewer = Viewer()
+    await viewer.live(frames(job, 1, 2))
+    assert places(await viewer.live(frames(job, 1, attempt=2))) == [(2, 1)]
+    assert await viewer.live(frames(job, 3)) == []
+
+
+async def test_hole_in_what_redis_kept_is_not_shown_until_it_is_filled(job):
+    await publish.append([publish.Batch(job, frames(job, 3, 4))])
+    viewer = Viewer()
+    assert await viewer.live(frames(job, 4)) == []
+    await publish.rewrite(job, frames(job, 1, 2, 3, 4, 5))
+    assert places(await viewer.live(frames(job, 5))) == [(1, n) for n in range(1, 6)]
+
+
+async def test_resume_gives_exactly_the_rest(job):
+    await publish.append([publish.Batch(job, frames(job, 1, 2, 3, 4))])
+    assert places(await Viewer().resume(job, Place(1, 2))) == [(1, 3), (1, 4)]
+
+
+async def test_resume_of_an_ended_job_gives_its_end_even_without_events(job):
+    ended = transitions.complete(job, {"answer": "the answer", "citations": []}, lambda *_: None)
+    [end] = await Viewer().resume(ended, START)
+    told = json.loads(end.text)
+    assert (told["type"], told["answer"], told["attempt"], told["seq"]) == ("job.completed", "the answer", 1, 1)
+
+
+async def test_end_whose_event_was_lost_follows_the_events_that_were_kept(job):
+    await publish.append([publish.Batch(job, frames(job, 1, 2))])
+    ended = transitions.complete(job, {"answer": "a", "citations": []}, lambda *_: None)
+    shown = await Viewer().resume(ended, START)
+    assert places(shown) == [(1, 1), (1, 2), (1, 3)]
+    assert shown[-1].is_final
+
+
+async def test_events_still_on_their_way_do_not_follow_an_end_told_by_the_row(job):
+    viewer = Viewer()
+    await viewer.live(frames(job, 1))
+    ended = transitions.complete(job, {"answer": "a", "citations": []}, lambda *_: None)
+    assert places(await viewer.resume(ended, Place(1, 1))) == [(1, 2)]
+    assert await viewer.live(frames(job, 2, 3)) == []
+    assert places(await viewer.live(frames(job, 1, attempt=2))) == [(2, 1)]
+
+
+async def test_viewer_who_saw_the_end_is_not_told_again(engine):
+    job = engine.submit()
+    await run_job(str(job.pk))
+    job.refresh_from_db()
+    shown = await Viewer().resume(job, START)
+    assert await Viewer().resume(job, shown[-1].place) == []
+
+
+async def test_row_is_enough_when_redis_is_away(job, monkeypatch):
+    async def refuse(*args):
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(publish, "read_after", refuse)
+    ended = transitions.fail(job, transitions.POISONOUS)
+    [end] = await Viewer().resume(AiJob.objects.get(pk=ended.pk), START)
+    assert json.loads(end.text)["error"]["code"] == "poisonous"
+
+
+def test_time_of_an_event_is_its_own_whatever_the_text_says(job):
+    before = timezone.now() - timedelta(seconds=1)
+    assert before < frame(job, Place(1, 2), Delta(text='"at":"1999-01-01T00:00:00.000+00:00"')).at <= timezone.now()

@@ -1,0 +1,202 @@
+"""A job's moves from state to state: each happens once, and late ones change nothing."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, connection
+from django.utils import timezone
+
+from jobs.lifecycle import transitions
+from jobs.lifecycle.transitions import Failure, LostRun
+from jobs.models import AiJob
+
+PASSING = Failure("upstream_busy", "busy", "429", retryable=True)
+RESULT = {"answer": "yes", "citations": []}
+
+
+def nothing(job, result):
+    pass
+
+
+def test_of_many_workers_one_gets_the_job(engine):
+    job = engine.submit()
+
+    def claim(worker):
+        try:
+            return transitions.claim(job.pk, f"worker-{worker}")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as threads:
+        claims = [run for run in threads.map(claim, range(8)) if run]
+    assert len(claims) == 1
+    assert claims[0].attempt == 1
+
+
+def test_job_is_not_claimed_before_its_time(engine):
+    job = engine.submit(run_after=timezone.now() + timedelta(seconds=60))
+    assert transitions.claim(job.pk, "w") is None
+
+
+def test_clock_of_the_web_host_may_be_a_little_ahead(engine):
+    assert transitions.claim(engine.submit(run_after=timezone.now() + timedelta(seconds=1)).pk, "w")
+
+
+def test_late_run_cannot_complete_what_a_newer_one_works_on(engine):
+    late = transitions.claim(engine.submit().pk, "lost")
+    transitions.release(late)
+    newer = transitions.claim(late.pk, "w")
+    with pytest.raises(LostRun):
+        transitions.complete(late, RESULT, nothing)
+    ended = transitions.complete(newer, RESULT, nothing)
+    assert (ended.status, ended.attempt) == ("completed", 2)
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda run: transitions.complete(run, RESULT, nothing),
+        lambda run: transitions.fail(run, PASSING),
+        lambda run: transitions.defer(run, PASSING, timezone.now()),
+        transitions.release,
+        lambda run: transitions.cancel_run(run, None, nothing),
+    ],
+)
+def test_ended_job_is_not_moved_again(engine, move):
+    run = transitions.claim(engine.submit().pk, "w")
+    transitions.complete(run, RESULT, nothing)
+    with pytest.raises(LostRun):
+        move(run)
+    assert AiJob.objects.get(pk=run.pk).status == "completed"
+
+
+def test_failing_save_leaves_the_job_unfinished(engine):
+    run = transitions.claim(engine.submit().pk, "w")
+
+    def broken(job, result):
+        raise ValueError("no room")
+
+    with pytest.raises(ValueError):
+        transitions.complete(run, RESULT, broken)
+    assert AiJob.objects.get(pk=run.pk).status == "running"
+
+
+def test_deferred_job_waits_and_keeps_its_reason(engine):
+    run = transitions.claim(engine.submit().pk, "w")
+    later = timezone.now() + timedelta(seconds=30)
+    transitions.defer(run, PASSING, later)
+    job = AiJob.objects.get(pk=run.pk)
+    assert (job.status, job.run_after, job.failures, job.error_code) == ("pending", later, 1, "upstream_busy")
+
+
+def test_cancelled_job_is_not_kept_waiting_when_deferred(engine):
+    run = transitions.claim(engine.submit().pk, "w")
+    transitions.request_cancel(run)
+    transitions.defer(run, PASSING, timezone.now() + timedelta(hours=1))
+    assert AiJob.objects.get(pk=run.pk).run_after <= timezone.now()
+
+
+def test_pending_job_is_cancelled_at_once(engine):
+    job = transitions.request_cancel(engine.submit())
+    assert job.status == "cancelled"
+    assert transitions.claim(job.pk, "w") is None
+    assert transitions.request_cancel(job) is None
+
+
+def test_running_job_is_asked_to_stop(engine):
+    run = transitions.claim(engine.submit().pk, "w")
+    assert transitions.request_cancel(run).status == "running"
+    [interrupted] = transitions.interrupted([run])
+    assert interrupted.cancel_requested
+
+
+def test_run_that_was_taken_over_is_interrupted_without_cancel(engine):
+    run = transitions.claim(engine.submit().pk, "w")
+    assert transitions.interrupted([run]) == []
+    transitions.release(run)
+    transitions.claim(run.pk, "other")
+    [interrupted] = transitions.interrupted([run])
+    assert not interrupted.cancel_requested
+
+
+def test_retry_starts_clean_and_only_from_a_bad_end(engine):
+    run = transitions.claim(engine.submit().pk, "w")
+    assert transitions.retry(run) is None
+    failed = transitions.fail(run, PASSING)
+    job = transitions.retry(failed)
+    assert (job.status, job.error_code, job.failures, job.finished_at) == ("pending", "", 0, None)
+    assert transitions.claim(job.pk, "w").attempt == 2
+
+
+def test_retry_is_refused_while_its_subject_is_busy(engine):
+    failed = transitions.fail(transitions.claim(engine.submit(subject="s").pk, "w"), PASSING)
+    engine.submit(subject="s")
+    with pytest.raises(IntegrityError):
+        transitions.retry(failed)
+
+
+def test_lost_run_is_taken_back_when_its_lease_has_run_out(engine):
+    run = transitions.claim(engine.submit().pk, "w")
+    assert transitions.take_back_lost() == []
+    AiJob.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    [job] = transitions.take_back_lost()
+    assert (job.status, job.crashes) == ("pending", 1)
+
+
+def test_job_that_loses_two_workers_is_failed_as_poisonous(engine):
+    job = engine.submit()
+    for _ in range(2):
+        transitions.claim(job.pk, "w")
+        AiJob.objects.filter(pk=job.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+        [job] = transitions.take_back_lost()
+    assert (job.status, job.error_code) == ("failed", "poisonous")
+    assert job.error_message
+
+
+def lose(*jobs, worker="w"):
+    """Run these jobs in one worker, and lose it; the rows after they have been taken back."""
+    for job in jobs:
+        assert transitions.claim(job.pk, worker)
+    pks = [job.pk for job in jobs]
+    AiJob.objects.filter(pk__in=pks).update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert {job.pk for job in transitions.take_back_lost()} == set(pks)
+    return [AiJob.objects.get(pk=pk) for pk in pks]
+
+
+def test_jobs_that_were_lost_together_are_not_all_poisonous(engine):
+    poison, *others = [engine.submit() for _ in range(3)]
+    lose(poison, *others)
+    assert {(job.status, job.crashes) for job in lose(poison, *others)} == {("pending", 2)}
+    fresh = engine.submit()
+    poison, fresh = lose(poison, fresh)
+    assert (poison.status, poison.error_code) == ("failed", "poisonous")
+    assert (fresh.status, fresh.crashes) == ("pending", 1)
+    assert {AiJob.objects.get(pk=job.pk).status for job in others} == {"pending"}
+
+
+def test_jobs_of_one_worker_are_taken_back_together(engine):
+    """Those that it had claimed last have a lease for some seconds more."""
+    old, new, elsewhere = [engine.submit() for _ in range(3)]
+    for job, worker in ((old, "w"), (new, "w"), (elsewhere, "x")):
+        transitions.claim(job.pk, worker)
+    AiJob.objects.filter(pk=old.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    AiJob.objects.exclude(pk=old.pk).update(lease_until=timezone.now() + timedelta(seconds=1))
+    assert {job.pk for job in transitions.take_back_lost()} == {old.pk, new.pk}
+
+
+def test_what_a_worker_that_lives_has_renewed_stays_with_it(engine):
+    forgotten, renewed = engine.submit(), engine.submit()
+    transitions.claim(forgotten.pk, "w")
+    run = transitions.claim(renewed.pk, "w")
+    AiJob.objects.filter(pk=forgotten.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    transitions.renew_leases("w", [run])
+    assert [job.pk for job in transitions.take_back_lost()] == [forgotten.pk]
+
+
+def test_lease_of_a_run_is_renewed_by_its_own_worker_only(engine):
+    run = transitions.claim(engine.submit().pk, "w")
+    transitions.renew_leases("somebody-else", [run])
+    assert AiJob.objects.get(pk=run.pk).lease_until == run.lease_until
+    transitions.renew_leases("w", [run])
+    assert AiJob.objects.get(pk=run.pk).lease_until > run.lease_until

@@ -1,0 +1,70 @@
+"""A job that kills its worker processes is stopped, and costs the jobs beside it nothing but time."""
+
+import signal
+
+import pytest
+
+from accounts import people
+from jobs import submission
+from jobs.models import AiJob
+from tests.jobs.worker import poison
+from tests.support import Platform, ask, wait_for
+
+WORKER = ("--worker-class", "tests.jobs.worker.poison.Worker")
+
+
+@pytest.fixture
+def submit(learner):
+    """Submits the job that kills: in these attempts only when another job runs beside it."""
+
+    def submit(*beside: int) -> AiJob:
+        wish = submission.Request(people.from_user(learner))
+        payload = {"beside": beside}
+        return submission.submit_once(wish, lambda: submission.submit(wish, poison.KIND, payload))
+
+    return submit
+
+
+def look(job_id) -> AiJob:
+    return AiJob.objects.get(pk=job_id)
+
+
+def lose_worker(platform: Platform) -> None:
+    """Start a worker and wait until it has been killed."""
+    with platform.worker(*WORKER) as process:
+        assert process.wait(20) == -signal.SIGKILL
+
+
+def settle(platform: Platform, simulator, killer, innocent) -> None:
+    """The next worker outlives both: the one has failed, the other is answered once."""
+    simulator.set(token_interval=0.002)
+    with platform.worker(*WORKER) as process:
+        wait_for(lambda: look(innocent).status == "completed" and look(killer).status == "failed", 20)
+        assert process.poll() is None
+    assert look(innocent).messages.filter(role="assistant").count() == 1
+
+
+def test_job_that_kills_its_worker_twice_is_stopped_and_the_one_beside_it_answered(
+    platform: Platform, api, sql_course, simulator, submit
+):
+    simulator.set(token_interval=0.1)
+    killer = submit(2).pk
+    lose_worker(platform)
+    innocent = ask(api, sql_course)["jobId"]
+    lose_worker(platform)
+    settle(platform, simulator, killer, innocent)
+    assert (look(killer).error_code, look(killer).attempt, look(killer).crashes) == ("poisonous", 2, 2)
+    assert (look(innocent).attempt, look(innocent).crashes) == (2, 1)
+
+
+def test_of_two_jobs_that_lost_both_workers_together_the_one_to_blame_is_found(
+    platform: Platform, api, sql_course, simulator, submit
+):
+    simulator.set(token_interval=0.1)
+    killer, innocent = submit(1, 2).pk, ask(api, sql_course)["jobId"]
+    lose_worker(platform)
+    lose_worker(platform)
+    lose_worker(platform)
+    settle(platform, simulator, killer, innocent)
+    assert (look(killer).error_code, look(killer).attempt, look(killer).crashes) == ("poisonous", 3, 3)
+    assert (look(innocent).attempt, look(innocent).crashes) == (3, 2)

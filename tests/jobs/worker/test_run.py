@@ -1,0 +1,250 @@
+"""One run of a job: how its work decides how it ends."""
+
+import asyncio
+import contextlib
+import re
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError
+from django.utils import timezone
+
+from jobs.backends import db
+from jobs.events import publish
+from jobs.lifecycle import transitions
+from jobs.models import AiCall, AiJob
+from jobs.worker import leases
+from jobs.worker import run as runner
+from llm.errors import Kind, LlmError
+from tests.support import ROOT, performed
+
+MESSAGES = [{"role": "user", "content": "What is a primary key?"}]
+
+
+async def streamed(run):
+    async for piece in run.llm.stream("answer", MESSAGES):
+        run.show(piece)
+    return {"answer": "".join(run._text), "citations": []}
+
+
+def told(job):
+    """The events that were kept, by type."""
+
+    async def read():
+        return [frame.text for frame in await publish.read_after(job.pk, publish.START)]
+
+    return [text.split('"', 4)[3] for text in asyncio.run(read())]
+
+
+def test_completed_job_keeps_its_result_and_tells_it(engine):
+    job = engine.run(engine.submit())
+    assert (job.status, job.result["answer"], engine.saved) == ("completed", "done", [job.result])
+    assert told(job) == ["job.started", "job.completed"]
+
+
+def test_second_run_of_a_completed_job_does_nothing(engine):
+    job = engine.run(engine.submit())
+    assert engine.run(job).attempt == 1
+    assert len(engine.saved) == 1
+
+
+@pytest.mark.parametrize("kind", [Kind.QUOTA, Kind.AUTH, Kind.BAD_REQUEST, Kind.REFUSED])
+def test_lasting_failure_ends_the_job_with_a_reason(engine, kind):
+    async def work(run):
+        raise LlmError(kind, "the detail")
+
+    engine.work(work)
+    job = engine.run(engine.submit())
+    assert (job.status, job.error_code, job.error_detail) == ("failed", kind.value.code, "the detail")
+    assert job.error_message == kind.value.message
+    assert not job.retryable
+
+
+@pytest.mark.parametrize("kind", [Kind.TRANSIENT, Kind.RATE_LIMITED])
+def test_passing_failure_puts_the_job_back(engine, kind):
+    async def work(run):
+        raise LlmError(kind, "later", retry_after=30)
+
+    engine.work(work)
+    job = engine.run(engine.submit())
+    assert (job.status, job.failures) == ("pending", 1)
+    assert 28 < (job.run_after - job.started_at).total_seconds() < 35
+    assert told(job) == ["job.started", "job.retrying"]
+
+
+GROWING = [(0, 1, 2), (3, 8, 16), (4, 16, 32), (5, 30, 60), (11, 30, 60)]
+
+
+@pytest.mark.parametrize(("failures", "least", "most"), GROWING)
+def test_each_failure_puts_the_job_further_back_up_to_a_minute(engine, failures, least, most):
+    async def work(run):
+        raise LlmError(Kind.TRANSIENT, "down")
+
+    engine.work(work)
+    began = timezone.now()
+    job = engine.run(engine.submit(failures=failures, max_attempts=20))
+    assert began + timedelta(seconds=least) <= job.run_after <= timezone.now() + timedelta(seconds=most)
+
+
+@pytest.mark.parametrize(("failures", "least", "most"), GROWING)
+def test_jobs_that_fail_together_come_back_spread(failures, least, most):
+    delays = [runner._delay(failures, None) for _ in range(500)]
+    assert least <= min(delays) < least * 1.1
+    assert most * 0.95 < max(delays) <= most
+
+
+def test_jobs_that_are_told_when_to_come_back_come_soon_after_and_spread_too():
+    delays = [runner._delay(5, 30.0) for _ in range(500)]
+    assert 30 <= min(delays) < 30.1 and 30.9 < max(delays) <= 31
+
+
+def test_job_is_given_up_after_its_last_failure(engine):
+    async def work(run):
+        raise LlmError(Kind.TRANSIENT, "down")
+
+    engine.work(work)
+    job = engine.run(engine.submit(failures=11, max_attempts=12))
+    assert (job.status, job.retryable) == ("failed", True)
+
+
+def test_bug_is_retried_and_tells_no_internals(engine):
+    async def work(run):
+        raise RuntimeError("secret internals")
+
+    engine.work(work)
+    job = engine.run(engine.submit())
+    assert (job.status, job.error_code) == ("pending", "internal")
+    assert "secret internals" not in job.error_message
+
+
+def test_database_that_is_away_is_a_passing_failure(engine):
+    async def work(run):
+        raise OperationalError("the connection is closed")
+
+    engine.work(work)
+    job = engine.run(engine.submit(failures=5))
+    assert (job.status, job.error_code, job.failures) == ("pending", "database_away", 6)
+
+
+def test_result_that_cannot_be_saved_fails_the_job_instead_of_its_worker(engine):
+    engine.saved = None  # saving raises
+    job = engine.run(engine.submit(failures=2))
+    assert (job.status, job.error_code, job.result) == ("failed", "internal", None)
+
+
+def test_run_over_its_deadline_is_stopped(engine):
+    stopped = []
+
+    async def work(run):
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            stopped.append(True)
+            raise
+
+    engine.work(work, deadline=0.1)
+    job = engine.run(engine.submit())
+    assert (job.status, job.error_code, stopped) == ("pending", "deadline", [True])
+
+
+async def test_cancelled_run_hangs_up_and_keeps_the_partial_text(engine, simulator):
+    simulator.set(token_interval=0.05)
+    engine.work(streamed)
+    job = engine.submit()
+    running = asyncio.create_task(performed(job.pk))
+    while simulator.counters["in_flight"] == 0:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)  # some text is on the screen
+    assert await db.call(transitions.request_cancel, job)
+    await asyncio.wait_for(running, 2)
+    job = AiJob.objects.get(pk=job.pk)
+    assert (job.status, engine.saved) == ("cancelled", [job.result])
+    assert job.result["answer"]
+    [call] = AiCall.objects.filter(job=job)
+    assert (call.outcome, call.estimated) == ("cancelled", True)
+    assert call.cost > 0
+    assert simulator.counters["aborted"] == 1
+
+
+async def test_job_cancelled_before_its_run_makes_no_call(engine, simulator):
+    engine.work(streamed)
+    job = engine.submit(cancel_requested=True)
+    await performed(job.pk)
+    assert AiJob.objects.get(pk=job.pk).status == "cancelled"
+    assert simulator.requests() == []
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+async def test_run_that_is_cancelled_from_outside_cancels_its_job(engine, has_begun):
+    """As RQ's stop command does; also when it comes while the job is being claimed."""
+    begun = asyncio.Event()
+
+    async def work(run):
+        run.show("so far")
+        begun.set()
+        await asyncio.sleep(60)
+
+    engine.work(work)
+    job = engine.submit()
+    running = asyncio.create_task(performed(job.pk))
+    await (begun.wait() if has_begun else asyncio.sleep(0))
+    running.cancel()
+    await asyncio.wait({running}, timeout=5)
+    job = AiJob.objects.get(pk=job.pk)
+    assert (running.cancelled(), job.status) == (True, "cancelled")
+    assert job.result == ({"answer": "so far", "citations": []} if has_begun else job.result)
+    [*_, last] = await publish.read_after(job.pk, publish.START)
+    assert '"job.cancelled"' in last.text
+
+
+async def test_run_is_handed_back_though_its_work_swallows_a_cancellation(engine):
+    """As the Redis client does before Python 3.12, at the wrong moment."""
+    begun = asyncio.Event()
+
+    async def work(run):
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    engine.work(work)
+    job = engine.submit()
+    running = asyncio.create_task(performed(job.pk))
+    await begun.wait()
+    for run in leases.active_runs(asyncio.get_running_loop()):
+        run.interrupt("released")
+    await asyncio.wait_for(running, 5)
+    assert AiJob.objects.get(pk=job.pk).status == "pending"
+
+
+async def test_run_that_lost_its_job_stops_and_writes_nothing(engine, simulator):
+    simulator.set(token_interval=0.05)
+    engine.work(streamed)
+    job = engine.submit()
+    running = asyncio.create_task(performed(job.pk))
+    while simulator.counters["in_flight"] == 0:
+        await asyncio.sleep(0.01)
+    AiJob.objects.filter(pk=job.pk).update(attempt=7)
+    await asyncio.wait_for(running, 3)
+    job = AiJob.objects.get(pk=job.pk)
+    assert (job.status, job.result, engine.saved) == ("running", None, [])
+    assert simulator.counters["aborted"] == 1
+
+
+def test_every_call_is_accounted_for(engine, simulator):
+    simulator.fault("500", times=1)
+    engine.work(streamed)
+    job = engine.run(engine.submit())
+    failed, answered = AiCall.objects.filter(job=job)
+    assert (failed.outcome, failed.error_code, failed.cost) == ("failed", "upstream_unavailable", 0)
+    assert (answered.outcome, answered.purpose, answered.estimated) == ("ok", "answer", False)
+    assert answered.input_tokens > 0 < answered.output_tokens
+    assert answered.first_token_ms <= answered.duration_ms
+    assert answered.upstream_id
+
+
+def test_the_operations_page_explains_every_way_to_fail():
+    page = (ROOT / "docs/operations.md").read_text()
+    explained = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[a-z_`, ]+) \|", page, re.MULTILINE))))
+    failures = (runner.DEADLINE, transitions.POISONOUS, *map(runner._reason, (ZeroDivisionError(), OperationalError())))
+    assert {kind.value.code for kind in Kind} | {failure.code for failure in failures} <= explained

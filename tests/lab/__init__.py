@@ -1,0 +1,1 @@
+"""Measuring and breaking the running platform: ./dev bench, ./dev chaos and ./dev eval."""

@@ -1,0 +1,152 @@
+"""What the real pipeline makes of the questions: what it cites, and what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from devstack.simulator.text import stems
+from tests.lab.bench.stats import mean
+from tests.lab.eval.questions import Question
+
+AT_ONCE = 8
+_SAYS = "cover|answer|mention|say|explain|discuss|contain|include|describe|provide"
+# As the prompt asks for it ("not in the course material"), and as models vary it.
+_REFUSAL = re.compile(
+    r"(?:\bnot\b|n't\b|\bnothing\b)[^.!?\n]{0,40}\b(?:in|by|of)\b[^.!?\n]{0,20}\b(?:course|lessons|passages)\b"
+    rf"|\b(?:course|lessons|passages)\b[^.!?\n]{{0,30}}(?:\bnot\b|n't\b) (?:{_SAYS})",
+    re.IGNORECASE,
+)
+_NUMBERS = re.compile(r"\[(\d{1,3})\](?!\()")
+_STATEMENT = re.compile(r"[^\n.!?]+(?:[.!?]|\n|$)")
+SUPPORT = 0.5  # the share of a statement's words that stand in a passage which supports it
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A passage as the prompt had it; `is_of_course`: the question's course holds it."""
+
+    lesson_id: str
+    heading: str
+    text: str
+    answers: bool
+    is_of_course: bool
+
+
+@dataclass
+class Outcome:
+    """One question with the passages of its prompt, the model's own words, and what was shown of them."""
+
+    question: Question
+    shown: list[Shown] = field(default_factory=list)
+    raw: str = ""
+    answer: str = ""
+    cited: list[tuple[int, str, str]] = field(default_factory=list)  # (n, lesson id, heading)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the answer says that the course does not answer this."""
+        return bool(_REFUSAL.search(self.answer.split("\n\n", 1)[0]))
+
+    @property
+    def invented(self) -> int:
+        """Citations of the model that name no passage of the prompt; the learner never sees them."""
+        return sum(not 1 <= int(n) <= len(self.shown) for n in _NUMBERS.findall(self.raw))
+
+    @property
+    def invalid(self) -> int:
+        """Citations that the learner sees although they name no passage of the prompt, or one of another course."""
+        return sum(not self._is_valid(*citation) for citation in self.cited)
+
+    @property
+    def cites_the_answer(self) -> bool:
+        """Whether a passage of the section that answers is among those cited."""
+        return any(self.shown[n - 1].answers for n, _, _ in self.cited if 1 <= n <= len(self.shown))
+
+    def supports(self) -> list[bool]:
+        """For each cited statement, whether the words of it stand in a passage that it cites."""
+        found = []
+        for statement in _STATEMENT.findall(self.answer):
+            words = set(stems(_NUMBERS.sub("", statement)))
+            numbers = [int(n) for n in _NUMBERS.findall(statement) if 1 <= int(n) <= len(self.shown)]
+            if words and numbers:
+                there = set(stems(" ".join(f"{self.shown[n - 1].heading} {self.shown[n - 1].text}" for n in numbers)))
+                found.append(len(words & there) >= SUPPORT * len(words))
+        return found
+
+    def _is_valid(self, n: int, lesson_id: str, heading: str) -> bool:
+        if not 1 <= n <= len(self.shown):
+            return False
+        passage = self.shown[n - 1]
+        return passage.is_of_course and (passage.lesson_id, passage.heading) == (lesson_id, heading)
+
+
+def figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """The figures of a run by name; shares in per cent, citations in numbers."""
+    answerable = [outcome for outcome in outcomes if outcome.question.is_answerable]
+    unanswerable = [outcome for outcome in outcomes if not outcome.question.is_answerable]
+    answered = [outcome for outcome in answerable if not outcome.refused]
+    statements = [is_supported for outcome in outcomes for is_supported in outcome.supports()]
+    return {
+        "invalid_citations": sum(outcome.invalid for outcome in outcomes),
+        "invented_citations": sum(outcome.invented for outcome in outcomes),
+        "supported_statements": _share(statements),
+        "answers_without_citation": _share([not outcome.cited for outcome in answered]),
+        "answers_citing_the_section": _share([outcome.cites_the_answer for outcome in answered]),
+        "refused_unanswerable": _share([outcome.refused for outcome in unanswerable]),
+        "refused_answerable": _share([outcome.refused for outcome in answerable]),
+        "refused_plain": _share([outcome.refused for outcome in answerable if outcome.question.kind == "plain"]),
+    }
+
+
+def _share(of: Sequence[bool]) -> float:
+    return 100 * mean(of) if of else 0.0
+
+
+async def ask_all(questions: Sequence[Question]) -> list[Outcome]:
+    """Put all questions through the pipeline, a few at a time. Raises LlmError."""
+    free = asyncio.Semaphore(AT_ONCE)
+
+    async def one(question: Question) -> Outcome:
+        async with free:
+            return await _ask(question)
+
+    return list(await asyncio.gather(*map(one, questions)))
+
+
+async def _ask(question: Question) -> Outcome:
+    from assistant import pipeline
+    from assistant.prompts import Setting
+    from conversations.pipeline import Question as Asked
+    from courses import search
+    from courses.grounding import Passage
+    from courses.models import Course, Lesson
+    from jobs.backends import db
+    from tests.lab.eval.upstream import llm
+
+    course = await db.call(Course.objects.get, slug=question.course)
+    slugs = await db.call(lambda: dict(Lesson.objects.filter(course=course).values_list("pk", "slug")))
+    outcome = Outcome(question)
+
+    class Viewer:
+        def progress(self, step: str) -> None: ...
+
+        def show(self, text: str) -> None:
+            outcome.raw += text
+
+    async def find(words: str, vector: list[float]) -> list[Passage]:
+        hits = await db.call(search.hybrid, course.pk, words, vector)
+        for hit in hits:
+            slug = slugs.get(hit.lesson_id, "")
+            answers = question.is_answered_by(slug, hit.heading)
+            outcome.shown.append(Shown(str(hit.lesson_id), hit.heading, hit.text, answers, bool(slug)))
+        return [
+            Passage(lesson_id=h.lesson_id, lesson_title=h.lesson_title, heading=h.heading, text=h.text) for h in hits
+        ]
+
+    answer = await pipeline.answer(Asked(text=question.text), Setting(course=course.title), llm(), find, Viewer())
+    outcome.answer = answer.answer
+    outcome.cited = [(citation.n, citation.lessonId, citation.heading) for citation in answer.citations]
+    return outcome

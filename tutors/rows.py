@@ -1,0 +1,146 @@
+"""The tables behind the jobs: what a job works on, what it may look up, and where its drafts go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import F
+from django.utils import timezone
+from pydantic import TypeAdapter
+
+from conversations.models import Conversation
+from conversations.pipeline import Question
+from conversations.rows import question_of, save_answer
+from courses import search
+from courses.grounding import Passage, found
+from courses.models import Course
+from courses.models import Passage as PassageRow
+from jobs.kinds import Refusal
+from jobs.models import AiJob
+from jobs.worker.run import Run
+from tutors import insights
+from tutors.content import Content, QuizQuestion, Reply
+from tutors.digest import Insights
+from tutors.models import Draft
+from tutors.pipeline import Lesson, Task
+
+LESSON_CHARS = 16_000  # about 4,000 tokens: a long lesson whole
+CONTENT: TypeAdapter[Reply | QuizQuestion] = TypeAdapter(Content)
+
+
+@dataclass(frozen=True)
+class Redraft:
+    """A draft that is to be written anew, with the other questions of its quiz."""
+
+    course: Course
+    content: Reply | QuizQuestion
+    others: list[QuizQuestion]
+    instruction: str
+
+
+class Material:
+    """What the pipeline may look up, of one course only."""
+
+    def __init__(self, run: Run, course: Course) -> None:
+        self._run = run
+        self._course = course
+
+    async def search(self, words: str, vector: list[float]) -> list[Passage]:
+        """The passages of the course that fit."""
+        return found(await self._run.db(search.hybrid, self._course.pk, words, vector))
+
+    async def lesson(self, lesson_id: int) -> list[Passage]:
+        """A lesson's passages, as they stand in it."""
+        return await self._run.db(_passages_of, self._course, lesson_id)
+
+    async def insights(self) -> Insights:
+        """What learners of the course have asked lately."""
+        return await self._run.db(insights.of_course, self._course)
+
+
+def task_of(job: AiJob) -> tuple[Course, Task]:
+    """What the tutor wants of this job. Refusal for somebody who does not teach the course any more."""
+    course = _taught(
+        job, Conversation.objects.values_list("course_id", flat=True).get(pk=job.payload["conversationId"])
+    )
+    _, question = question_of(job)
+    lessons = [Lesson(lesson_id=pk, title=title) for pk, title in course.lessons.values_list("pk", "title")]
+    wanted = job.payload.get("lessonId")
+    task = Task(
+        question=question,
+        course=course.title,
+        lessons=lessons,
+        intent=job.payload.get("intent"),
+        lesson=next((lesson for lesson in lessons if lesson.lesson_id == wanted), None),
+        asked=_asked(course, job),
+    )
+    return course, task
+
+
+def save_outcome(job: AiJob, result: dict[str, Any]) -> None:
+    """Add the answer to the conversation, and its drafts to the course's."""
+    save_answer(job, result)
+    course_id, now = job.payload["courseId"], timezone.now()
+    Draft.objects.bulk_create(
+        Draft(
+            course_id=course_id,
+            kind=content["kind"],
+            content=content,
+            question_id=job.payload.get("questionId"),
+            job=job,
+            position=position,
+            created_at=now,
+        )
+        for position, content in enumerate(result.get("drafts", []))
+    )
+
+
+def redraft_of(job: AiJob) -> Redraft:
+    """The draft that this job writes anew. Refusal for somebody who does not teach its course any more."""
+    draft = Draft.objects.filter(pk=job.payload["draftId"]).first()
+    if draft is None:
+        raise Refusal("gone", "This draft is not there any more.")
+    course = _taught(job, draft.course_id)
+    same_quiz = Draft.objects.filter(course=course, kind=Draft.Kind.QUIZ_QUESTION, job=draft.job).exclude(job=None)
+    others = [QuizQuestion.model_validate(other.content) for other in same_quiz.exclude(pk=draft.pk)]
+    return Redraft(course, CONTENT.validate_python(draft.content), others, draft.instruction)
+
+
+def save_redraft(job: AiJob, result: dict[str, Any]) -> None:
+    """Put the new content in place, unless the draft has been edited or decided about since it was asked for."""
+    Draft.objects.filter(pk=job.payload["draftId"], version=job.payload["version"], state=Draft.State.DRAFT).update(
+        content=result["content"],
+        version=F("version") + 1,
+        is_edited=False,
+        written_by_id=job.pk,
+        updated_at=timezone.now(),
+    )
+
+
+def _taught(job: AiJob, course_id: int | None) -> Course:
+    course = Course.objects.filter(pk=course_id or 0, tutors=job.owner_id).first()
+    if course is None:
+        raise Refusal("not_a_tutor", "You do not teach this course any more.")
+    return course
+
+
+def _asked(course: Course, job: AiJob) -> Question | None:
+    question_id = job.payload.get("questionId")
+    if question_id is None:
+        return None
+    found = insights.asked_without_names(course, question_id)
+    if found is None:
+        raise Refusal("gone", "This question is not there any more.")
+    text, turns = found
+    return Question(text=text, turns=turns)
+
+
+def _passages_of(course: Course, lesson_id: int) -> list[Passage]:
+    rows = PassageRow.objects.filter(course=course, lesson=lesson_id).select_related("lesson").order_by("position")
+    kept, left = [], LESSON_CHARS
+    for row in rows.defer("embedding", "words"):
+        if (left := left - len(row.text)) < 0:
+            break
+        kept.append(Passage(lesson_id=lesson_id, lesson_title=row.lesson.title, heading=row.heading, text=row.text))
+    return kept
