@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from assistant.kinds import ANSWER
 from assistant.models import Guidance
 from conversations.actions import ask
 from courses.models import Course, Lesson
-from jobs import submission
 from jobs.models import AiJob
+from jobs.submission import Submission
 
 
 def ask_about(
-    wish: submission.Request, course: Course, lesson: Lesson | None, question: str, conversation_id: UUID | None
+    submission: Submission, course: Course, lesson: Lesson | None, question: str, conversation_id: UUID | None
 ) -> AiJob:
     """Ask about a course, while reading this lesson of it. See conversations.actions.ask."""
     more = {"lessonId": lesson.pk} if lesson else {}
-    return ask(wish, "assistant.answer", question, conversation_id, course=course, more=more)
+    return ask(submission, ANSWER, question, conversation_id, course=course, more=more)
 
 
 def set_guidance(course: Course, level: str) -> None:

@@ -12,11 +12,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from assistant.actions import ask_about, set_guidance
+from assistant.kinds import ANSWER
 from assistant.models import Guidance
 from config.errors import Problem
+from conversations.serializers import AskedSerializer
 from courses.api import course_for, lesson_in
 from courses.models import Course
-from jobs import accept
+from jobs.accept import IDEMPOTENCY_KEY, accept, responses
 
 MAX_QUESTION = 4000
 
@@ -35,7 +37,7 @@ class GuidanceSerializer(serializers.Serializer[Any]):
 
 
 class QueryView(APIView):
-    @extend_schema(request=QuerySerializer, responses=accept.RESPONSES, parameters=[accept.IDEMPOTENCY_KEY])
+    @extend_schema(request=QuerySerializer, responses=responses(AskedSerializer), parameters=[IDEMPOTENCY_KEY])
     def post(self, request: Request) -> Response:
         """Ask a question about a course. The answer is written by a worker; follow the job to read it."""
         query = QuerySerializer(data=request.data)
@@ -43,10 +45,11 @@ class QueryView(APIView):
         body = query.validated_data
         course = course_for(request.user, body["courseId"])
         lesson = lesson_in(course, body["lessonId"]) if body.get("lessonId") is not None else None
-        return accept.accept(
+        return accept(
             request,
             body,
-            lambda wish: ask_about(wish, course, lesson, body["question"], body.get("conversationId")),
+            ANSWER,
+            lambda submission: ask_about(submission, course, lesson, body["question"], body.get("conversationId")),
         )
 
 

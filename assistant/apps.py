@@ -7,4 +7,7 @@ class AssistantConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the surface's kinds of jobs with the engine."""
-        from assistant import kinds  # noqa: F401
+        from assistant.kinds import ANSWER, EMBEDDING, SUGGESTIONS
+        from jobs import kinds
+
+        kinds.register(ANSWER, SUGGESTIONS, EMBEDDING)

@@ -1,39 +1,52 @@
-"""The assistant's kinds of jobs, as the engine knows them: what they load, run and save."""
+"""The assistant's kinds of jobs: what each loads, runs and saves."""
 
 from __future__ import annotations
 
 import functools
+from contextlib import suppress
 from typing import Any
 
 from assistant import pipeline, rows
-from courses import ingestion, reading, search
+from conversations.kinds import AnswerKind, add_answer
+from courses import ingestion, search
 from courses.grounding import Passage, found
-from jobs import kinds
-from jobs.worker.run import Run
+from jobs.kinds import JobKind, Result, Run
+from jobs.models import AiJob
+from jobs.submission import SubjectBusy, Submission, submit
 from llm.errors import Kind, LlmError
 
 EMBEDDING_BATCH = 64
 
 
-async def answer(run: Run) -> dict[str, Any]:
+async def answer(run: Run) -> Result:
     """Answer the question that the payload names."""
     case = await run.db(rows.case_of, run.job)
 
     async def find(words: str, vector: list[float] | None) -> list[Passage]:
         if case.lesson_id:
-            return found(await run.db(reading.beside, case.lesson_id, case.course_id, words, vector))
+            return found(await run.db(search.beside_lesson, case.lesson_id, case.course_id, words, vector))
         return found(await run.db(search.hybrid, case.course_id, words, vector))
 
     try:
         return (await pipeline.answer(case.question, case.setting, run.llm, find, run)).model_dump()
     except LlmError as error:
-        if error.kind is Kind.PAUSED:  # the next attempt's text takes the place of this
+        if error.kind is Kind.PAUSED:  # the text of the next attempt replaces this
             run.show(pipeline.in_the_meantime(await find(case.question.text, None)))
         raise
 
 
-async def suggest(run: Run) -> dict[str, Any]:
-    """Suggest questions that may follow an answer: better none than late ones."""
+def save_answer(job: AiJob, result: Result) -> None:
+    """Add the answer to its conversation, and have questions suggested that may follow it."""
+    message_id = add_answer(job, result)
+    if job.status == AiJob.Status.COMPLETED and result["citations"]:
+        conversation_id = job.payload["conversationId"]
+        payload = {"conversationId": conversation_id, "messageId": str(message_id), "jobId": str(job.pk)}
+        with suppress(SubjectBusy):  # the suggestions for an earlier answer are under way
+            submit(Submission(job.person), SUGGESTIONS, payload, subject=job.subject)
+
+
+async def suggest(run: Run) -> Result:
+    """Suggest questions that may follow an answer; none when the upstream fails: late ones are of no use."""
     said = await run.db(rows.newest_exchange, run.job)
     if said is None:
         return {}
@@ -55,8 +68,6 @@ async def embed(run: Run) -> dict[str, Any]:
     return {"embedded": count}
 
 
-ANSWER = kinds.register(kinds.JobKind("assistant.answer", answer, rows.save_answer))
-SUGGESTIONS = kinds.register(
-    kinds.JobKind("assistant.suggestions", suggest, rows.save_suggestions, deadline=30, priority=2)
-)
-EMBEDDING = kinds.register(kinds.JobKind("assistant.embedding", embed, deadline=1800, priority=2))
+ANSWER = AnswerKind("assistant.answer", answer, save_answer)
+SUGGESTIONS = JobKind("assistant.suggestions", suggest, rows.save_suggestions, deadline=30, priority=2)
+EMBEDDING = JobKind("assistant.embedding", embed, deadline=1800, priority=2)

@@ -1,30 +1,64 @@
-"""What people do with jobs, from the API, the socket and the admin alike: the move, then the news of it."""
+"""What people do with jobs, from the API, the socket and the admin alike: cancel, retry, erase.
+
+Synchronous functions. An event loop calls them on its database threads.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from jobs.backends import db, queues
+from django.db import transaction
+from django.db.models import QuerySet
+
+from jobs.backends import queues
 from jobs.events import outcome, publish
 from jobs.lifecycle import transitions
 from jobs.models import AiJob
 
 
-async def cancel(job: AiJob) -> AiJob | None:
+def cancel(job: AiJob) -> AiJob | None:
     """Cancel a job that has not ended; None if it has. A running one ends within a second."""
-    cancelled = await db.call(transitions.request_cancel, job)
+    cancelled = transitions.request_cancel(job)
     if cancelled and cancelled.is_final:
-        await publish.publish_outside_run(cancelled, await db.call(outcome.final_event, cancelled))
+        publish.publish_outside_run(cancelled, outcome.final_event(cancelled))
     return cancelled
 
 
-async def retry(job: AiJob, admit: Callable[[], None] = lambda: None) -> AiJob | None:
+def retry(job: AiJob, admit: Callable[[], None] = lambda: None) -> AiJob | None:
     """Run a failed or cancelled job again; None if its state forbids it.
 
     Raises IntegrityError if its subject is busy, and what `admit` raises.
     """
-    retried = await db.call(transitions.retry, job, admit)
+    retried = transitions.retry(job, admit)
     if retried:
-        await db.call(publish.forget, [retried])  # or somebody reads its old end as the new one
-        await db.call(queues.enqueue, retried)
+        publish.forget([retried])  # or a viewer takes its old end for the new one
+        queues.enqueue(retried)
     return retried
+
+
+def hold(jobs: QuerySet[AiJob]) -> None:
+    """Lock these jobs until the transaction ends.
+
+    An attempt that ends locks its job first, then what the job is about. Whoever locks both must use the same order,
+    or the two deadlock.
+    """
+    list(jobs.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+
+
+def erase(jobs: QuerySet[AiJob]) -> None:
+    """Delete the text of these jobs for good; active ones are cancelled. Runs in the caller's transaction.
+
+    A running attempt stops within a second and saves nothing of what it wrote. The rows stay, with their calls.
+    """
+    cancelled = [transitions.request_cancel(job) for job in jobs.filter(status__in=AiJob.ACTIVE)]
+    erased = list(jobs.select_for_update(no_key=True))
+    jobs.update(is_erased=True, payload={}, result=None, idempotency_key=None, request_hash="")
+    ended = [job for job in cancelled if job and job.is_final]
+    transaction.on_commit(lambda: _drop_events(erased, ended))
+
+
+def _drop_events(erased: list[AiJob], cancelled: list[AiJob]) -> None:
+    publish.forget(erased)
+    for job in cancelled:  # a viewer may wait for their end
+        job.is_erased, job.result = True, None
+        publish.publish_outside_run(job, outcome.final_event(job))

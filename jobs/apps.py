@@ -1,6 +1,5 @@
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_out
 from django.core.checks import register
@@ -12,11 +11,15 @@ class JobsConfig(AppConfig):
     verbose_name = "AI jobs"
 
     def ready(self) -> None:
-        """Register the engine's own kind of job and checks, and hear of those who sign out, on whichever page."""
-        from jobs import retention  # noqa: F401
+        """Register the engine's own kind and checks, and close the sockets of people who sign out."""
+        from config import health
+        from jobs import kinds, retention
         from jobs.monitoring import checks
 
+        kinds.register(retention.PRUNING)
         register(checks.prices_are_known)
+        health.register("redis", checks.redis_answers)
+        health.register("worker", checks.has_workers)
         user_logged_out.connect(_close_sockets)
 
 
@@ -25,4 +28,4 @@ def _close_sockets(request: HttpRequest, user: Any, **kwargs: Any) -> None:
     from jobs.events import publish
 
     if person := people.from_user(user):
-        async_to_sync(publish.tell_signed_out)(person, sockets.fingerprint(request.session.session_key))
+        publish.tell_signed_out(person, sockets.fingerprint(request.session.session_key))

@@ -21,7 +21,7 @@ def may_read(user: Any) -> bool:
 
 
 def note(user: Any, what: str) -> None:
-    """Enter that this user opened somebody else's text, such as "conversation:<id>"."""
+    """Record that this user opened somebody else's text, such as "conversation:<id>"."""
     Reading.objects.create(reader_id=user.pk, reader_name=user.get_username(), what=what)
     logger.info("user %s opened %s", user.pk, what)
 

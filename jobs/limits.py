@@ -1,28 +1,27 @@
-"""What one person, and the whole platform, may have under way and may spend. Backpressure is told, not suffered."""
+"""How many jobs a person and the whole platform may have active, and what they may spend in a day."""
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import Count, Min, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.people import SYSTEM, Person
+from config import sql
 from jobs.models import AiCall, AiJob
 from llm.errors import Kind
 
 RETRY_SECONDS = 5
-QUEUED = timedelta(seconds=1)  # a job that waits as long found no worker with a free slot
-LATELY, FEWEST_SAMPLES, MOST_SAMPLES = timedelta(seconds=60), 10, 50
+QUEUED = timedelta(seconds=1)  # a job that waited longer found no worker with a free slot
+SAMPLED, FEWEST_SAMPLES, MOST_SAMPLES = timedelta(seconds=60), 10, 50
 
 
 class LimitReached(Exception):
-    """A limit holds a job back. `retry_after` (seconds) says when to try again; `is_ours` that the system is full."""
+    """A limit refuses a job. `retry_after` (seconds) says when to try again; `is_ours` that the system is full."""
 
     def __init__(self, code: str, message: str, retry_after: int, *, is_ours: bool = False) -> None:
         super().__init__(message)
@@ -39,7 +38,7 @@ class Budget:
     dollars: Decimal
 
     def left(self, calls: QuerySet[AiCall]) -> float | None:
-        """The share that today's calls among these leave of it, 0 to 1; None where there is no limit."""
+        """The share of it that these calls leave for today, 0 to 1; None where there is no limit."""
         if not self.tokens and not self.dollars:
             return None
         spent = calls.filter(started_at__gte=midnight()).aggregate(
@@ -52,8 +51,8 @@ class Budget:
 
 
 def check_admission(person: Person, queue: str) -> None:
-    """Whether this person may start another job now. LimitReached if not. Runs in the job's transaction."""
-    _one_at_a_time(person)
+    """Raise LimitReached unless this person may start another job now. Runs in the job's transaction."""
+    sql.lock(f"jobs.admission:{person.group}")  # the person's other calls wait, so that counting is exact
     if AiJob.objects.of(person).active().count() >= settings.JOBS_PER_PERSON:
         message = f"You have {settings.JOBS_PER_PERSON} answers under way. Wait for one of them to be finished."
         raise LimitReached("too_many_active", message, RETRY_SECONDS)
@@ -70,7 +69,7 @@ def has_budgets() -> bool:
 
 
 def check_budgets(person: Person) -> None:
-    """Whether there is still money and tokens for this person's calls today. LimitReached if not."""
+    """Raise LimitReached unless there are money and tokens left for this person's calls today."""
     if not has_budgets():
         return
     if person != SYSTEM and left_today(person) == 0:
@@ -83,7 +82,7 @@ def check_budgets(person: Person) -> None:
 
 
 def left_today(person: Person) -> float | None:
-    """The share of this person's budget that is left for today, 0 to 1; None where there is no limit."""
+    """The share of this person's budget that is left today, 0 to 1; None where there is no limit."""
     return _personal().left(AiCall.objects.filter(job__in=AiJob.objects.of(person)))
 
 
@@ -93,10 +92,10 @@ def next_midnight() -> datetime:
 
 
 def expected_wait(queue: str) -> timedelta:
-    """How long a new job of this queue would wait for a worker: at least as long as the oldest has been ready to run.
+    """How long a new job of this queue would wait for a worker: at least as long as the oldest has been ready.
 
-    Those that wait for the upstream to come back are left out: they say nothing of how busy the workers are, and
-    questions are taken during an outage too.
+    Jobs that wait for the upstream do not count: they say nothing about how busy the workers are, and questions are
+    accepted during an outage, too.
     """
     now = timezone.now()
     ready = AiJob.objects.filter(status=AiJob.Status.PENDING, queue=queue, run_after__lte=now)
@@ -111,17 +110,15 @@ def expected_wait(queue: str) -> timedelta:
 
 
 def _time_for_each(queue: str, oldest: datetime, now: datetime) -> timedelta:
-    """In what time workers lately began one more job of this queue that had waited for them; zero where too few did."""
-    before = AiJob.objects.filter(queue=queue, created_at__range=(oldest - LATELY, oldest), started_at__gt=now - LATELY)
+    """Mean time between job starts in this queue over the last minute, counting only jobs that had to wait.
+
+    Zero with fewer than FEWEST_SAMPLES of them.
+    """
+    created = (oldest - SAMPLED, oldest)
+    before = AiJob.objects.filter(queue=queue, created_at__range=created, started_at__gt=now - SAMPLED)
     times = before.order_by("-created_at").values_list("created_at", "started_at")[:MOST_SAMPLES]
-    begun = [started for created, started in times if started and started - created >= QUEUED]
+    begun = [started for asked, started in times if started and started - asked >= QUEUED]
     return (now - min(begun)) / len(begun) if len(begun) >= FEWEST_SAMPLES else timedelta()
-
-
-def _one_at_a_time(person: Person) -> None:
-    """Let this person's calls through one by one until the transaction ends, so that counting them is exact."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [zlib.crc32(person.group.encode())])
 
 
 def _personal() -> Budget:
@@ -133,10 +130,10 @@ def _total() -> Budget:
 
 
 def midnight() -> datetime:
-    """When today's budgets began: their days are UTC's."""
+    """When today's budgets began: their days are days in UTC."""
     return timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def seconds_to_midnight() -> int:
-    """When to come back after a budget is used up."""
+    """Seconds until budgets are renewed."""
     return round((next_midnight() - timezone.now()).total_seconds())

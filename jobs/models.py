@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
-if TYPE_CHECKING:
-    from accounts.people import Person
+from accounts.people import Person, owned_by
 
 
 class AiJobQuerySet(models.QuerySet["AiJob"]):
     def of(self, person: Person) -> AiJobQuerySet:
         """Jobs that belong to this person."""
-        if person.user_id is not None:
-            return self.filter(owner_id=person.user_id)
-        return self.filter(visitor=person.visitor).exclude(visitor="")
+        return self.filter(owned_by(person))
 
     def visible_to(self, person: Person) -> AiJobQuerySet:
         """Jobs this person may look at and act on: their own, for staff everybody's."""
@@ -64,8 +61,8 @@ class AiJob(models.Model):
     error_message = models.TextField(blank=True, help_text="What the person is told.")
     error_detail = models.TextField(blank=True, help_text="What staff need to know. Never carries secrets.")
     retryable = models.BooleanField(default=False, help_text="Whether asking again may help.")
-    is_erased = models.BooleanField(default=False, help_text="Its text was deleted for good (jobs/erasure.py).")
-    history = models.JSONField(default=list, help_text="What became of each attempt (jobs/lifecycle/history.py).")
+    is_erased = models.BooleanField(default=False, help_text="Its text was deleted for good.")
+    history = models.JSONField(default=list, help_text="What became of each attempt.")
     uncounted = models.PositiveSmallIntegerField(
         default=0, help_text="The newest entries of the history that are not in the totals yet."
     )
@@ -120,8 +117,18 @@ class AiJob(models.Model):
         return self.owner_id == person.user_id if person.user_id is not None else self.visitor == person.visitor
 
     @property
+    def person(self) -> Person:
+        """Who asked for it."""
+        return Person(user_id=self.owner_id, visitor=self.visitor)
+
+    @property
     def is_final(self) -> bool:
         return self.status not in self.ACTIVE
+
+    @property
+    def error(self) -> dict[str, str] | None:
+        """Why it failed, or why it waits to be tried again, as {code, message} on the wire."""
+        return {"code": self.error_code, "message": self.error_message} if self.error_code else None
 
     @property
     def log_fields(self) -> dict[str, Any]:

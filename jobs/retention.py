@@ -1,4 +1,4 @@
-"""Old jobs are deleted, and their upstream calls with them; what they led to stays. Once a day, by a job.
+"""Deletes old jobs with their upstream calls, once a day, by a job. What the jobs led to stays.
 
 Only rows that the running totals have counted are deleted (monitoring/totals.py): no sum of tokens or money goes back.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
@@ -18,22 +17,20 @@ from django.utils import timezone
 
 from accounts.models import WsTicket
 from accounts.people import SYSTEM
-from jobs import kinds, submission
+from jobs.kinds import JobKind, Result, Run
 from jobs.models import AiCall, AiJob
+from jobs.submission import Submission, submit
 
-if TYPE_CHECKING:
-    from jobs.worker.run import Run
-
-BATCH = 200  # rows of one transaction: its locks are held for a moment only
-LOOK_SECONDS = 600.0  # how often each worker looks whether it is time
+BATCH = 200  # rows of one transaction, so that its locks are held briefly
+LOOK_SECONDS = 600.0  # how often each worker checks whether it is time
 EVERY = timedelta(days=1)
-AFTER_TROUBLE = timedelta(hours=1)
+RETRY_AFTER = timedelta(hours=1)  # a pruning that failed
 
 
 def delete_jobs() -> int:
     """Delete a batch of jobs that ended before JOBS_KEEP_DAYS; how many there were."""
     with transaction.atomic():
-        # One that is being retried at this moment is left alone.
+        # A job that is being retried at this moment is skipped.
         old = _old_jobs().select_for_update(skip_locked=True).order_by("created_at")
         ids = list(old.values_list("pk", flat=True)[:BATCH])
         AiJob.objects.filter(pk__in=ids).delete()
@@ -52,7 +49,7 @@ def delete_sessions() -> int:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows that are deleted by age: `delete` takes a batch and says how many, `is_due` whether it is worth a job."""
+    """Rows that are deleted by age: `delete` deletes a batch and returns its size; `is_due`: a job is worth it."""
 
     delete: Callable[[], int]
     is_due: Callable[[], bool]
@@ -66,8 +63,8 @@ PARTS = {
 }
 
 
-async def prune(run: Run) -> kinds.Result:
-    """The job: everything that is due, batch by batch; how many rows of what."""
+async def prune(run: Run) -> Result:
+    """Delete everything that is due, batch by batch; returns how many rows of each part."""
     deleted = dict.fromkeys(PARTS, 0)
     for name, part in PARTS.items():
         while count := await run.db(part.delete):
@@ -75,7 +72,7 @@ async def prune(run: Run) -> kinds.Result:
     return deleted
 
 
-PRUNING = kinds.register(kinds.JobKind("jobs.pruning", prune, deadline=1800, priority=2, calls_upstream=False))
+PRUNING = JobKind("jobs.pruning", prune, deadline=1800, priority=2, calls_upstream=False)
 
 
 def submit_if_due() -> None:
@@ -84,18 +81,18 @@ def submit_if_due() -> None:
     The caller makes sure that no other process does the same at this moment.
     """
     if not _has_run() and any(part.is_due() for part in PARTS.values()):
-        submission.submit(submission.Request(SYSTEM), PRUNING.name, {})
+        submit(Submission(SYSTEM), PRUNING, {})
 
 
 def _has_run() -> bool:
     now = timezone.now()
     recent = AiJob.objects.filter(kind=PRUNING.name, created_at__gt=now - EVERY)
     ended_badly = Q(status__in=[AiJob.Status.FAILED, AiJob.Status.CANCELLED])
-    return recent.exclude(ended_badly, created_at__lt=now - AFTER_TROUBLE).exists()
+    return recent.exclude(ended_badly, created_at__lt=now - RETRY_AFTER).exists()
 
 
 def _old_jobs() -> QuerySet[AiJob]:
-    # Never younger than a day: somebody may still be looking at it.
+    # At least a day old: somebody may still be reading it.
     before = timezone.now() - timedelta(days=max(1, settings.JOBS_KEEP_DAYS))
     uncounted = AiCall.objects.filter(job=OuterRef("pk"), is_counted=False)
     # created_at has an index, and no job ends before it begins.

@@ -1,4 +1,4 @@
-"""The way into the engine: one AiJob row in the caller's transaction, one queue entry on commit."""
+"""How a job enters the engine: one AiJob row in the caller's transaction, one queue entry on commit."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from accounts.people import Person
 from config import logs
-from jobs import kinds
 from jobs.backends import queues
+from jobs.kinds import JobKind
 from jobs.lifecycle import sql
 from jobs.models import AiJob
 
@@ -30,18 +30,18 @@ class SubjectBusy(Exception):
 
 
 class KeyTaken(Exception):
-    """Another call with the same Idempotency-Key was first, at this moment."""
+    """Another call with the same Idempotency-Key came first, at the same moment."""
 
 
 class KeyReused(Exception):
-    """The Idempotency-Key was used before, for another request."""
+    """The Idempotency-Key was used before, with another path or body."""
 
 
 @dataclass(frozen=True)
-class Request:
-    """Who wants a job; for an HTTP call also its path, validated body and Idempotency-Key, if one was sent.
+class Submission:
+    """Who submits a job; for an HTTP call also its path, validated body and Idempotency-Key, if one was sent.
 
-    `request_id` follows the job through the logs. A job that a run submits has the one of that run's job.
+    `request_id` names the HTTP call in the logs. A job that a run submits inherits that of the run's job.
     """
 
     person: Person
@@ -55,48 +55,48 @@ class Request:
         return hashlib.sha256(json.dumps([self.path, self.body], sort_keys=True, default=str).encode()).hexdigest()
 
 
-def submit_once(request: Request, create: Callable[[], AiJob]) -> AiJob:
-    """Run `create` (which calls `submit`) in a transaction, or return the job an earlier identical call made.
+def submit_once(submission: Submission, create: Callable[[], AiJob]) -> AiJob:
+    """Run `create` (which calls `submit`) in a transaction, or return the job that an earlier identical call made.
 
     Raises KeyReused, and SubjectBusy when `create` names a subject that is taken. Nothing is half-created.
     """
-    if earlier := _earlier(request):
+    if earlier := _earlier(submission):
         return earlier
     try:
         with transaction.atomic():
             return create()
     except (KeyTaken, SubjectBusy):
-        # Two identical calls at the same moment: the other one was first, and may hold the subject too.
-        if earlier := _earlier(request):
+        # Two identical calls at the same moment: the other one came first, and may hold the subject too.
+        if earlier := _earlier(submission):
             return earlier
         raise
 
 
 def submit(
-    request: Request, kind: str, payload: dict[str, Any], *, subject: str = "", job_id: UUID | None = None
+    submission: Submission, kind: JobKind, payload: dict[str, Any], *, subject: str = "", job_id: UUID | None = None
 ) -> AiJob:
     """Write a pending job; its queue entry follows when the caller's transaction commits.
 
-    Raises SubjectBusy. Must run inside the transaction that writes what the job is about. What refers to the job and is
-    written before it needs to know its id, and names it.
+    Raises SubjectBusy. Must run inside the transaction that writes what the job is about. A row that refers to the job
+    and is written first decides its `job_id`.
     """
     job = AiJob(
         pk=job_id or uuid4(),
-        kind=kind,
-        queue=kinds.get(kind).queue,
-        owner_id=request.person.user_id,
-        visitor=request.person.visitor,
+        kind=kind.name,
+        queue=kind.queue,
+        owner_id=submission.person.user_id,
+        visitor=submission.person.visitor,
         payload=payload,
         subject=subject,
         max_attempts=settings.JOBS_MAX_FAILURES,
         run_after=timezone.now(),
         enqueued_at=timezone.now(),
-        idempotency_key=request.key,
-        request_hash=request.hash,
-        request_id=request.request_id,
+        idempotency_key=submission.key,
+        request_hash=submission.hash,
+        request_id=submission.request_id,
     )
     _insert(job)
-    transaction.on_commit(lambda: queues.hand_over(job))
+    transaction.on_commit(lambda: queues.dispatch(job))
     return job
 
 
@@ -106,14 +106,14 @@ def _insert(job: AiJob) -> None:
     active = AiJob.objects.active().filter(kind=job.kind, subject=job.subject).exclude(subject="").first()
     if active:
         raise SubjectBusy(active)
-    if not sql.insert(job):  # else the other one has ended in between
+    if not sql.insert(job):  # it succeeds where the other job has ended in between
         raise KeyTaken
 
 
-def _earlier(request: Request) -> AiJob | None:
-    if request.key is None:
+def _earlier(submission: Submission) -> AiJob | None:
+    if submission.key is None:
         return None
-    job = AiJob.objects.of(request.person).filter(idempotency_key=request.key).first()
-    if job and job.request_hash != request.hash:
-        raise KeyReused(request.key)
+    job = AiJob.objects.of(submission.person).filter(idempotency_key=submission.key).first()
+    if job and job.request_hash != submission.hash:
+        raise KeyReused(submission.key)
     return job

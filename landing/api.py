@@ -16,10 +16,11 @@ from accounts.people import Person
 from config.errors import Problem
 from config.openapi import ErrorSerializer
 from config.parsers import BoundedJSONParser
-from jobs import accept
-from jobs.kinds import DEFAULT
+from conversations.serializers import AskedSerializer
+from jobs.accept import IDEMPOTENCY_KEY, accept, responses
 from jobs.limits import LimitReached
 from landing import actions
+from landing.kinds import ANSWER
 
 MAX_QUESTION = 500
 MAX_MESSAGE = 2000
@@ -78,7 +79,10 @@ class QueryView(_VisitorView):
     parser_classes = [SmallJSONParser]
 
     @extend_schema(
-        request=VisitorQuestionSerializer, responses=accept.RESPONSES, parameters=[accept.IDEMPOTENCY_KEY], auth=[]
+        request=VisitorQuestionSerializer,
+        responses=responses(AskedSerializer),
+        parameters=[IDEMPOTENCY_KEY],
+        auth=[],
     )
     def post(self, request: Request) -> Response:
         """Ask about the school's courses, without signing in. The answer to the first question sets the cookie
@@ -86,11 +90,11 @@ class QueryView(_VisitorView):
         query = VisitorQuestionSerializer(data=request.data)
         query.is_valid(raise_exception=True)
         body = query.validated_data
-        accepted = accept.accept(
+        accepted = accept(
             request,
             body,
-            lambda wish: actions.ask(wish, self.network, body["question"], body.get("conversationId")),
-            DEFAULT,
+            ANSWER,
+            lambda submission: actions.ask(submission, self.network, body["question"], body.get("conversationId")),
         )
         return self.remember(accepted)
 

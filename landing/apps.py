@@ -7,4 +7,8 @@ class LandingConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the surface's kind of jobs with the engine, and what it wants to have deleted."""
-        from landing import kinds, retention  # noqa: F401
+        from jobs import kinds
+        from landing import retention  # noqa: F401
+        from landing.kinds import ANSWER
+
+        kinds.register(ANSWER)

@@ -1,4 +1,4 @@
-"""What the landing assistant may spend in a day (UTC). Nobody signs in there, so the limit has to hold exactly.
+"""What the landing assistant may spend in a day (UTC). Nobody signs in there, so the limit has to be exact.
 
 An answer is admitted when what was spent, with the most that the answers under way and this one can use, stays within
 the budget; a run that comes again after a failure asks once more. So no call is ever made beyond it.
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import F, Sum
 
+from config import sql
 from jobs import limits
 from jobs.limits import LimitReached
 from jobs.models import AiCall, AiJob
@@ -23,10 +23,8 @@ from llm.prices import cost_of
 
 logger = logging.getLogger(__name__)
 
-KIND = "landing.answer"
 # The history is estimated at four characters a token, where some scripts have one. The rest: rules and question.
 PROMPT_TOKENS = FACT_TOKENS + 4 * HISTORY_TOKENS + 1800
-_LOCK = 0x4C616E64  # any number of our own: one admission at a time
 
 
 @dataclass(frozen=True)
@@ -40,27 +38,26 @@ class _Spending:
         return not (0 < tokens < self.tokens or 0 < dollars < self.dollars)
 
 
-def admit() -> None:
-    """Whether one more answer can be paid for. LimitReached if not. Runs in the transaction that writes its job."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-    _check(AiJob.objects.filter(kind=KIND).active().count() + 1)
+def admit(kind: str) -> None:
+    """Raise LimitReached unless one more job of this kind can be paid for. Runs in the transaction that submits it."""
+    sql.lock("landing.budget")  # one admission at a time
+    _check(kind, AiJob.objects.filter(kind=kind).active().count() + 1)
 
 
-def check_run() -> None:
-    """The same for an answer that is admitted and about to make its call."""
-    _check(AiJob.objects.filter(kind=KIND).active().count())
+def check_run(kind: str) -> None:
+    """Raise LimitReached unless the admitted jobs, of which one is about to make its call, can be paid for."""
+    _check(kind, AiJob.objects.filter(kind=kind).active().count())
 
 
-def _check(answers: int) -> None:
-    if not _spending(answers).is_within_budget:
+def _check(kind: str, answers: int) -> None:
+    if not _spending(kind, answers).is_within_budget:
         message = "The assistant has answered all it can for today. It is back after midnight UTC."
         raise LimitReached("landing_budget", message, limits.seconds_to_midnight(), is_ours=True)
 
 
-def _spending(answers: int) -> _Spending:
-    """What was spent today, with the most that so many answers under way can use."""
-    calls = AiCall.objects.filter(job__kind=KIND, started_at__gte=limits.midnight())
+def _spending(kind: str, answers: int) -> _Spending:
+    """What was spent today, with the most that this many active answers can use."""
+    calls = AiCall.objects.filter(job__kind=kind, started_at__gte=limits.midnight())
     # What an answer under way has used in this attempt is within what is set aside for it.
     calls = calls.exclude(job__status=AiJob.Status.RUNNING, attempt=F("job__attempt"))
     spent = calls.aggregate(input=Sum("input_tokens"), output=Sum("output_tokens"), dollars=Sum("cost"))

@@ -1,4 +1,4 @@
-"""The landing assistant's kind of jobs, as the engine knows it: what it loads, runs and saves."""
+"""The landing assistant's kind of jobs: what it loads, runs and saves."""
 
 from __future__ import annotations
 
@@ -8,32 +8,30 @@ from django.http import HttpRequest
 
 from accounts.networks import network_of
 from accounts.people import Person
-from conversations.rows import keep_answer, question_of
-from jobs import kinds
-from jobs.worker.run import Run
-from landing import actions, budget, pipeline, rows
+from conversations.kinds import AnswerKind, save_without_summary
+from conversations.rows import question_of
+from jobs.kinds import Run
+from landing import budget, limits, pipeline, rows
 from llm.errors import Kind, LlmError
 
 
 async def answer(run: Run) -> dict[str, Any]:
     """Answer the question that the payload names."""
-    await run.db(budget.check_run)
+    await run.db(budget.check_run, run.job.kind)
     _, question = await run.db(question_of, run.job)
     run.progress("searching")
     facts = await run.db(rows.facts_for, pipeline.words_of(question))
     try:
         return (await pipeline.answer(question, facts, run.llm, run)).model_dump()
     except LlmError as error:
-        if error.kind is Kind.PAUSED:  # the next attempt's text takes the place of this
+        if error.kind is Kind.PAUSED:  # the text of the next attempt replaces this
             run.show(pipeline.in_the_meantime())
         raise
 
 
 def _admit_again(request: HttpRequest, person: Person) -> None:
-    actions.admit(person, network_of(request))
+    limits.admit(person, network_of(request), ANSWER.name)
 
 
-# No summaries: every call of this surface is one that its budget knows of.
-ANSWER = kinds.register(
-    kinds.JobKind(budget.KIND, answer, keep_answer, deadline=60, priority=1, admit_again=_admit_again)
-)
+# Without summaries: every upstream call of this surface is one that its budget covers.
+ANSWER = AnswerKind("landing.answer", answer, save_without_summary, deadline=60, priority=1, admit_again=_admit_again)

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST
 
 from jobs.submission import SubjectBusy
 from personas import actions, questionnaires, versions
+from personas.kinds import submit_renewals
 from personas.models import Persona, Profile, Question, Questionnaire
 
 MOST_SELECTED = 25  # more are a batch, which goes little by little
@@ -131,7 +132,7 @@ class ProfileAdmin(admin.ModelAdmin):
         chosen = Profile.objects.filter(pk__in=list(profiles.values_list("pk", flat=True)))
         if drop:
             actions.drop_decision(chosen)
-        submitted = actions.renew(chosen)
+        submitted = submit_renewals(chosen)
         self.message_user(request, f"{submitted} profile(s) are classified again in the background.", messages.SUCCESS)
         if left := selected - submitted:
             text = f"{left} profile(s) left alone: decided by a person, or being classified at the moment."

@@ -12,10 +12,11 @@ from rest_framework.views import APIView
 
 from accounts import people
 from config.errors import Problem
-from jobs import accept, submission
-from jobs.kinds import BACKGROUND
+from jobs.accept import IDEMPOTENCY_KEY, accept, responses
 from jobs.models import AiJob
+from jobs.submission import Submission
 from personas import actions, questionnaires
+from personas.kinds import PROFILE
 from personas.models import Persona, Profile, Questionnaire
 from personas.pipeline import UNKNOWN
 from personas.serializers import (
@@ -53,7 +54,7 @@ class ProfileView(APIView):
         """The caller's profile: answers, persona and why. It may change when the job that `activeJobId` names ends."""
         return Response(_as_wire(_profile(request)))
 
-    @extend_schema(request=AnswersSerializer, responses=accept.RESPONSES, parameters=[accept.IDEMPOTENCY_KEY])
+    @extend_schema(request=AnswersSerializer, responses=responses(), parameters=[IDEMPOTENCY_KEY])
     def post(self, request: Request) -> Response:
         """Answer the questionnaire. A worker finds the persona; follow the job, then read the profile."""
         body = AnswersSerializer(data=request.data)
@@ -62,10 +63,10 @@ class ProfileView(APIView):
         questionnaire = _questionnaire()
         recorded = _recorded(questionnaire, answers)
 
-        def create(wish: submission.Request) -> AiJob:
-            return actions.answer(wish, questionnaire, recorded)
+        def create(submission: Submission) -> AiJob:
+            return actions.answer(submission, questionnaire, recorded)
 
-        return accept.accept(request, body.validated_data, create, BACKGROUND)
+        return accept(request, body.validated_data, PROFILE, create)
 
     @extend_schema(request=CorrectionSerializer, responses=ProfileSerializer)
     def patch(self, request: Request) -> Response:
@@ -123,6 +124,6 @@ def _recorded(questionnaire: Questionnaire, answers: dict[str, str]) -> list[dic
 
 
 def _as_wire(profile: Profile) -> dict[str, Any]:
-    active = AiJob.objects.active().filter(kind=actions.PROFILE, subject=profile.subject).first()
+    active = AiJob.objects.active().filter(kind=PROFILE.name, subject=profile.subject).first()
     newest = cast(Questionnaire, questionnaires.current())
     return profile_as_wire(profile, str(active.pk) if active else None, newest.pk == profile.questionnaire_id)

@@ -118,6 +118,11 @@ class Profile(models.Model):
         """How the engine's jobs name this profile."""
         return subject_of(self.user_id)
 
+    @property
+    def payload(self) -> dict[str, int]:
+        """What a job that classifies this profile, as it is now, is told."""
+        return {"profileId": self.pk, "revision": self.revision}
+
 
 def _is_stale(now: Versions) -> Q:
     fresh = Q(personas_version=now.personas, prompt_version=now.prompt, model=now.model)

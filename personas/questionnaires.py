@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from config import sql
 from personas.models import Question, Questionnaire
-
-_LOCK = 0x506572736F6E  # any number of our own: one publication at a time
 
 
 class NotPublishable(Exception):
@@ -23,8 +22,7 @@ def current() -> Questionnaire | None:
 def publish(draft: Questionnaire) -> None:
     """Make a draft the current version. NotPublishable if it is none, or asks nothing."""
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        sql.lock("personas.questionnaires")  # one publication at a time
         draft.refresh_from_db()
         if draft.version:
             raise NotPublishable("It is published already.")

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx2
@@ -63,6 +63,7 @@ del os.environ["DB_POOL_SIZE"]  # the processes under test have the default
 # pytest-xdist's workers start servers of their own before they read the settings.
 del os.environ["DJANGO_SETTINGS_MODULE"]
 
+from django.conf import settings as django_settings  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import IntegrityError, OperationalError  # noqa: E402
@@ -70,8 +71,8 @@ from django.db import IntegrityError, OperationalError  # noqa: E402
 from courses.ingestion import ingest  # noqa: E402
 from courses.models import Course, Enrollment  # noqa: E402
 from devstack.run import DEMO_COURSES  # noqa: E402
-from jobs import kinds  # noqa: E402
-from jobs.backends import queues  # noqa: E402
+from jobs.backends import connections  # noqa: E402
+from jobs.backends.connections import Resources  # noqa: E402
 from jobs.models import AiJob, Reading  # noqa: E402
 from tests.support import Platform, Simulator, password_hash, run_pending, unique, wait_for  # noqa: E402
 
@@ -87,12 +88,20 @@ def _database(django_db_blocker) -> Iterator[None]:
 def clean_slate(_database, simulator: Simulator) -> Iterator[None]:
     """The simulator as it starts, and empty queues; afterwards no jobs and no conversations."""
     simulator.reset()
-    redis = queues.connection()
+    redis = connections.redis()
     shared = [*redis.scan_iter("breaker:*"), *redis.scan_iter("governor:*")]
-    redis.delete(*shared, *(f"rq:queue:{name}" for name in kinds.QUEUES))
+    redis.delete(*shared, *(f"rq:queue:{name}" for name in django_settings.JOBS_QUEUES))
     yield
     wait_for(_is_clean, what="for the jobs to go")
     Reading.objects.all().delete()
+
+
+@pytest.fixture
+async def resources() -> AsyncIterator[Resources]:
+    """Database threads and a Redis client for the test's event loop."""
+    resources = Resources()
+    yield resources
+    await resources.close()
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 import httpx2
 import websockets
-from asgiref.sync import async_to_sync
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.test import Client as DjangoClient
@@ -28,10 +27,9 @@ from accounts.people import SYSTEM
 from courses.models import Course
 from devstack.servers import processes
 from devstack.servers.stack import Stack
-from jobs import submission
-from jobs.backends import db, upstream
-from jobs.events import publish
-from jobs.events.schema import START
+from jobs import kinds, submission
+from jobs.backends import connections
+from jobs.backends.db import Database
 from jobs.models import AiJob
 from jobs.tasks import run_job
 
@@ -39,6 +37,8 @@ ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
 Json = dict[str, Any]
 FINAL = {"job.completed", "job.failed", "job.cancelled"}
+
+database = Database(threads=8)  # what tests on an event loop do with the database
 
 
 def unique(prefix: str) -> str:
@@ -62,13 +62,14 @@ def wait_for(condition: Callable[[], T], timeout: float = 15.0, what: str = "") 
 
 async def eventually(condition: Callable[[], T], timeout: float = 15.0) -> T:
     """`wait_for` beside other tasks of an event loop."""
-    return await db.call(wait_for, condition, timeout)
+    return await database.call(wait_for, condition, timeout)
 
 
 def run_pending(kind: str, payload: Json) -> AiJob:
     """Submit a job of the system and run it here, without a worker."""
     job = submission.submit_once(
-        submission.Request(SYSTEM), lambda: submission.submit(submission.Request(SYSTEM), kind, payload)
+        submission.Submission(SYSTEM),
+        lambda: submission.submit(submission.Submission(SYSTEM), kinds.get(kind), payload),
     )
     perform(job.pk)
     job.refresh_from_db()
@@ -77,15 +78,13 @@ def run_pending(kind: str, payload: Json) -> AiJob:
 
 def perform(job_id: object) -> None:
     """Run a job here, without a worker."""
-    asyncio.run(performed(job_id))
+    asyncio.run(run_job(str(job_id)))
 
 
-async def performed(job_id: object) -> None:
-    """Run a job on an event loop that is for nothing else."""
-    try:
-        await run_job(str(job_id))
-    finally:
-        await upstream.close()
+def events_of(job_id: object) -> list[Json]:
+    """The job's events that Redis keeps."""
+    entries: Any = connections.redis().xrange(f"aijob:{job_id}:events")
+    return [json.loads(fields[b"frame"]) for _, fields in entries]
 
 
 class Simulator:
@@ -173,7 +172,7 @@ class Platform:
     @contextlib.asynccontextmanager
     async def socket(self, user: User) -> AsyncIterator[Socket]:
         """A WebSocket of this person, by ticket."""
-        ticket = await db.call(issue_ticket, user)
+        ticket = await database.call(issue_ticket, user)
         async with self.handshake(f"?ticket={ticket}") as connection:
             yield Socket(connection)
 
@@ -242,16 +241,14 @@ def manage(*arguments: str, **env: str) -> subprocess.Popen[bytes]:
 
 def wait_for_end(job: dict[str, Any]) -> None:
     """Until the job's last event can be read: its row knows the end a little earlier."""
-    wait_for(lambda: any(item.is_final for item in async_to_sync(publish.read_after)(job["jobId"], START)))
+    wait_for(lambda: any(event["type"] in FINAL for event in events_of(job["jobId"])))
 
 
 def is_registered(worker_name: str) -> bool:
     """Whether a worker of this name is listening."""
     from rq import Worker
 
-    from jobs.backends import queues
-
-    return any(worker.name == worker_name for worker in Worker.all(connection=queues.connection()))
+    return any(worker.name == worker_name for worker in Worker.all(connection=connections.redis()))
 
 
 def text_of(events: list[Json]) -> str:

@@ -1,15 +1,20 @@
-"""The house keeps its shape: one import mechanism, imports that point one way, single owners of what is dangerous."""
+"""The architecture holds: one import mechanism, imports that point one way, one owner for everything dangerous."""
 
 import ast
 import graphlib
+import importlib.metadata
 import os
 import platform as stdlib_platform
+import re
 import subprocess
 import sys
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
+from jobs import kinds
 from tests.support import ROOT
 
 SURFACES = {"assistant", "tutors", "landing", "personas"}
@@ -17,7 +22,26 @@ PACKAGES = {"accounts", "courses", "llm", "jobs", "conversations", "devstack", "
 # config is common ground (errors, pagination, schema); these of its modules put the parts together.
 COMPOSITION = {"config/asgi.py", "config/urls.py", "config/settings.py"}
 BELOW_CONVERSATIONS = {"jobs", "llm", "courses", "accounts", "config"}
-MOST_LINES = 250
+MOST_LINES = 350
+MOST_MODULES = 20  # in one folder
+
+# jobs/: what surfaces may import, and the wings behind it, from top to bottom.
+FACE = {"kinds", "accept", "submission", "limits", "models", "actions", "disclosure", "retention", "tasks"}
+WINGS = ("api", "admin", "worker", "monitoring", "events", "lifecycle", "backends")
+# Private names of other packages that we use or override, and the versions in which we have checked them.
+PRIVATE_NAMES = {
+    "rq==3.0.0": {
+        "_current_job", "_dequeue_strategy", "_finalize_failure", "_finalize_success", "_install_signal_handlers",
+        "_job", "_ordered_queues", "_shutdown", "_state", "_stop_requested", "_stopped_job_id",
+    },
+    "channels-redis==4.3.0": {
+        "_ensure_redis", "_get_group_channel_name", "_get_layer", "_get_shard", "_kwargs", "_redis",
+    },
+    "psycopg-pool==3.3.3": {"_check"},
+    "djangorestframework==3.18.3": {"_request"},
+    "drf-spectacular==0.30.0": {"_get_response_for_code"},
+    "Django==5.2.19": {"_default_manager", "_meta"},
+}  # fmt: skip
 
 
 def sources():
@@ -90,6 +114,130 @@ def test_llm_knows_nobody_and_no_django():
 def test_accounts_and_courses_know_nobody_but_the_common_ground(package):
     for path in of(package):
         assert packages_imported(path) & PACKAGES <= {package, "config"}, path
+
+
+def jobs_module(name):
+    """The file of jobs/ that an imported name stands for; None for anything else."""
+    parts = name.split(".")
+    for end in range(len(parts), 1, -1):
+        path = f"{'/'.join(parts[:end])}.py"
+        if path in SOURCES:
+            return path
+    return None
+
+
+def imports_within_jobs(path):
+    return {target for name in imported(SOURCES[path]) if (target := jobs_module(name)) and target.startswith("jobs/")}
+
+
+def test_only_the_face_of_jobs_is_imported_from_outside():
+    for path in set(SOURCES) - set(of("jobs")) - COMPOSITION:
+        reached = {target for target in imports_within_jobs(path) if target != "jobs/__init__.py"}
+        assert reached <= {f"jobs/{name}.py" for name in FACE}, (path, reached)
+
+
+def test_wings_import_downwards_only():
+    for path in of("jobs"):
+        wing = path.split("/")[1]
+        if wing in WINGS:
+            below = WINGS[WINGS.index(wing) :]
+            above = {t for t in imports_within_jobs(path) if t.split("/")[1] in WINGS and t.split("/")[1] not in below}
+            assert not above, (path, above)
+
+
+def test_modules_of_jobs_form_no_cycle_type_checking_imports_included():
+    graph = {path: imports_within_jobs(path) - {path} for path in of("jobs") if not path.endswith("__init__.py")}
+    list(graphlib.TopologicalSorter(graph).static_order())
+
+
+def test_top_of_jobs_is_small():
+    tops = {Path(path).parts[1] for path in of("jobs")} - set(WINGS) - {"management"}
+    assert len(tops) <= 12, tops
+
+
+def test_no_folder_is_crowded():
+    folders = Counter(Path(path).parent for path in SOURCES)
+    assert not {folder: count for folder, count in folders.items() if count > MOST_MODULES}
+
+
+def test_package_docstrings_name_every_part():
+    said = ast.get_docstring(ast.parse(SOURCES["jobs/__init__.py"].read_text()))
+    named = set(re.findall(r"^    (\w+) {2,}", said, re.MULTILINE))
+    assert named == FACE | set(WINGS)
+
+
+def strings(file: Path):
+    """The string constants of a file, docstrings and help texts left out."""
+    tree = ast.parse(file.read_text())
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+    ]
+
+
+def product():
+    return {path: file for path, file in SOURCES.items() if not path.startswith("devstack/")}
+
+
+def test_names_of_kinds_are_written_once():
+    written = Counter(text for file in product().values() for text in strings(file))
+    names = [name for name in kinds.names() if not name.startswith("test.")]
+    assert len(names) > 8
+    assert {name: written[name] for name in names} == dict.fromkeys(names, 1)
+
+
+def test_names_of_queues_are_written_once():
+    written = defaultdict(set)
+    for path, file in product().items():
+        for text in set(strings(file)) & set(settings.JOBS_QUEUES):
+            written[text].add(path)
+    assert written == {name: {"config/settings.py"} for name in settings.JOBS_QUEUES}
+
+
+def test_engine_knows_no_words_of_the_surfaces():
+    foreign = {"conversationId", "messageId", "answer", "citations", "courseId", "lessonId", "landing", "assistant"}
+    for path in of("jobs"):
+        assert not foreign & set(strings(SOURCES[path])), path
+
+
+def test_nothing_of_a_worker_lives_in_module_globals():
+    for path in [*of("jobs"), *of("llm")]:
+        tree = ast.parse(SOURCES[path].read_text())
+        assert not any(isinstance(node, ast.Global) for node in ast.walk(tree)), path
+        assert not any(name.startswith("weakref.WeakKey") for name in imported(SOURCES[path])), path
+
+
+def private_names(tree):
+    """Names with an underscore that are read from another object or imported."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and not node.attr.startswith("__"):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            yield node.attr, own
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((alias.name, False) for alias in node.names)
+
+
+def defined(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def test_private_names_of_other_packages_stand_in_one_list():
+    trees = [ast.parse(file.read_text()) for file in product().values()]
+    ours = {name for tree in trees for name in defined(tree)}
+    used = {name for tree in trees for name, own in private_names(tree) if name.startswith("_") and name not in ours}
+    listed = set().union(*PRIVATE_NAMES.values())
+    assert used <= listed, used - listed
+    for requirement in PRIVATE_NAMES:
+        package, _, version = requirement.partition("==")
+        assert importlib.metadata.version(package) == version, f"check our use of {PRIVATE_NAMES[requirement]}"
 
 
 def test_engine_knows_no_surface():

@@ -11,17 +11,15 @@ from django.utils import timezone
 from config.errors import Problem
 from conversations.actions import ask
 from courses.models import Course
-from jobs import submission
 from jobs.models import AiJob
+from jobs.submission import Submission, submit
 from tutors.content import QuizEdit, QuizQuestion, Reply, ReplyEdit
+from tutors.kinds import COPILOT, REDRAFT
 from tutors.models import Draft
-
-COPILOT = "tutors.copilot"
-REDRAFT = "tutors.redraft"
 
 
 def ask_copilot(
-    wish: submission.Request,
+    submission: Submission,
     course: Course,
     question: str,
     conversation_id: UUID | None,
@@ -34,7 +32,7 @@ def ask_copilot(
     details = {"intent": intent, "lessonId": lesson_id, "questionId": question_id}
     known = {key: value for key, value in details.items() if value is not None}
     more = {"courseId": course.pk, **known}
-    return ask(wish, COPILOT, question, conversation_id, course=course, more=more)
+    return ask(submission, COPILOT, question, conversation_id, course=course, more=more)
 
 
 def edit(draft: Draft, version: int, changed: ReplyEdit | QuizEdit) -> Draft:
@@ -52,8 +50,8 @@ def discard(draft: Draft) -> Draft:
     return _change(draft, None, state=Draft.State.DISCARDED)
 
 
-def regenerate(wish: submission.Request, draft: Draft, instruction: str) -> AiJob:
-    """Submit the job that writes this draft anew. Runs in the caller's transaction.
+def regenerate(submission: Submission, draft: Draft, instruction: str) -> AiJob:
+    """Submit the job that rewrites this draft. Runs in the caller's transaction.
 
     Raises SubjectBusy while another one is under way, Problem 409 if the draft is decided about.
     """
@@ -61,7 +59,7 @@ def regenerate(wish: submission.Request, draft: Draft, instruction: str) -> AiJo
     if locked.state != Draft.State.DRAFT:
         raise _decided_already()
     # The version fences the job: what is edited after this moment stays.
-    job = submission.submit(wish, REDRAFT, {"draftId": draft.pk, "version": locked.version}, subject=draft.subject)
+    job = submit(submission, REDRAFT, {"draftId": draft.pk, "version": locked.version}, subject=draft.subject)
     Draft.objects.filter(pk=draft.pk).update(instruction=instruction)
     return job
 

@@ -11,12 +11,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.errors import Problem
+from conversations.serializers import AskedSerializer
 from courses.api import lesson_in
 from courses.models import Course
-from jobs import accept
-from jobs.kinds import DEFAULT
+from jobs.accept import IDEMPOTENCY_KEY, accept, responses
 from tutors import insights, threads
 from tutors.actions import ask_copilot
+from tutors.kinds import COPILOT
 from tutors.serializers import CopilotSerializer, InsightsSerializer, ThreadSerializer
 
 COURSE_ID = OpenApiParameter("course_id", OpenApiTypes.STR, OpenApiParameter.PATH)
@@ -33,7 +34,7 @@ def taught_course(user: Any, course_id: str) -> Course:
 
 @extend_schema(parameters=[COURSE_ID])
 class CopilotView(APIView):
-    @extend_schema(request=CopilotSerializer, responses=accept.RESPONSES, parameters=[accept.IDEMPOTENCY_KEY])
+    @extend_schema(request=CopilotSerializer, responses=responses(AskedSerializer), parameters=[IDEMPOTENCY_KEY])
     def post(self, request: Request, course_id: str) -> Response:
         """Ask the copilot of a course. A worker answers; replies and quiz questions are kept as drafts."""
         course = taught_course(request.user, course_id)
@@ -42,11 +43,12 @@ class CopilotView(APIView):
         body: dict[str, Any] = query.validated_data
         lesson = lesson_in(course, body["lessonId"]) if body.get("lessonId") is not None else None
         question_id = _open_question(course, body.get("questionId"))
-        return accept.accept(
+        return accept(
             request,
             body,
-            lambda wish: ask_copilot(
-                wish,
+            COPILOT,
+            lambda submission: ask_copilot(
+                submission,
                 course,
                 body["question"],
                 body.get("conversationId"),
@@ -54,7 +56,6 @@ class CopilotView(APIView):
                 lesson_id=lesson.pk if lesson else None,
                 question_id=question_id,
             ),
-            DEFAULT,
         )
 
 

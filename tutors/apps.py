@@ -7,4 +7,7 @@ class TutorsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the surface's kinds of jobs with the engine."""
-        from tutors import kinds  # noqa: F401
+        from jobs import kinds
+        from tutors.kinds import COPILOT, REDRAFT
+
+        kinds.register(COPILOT, REDRAFT)

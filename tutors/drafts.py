@@ -15,11 +15,11 @@ from rest_framework.views import APIView
 from config.errors import Problem
 from config.openapi import ErrorSerializer
 from config.pagination import PAGE, Pages, page_of
-from jobs import accept
-from jobs.kinds import DEFAULT
+from jobs.accept import IDEMPOTENCY_KEY, accept, responses
 from tutors import actions
 from tutors.api import COURSE_ID, taught_course
 from tutors.content import QuizEdit, ReplyEdit
+from tutors.kinds import REDRAFT
 from tutors.models import Draft
 from tutors.serializers import DraftEditSerializer, DraftSerializer, RegenerateSerializer, VersionSerializer
 
@@ -97,12 +97,13 @@ class DiscardView(_DraftView):
 
 @extend_schema(parameters=[COURSE_ID, DRAFT_ID])
 class RegenerateView(_DraftView):
-    @extend_schema(request=RegenerateSerializer, responses=accept.RESPONSES, parameters=[accept.IDEMPOTENCY_KEY])
+    @extend_schema(request=RegenerateSerializer, responses=responses(), parameters=[IDEMPOTENCY_KEY])
     def post(self, request: Request, course_id: str, draft_id: int) -> Response:
-        """Have one draft written anew. What is edited before the job ends stays: the job then changes nothing."""
+        """Have one draft rewritten. What is edited before the job ends stays: the job then changes nothing."""
         draft = self.draft(request, course_id, draft_id)
         body = _valid(RegenerateSerializer, request)
-        return accept.accept(request, body, lambda wish: actions.regenerate(wish, draft, body["instruction"]), DEFAULT)
+        instruction = body["instruction"]
+        return accept(request, body, REDRAFT, lambda submission: actions.regenerate(submission, draft, instruction))
 
 
 def _valid(serializer: Any, request: Request) -> dict[str, Any]:

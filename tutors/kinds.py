@@ -1,13 +1,13 @@
-"""The copilot's kinds of jobs, as the engine knows them: what they load, run and save."""
+"""The copilot's kinds of jobs: what each loads, runs and saves."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from jobs import kinds
-from jobs.kinds import Refusal
-from jobs.worker.run import Run
-from tutors import actions, pipeline, rows
+from conversations.kinds import AnswerKind, add_answer
+from jobs.kinds import JobKind, Refusal, Result, Run
+from jobs.models import AiJob
+from tutors import pipeline, rows
 from tutors.content import QuizQuestion, Reply
 from tutors.pipeline import Outcome
 
@@ -20,7 +20,7 @@ async def copilot(run: Run) -> dict[str, Any]:
 
 
 async def redraft(run: Run) -> dict[str, Any]:
-    """Write one draft anew."""
+    """Rewrite one draft."""
     draft = await run.db(rows.redraft_of, run.job)
     run.progress("answering")
     content = await _another(run, draft)
@@ -38,5 +38,11 @@ async def _another(run: Run, draft: rows.Redraft) -> Reply | QuizQuestion | None
     return await pipeline.another_question(draft.course.title, taken, passages, draft.instruction, run.llm)
 
 
-COPILOT = kinds.register(kinds.JobKind(actions.COPILOT, copilot, rows.save_outcome, priority=1))
-REDRAFT = kinds.register(kinds.JobKind(actions.REDRAFT, redraft, rows.save_redraft, priority=1))
+def save_outcome(job: AiJob, result: Result) -> None:
+    """Add the answer to the conversation, and its drafts to the course's."""
+    add_answer(job, result)
+    rows.add_drafts(job, result)
+
+
+COPILOT = AnswerKind("tutors.copilot", copilot, save_outcome, priority=1)
+REDRAFT = JobKind("tutors.redraft", redraft, rows.save_redraft, priority=1)

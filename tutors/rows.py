@@ -11,14 +11,12 @@ from pydantic import TypeAdapter
 
 from conversations.models import Conversation
 from conversations.pipeline import Question
-from conversations.rows import question_of, save_answer
+from conversations.rows import question_of
 from courses import search
 from courses.grounding import Passage, found
 from courses.models import Course
-from courses.models import Passage as PassageRow
-from jobs.kinds import Refusal
+from jobs.kinds import Refusal, Run
 from jobs.models import AiJob
-from jobs.worker.run import Run
 from tutors import insights
 from tutors.content import Content, QuizQuestion, Reply
 from tutors.digest import Insights
@@ -31,7 +29,7 @@ CONTENT: TypeAdapter[Reply | QuizQuestion] = TypeAdapter(Content)
 
 @dataclass(frozen=True)
 class Redraft:
-    """A draft that is to be written anew, with the other questions of its quiz."""
+    """A draft that is to be rewritten, with the other questions of its quiz."""
 
     course: Course
     content: Reply | QuizQuestion
@@ -51,8 +49,9 @@ class Material:
         return found(await self._run.db(search.hybrid, self._course.pk, words, vector))
 
     async def lesson(self, lesson_id: int) -> list[Passage]:
-        """A lesson's passages, as they stand in it."""
-        return await self._run.db(_passages_of, self._course, lesson_id)
+        """A lesson's passages in order, as many as fit into LESSON_CHARS."""
+        passages = await self._run.db(search.of_lesson, lesson_id)
+        return found(search.fitting_in(passages, LESSON_CHARS))
 
     async def insights(self) -> Insights:
         """What learners of the course have asked lately."""
@@ -78,9 +77,8 @@ def task_of(job: AiJob) -> tuple[Course, Task]:
     return course, task
 
 
-def save_outcome(job: AiJob, result: dict[str, Any]) -> None:
-    """Add the answer to the conversation, and its drafts to the course's."""
-    save_answer(job, result)
+def add_drafts(job: AiJob, result: dict[str, Any]) -> None:
+    """Add what the copilot has drafted to the drafts of the course."""
     course_id, now = job.payload["courseId"], timezone.now()
     Draft.objects.bulk_create(
         Draft(
@@ -97,7 +95,7 @@ def save_outcome(job: AiJob, result: dict[str, Any]) -> None:
 
 
 def redraft_of(job: AiJob) -> Redraft:
-    """The draft that this job writes anew. Refusal for somebody who does not teach its course any more."""
+    """The draft that this job rewrites. Refusal for somebody who does not teach its course any more."""
     draft = Draft.objects.filter(pk=job.payload["draftId"]).first()
     if draft is None:
         raise Refusal("gone", "This draft is not there any more.")
@@ -134,13 +132,3 @@ def _asked(course: Course, job: AiJob) -> Question | None:
         raise Refusal("gone", "This question is not there any more.")
     text, turns = found
     return Question(text=text, turns=turns)
-
-
-def _passages_of(course: Course, lesson_id: int) -> list[Passage]:
-    rows = PassageRow.objects.filter(course=course, lesson=lesson_id).select_related("lesson").order_by("position")
-    kept, left = [], LESSON_CHARS
-    for row in rows.defer("embedding", "words"):
-        if (left := left - len(row.text)) < 0:
-            break
-        kept.append(Passage(lesson_id=lesson_id, lesson_title=row.lesson.title, heading=row.heading, text=row.text))
-    return kept

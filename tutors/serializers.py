@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from rest_framework import serializers
 
-from jobs.api.serializers import CitationSerializer
+from courses.api import CitationSerializer
 from tutors.digest import Insights, Trouble
 from tutors.models import Draft
 from tutors.pipeline import Intent

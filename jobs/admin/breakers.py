@@ -1,4 +1,4 @@
-"""The staff page of the upstream: the circuit breakers of its models, and holding them open or closed."""
+"""The staff page with the circuit breakers of the upstream's models, where staff hold them open or closed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 from redis import RedisError
 
-from jobs.backends import upstream
-from jobs.events import publish
+from jobs.backends import connections, upstream
 from llm import breaker
 
 HOLDS: dict[str, breaker.Hold | None] = {"open": "open", "closed": "closed", "auto": None}
@@ -20,21 +19,17 @@ HOLDS: dict[str, breaker.Hold | None] = {"open": "open", "closed": "closed", "au
 @permission_required("jobs.change_aijob", raise_exception=True)
 @require_http_methods(["GET", "POST"])
 def breakers(request: HttpRequest) -> HttpResponse:
-    """Every model with the state of its breaker; a POST holds one or lets it go."""
+    """Show every model with the state of its breaker; a POST holds one or releases it."""
     if request.method == "POST":
         _hold(request, request.POST.get("model", ""), request.POST.get("hold", ""))
         return redirect("upstream")
-    states, changes = _look(request)
-    context = {**admin.site.each_context(request), "title": "Upstream", "breakers": states, "changes": changes}
-    return render(request, "admin/jobs/upstream.html", context)
-
-
-def _look(request: HttpRequest) -> tuple[list[tuple[str, str]], list[breaker.Change]]:
     try:
-        return async_to_sync(breaker_states)(), async_to_sync(_newest_changes)()
+        states, changes = async_to_sync(_read)()
     except (RedisError, OSError):
         messages.error(request, "Redis is away: the breakers let every call through until it is back.")
-        return [], []
+        states, changes = [], []
+    context = {**admin.site.each_context(request), "title": "Upstream", "breakers": states, "changes": changes}
+    return render(request, "admin/jobs/upstream.html", context)
 
 
 def _hold(request: HttpRequest, model: str, hold: str) -> None:
@@ -45,15 +40,14 @@ def _hold(request: HttpRequest, model: str, hold: str) -> None:
     messages.success(request, f"The breaker of {model} {what}.")
 
 
-async def breaker_states() -> list[tuple[str, str]]:
-    """Each model that is used, with the state of its breaker."""
-    return [(model, await breaker.state_of(publish.redis_client(), model)) for model in sorted(upstream.models())]
-
-
-async def _newest_changes() -> list[breaker.Change]:
-    redis = publish.redis_client()
-    return sorted([each for model in upstream.models() for each in await breaker.changes(redis, model)], reverse=True)
+async def _read() -> tuple[list[tuple[str, str]], list[breaker.Change]]:
+    """Each model with the state of its breaker, and the newest changes of all."""
+    async with connections.async_redis() as redis:
+        states = await upstream.breaker_states(redis)
+        changes = [each for model in upstream.models() for each in await breaker.changes(redis, model)]
+    return states, sorted(changes, reverse=True)
 
 
 async def _set(model: str, hold: breaker.Hold | None, by: str) -> None:
-    await breaker.Breakers(publish.redis_client()).hold(model, hold, by)
+    async with connections.async_redis() as redis:
+        await breaker.Breakers(redis).hold(model, hold, by)

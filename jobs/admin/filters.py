@@ -1,10 +1,11 @@
-"""Filters of the admin's list of jobs that need not look through a million of them to know what to offer."""
+"""Filters of the admin's list of jobs that offer their choices without reading a million rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -17,7 +18,7 @@ class _ValueFilter(SimpleListFilter):
     """Jobs of one value of the field that `parameter_name` names."""
 
     def values(self) -> Iterable[str]:
-        """What there is to choose from."""
+        """The choices."""
         raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -38,7 +39,7 @@ class QueueFilter(_ValueFilter):
     title = parameter_name = "queue"
 
     def values(self) -> Iterable[str]:
-        return kinds.QUEUES
+        return settings.JOBS_QUEUES
 
 
 class ErrorFilter(_ValueFilter):

@@ -1,4 +1,4 @@
-"""Jobs in the admin: everything to be seen, nothing to be edited; retry and cancel are actions."""
+"""Jobs in the admin: everything can be seen, nothing edited; retry and cancel are actions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
 from django.contrib.admin.options import InlineModelAdmin
 from django.db import IntegrityError
@@ -26,7 +25,7 @@ HEADINGS = ("At (UTC)", "Attempt", "Waited", "Ran", "Outcome", "Code", "Detail")
 
 
 class ReadOnly:
-    """An admin that shows and does not change."""
+    """An admin that shows rows and does not change them."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -63,7 +62,7 @@ class AiJobAdmin(ReadOnly, admin.ModelAdmin):
         "error",
     )
     list_filter = ("status", KindFilter, QueueFilter, ErrorFilter, "created_at")
-    # Not "contains", which takes ten seconds among a million: ids are copied from logs, whole or their beginning.
+    # Not "contains", which takes ten seconds in a million rows: ids are copied from logs, whole or their beginning.
     search_fields = ("id__startswith", "request_id__exact", "owner__username__istartswith", "visitor__startswith",
                      "subject__exact")  # fmt: skip
     search_help_text = "A job's or visitor's id or a user's name, or how it begins; a whole request id or subject"
@@ -138,7 +137,7 @@ class AiJobAdmin(ReadOnly, admin.ModelAdmin):
 
 def _act_on(job: AiJob, action: Callable[..., Any]) -> bool:
     try:
-        return async_to_sync(action)(job) is not None
+        return action(job) is not None
     except IntegrityError:  # another job of the same subject is active
         return False
 

@@ -1,5 +1,12 @@
+"""The WebSocket routes, and what sockets and event streams of one web process share."""
+
 from django.urls import path, re_path
 
 from jobs.api.websocket import JobsConsumer, NothingHere
+from jobs.backends.connections import Resources
 
-websocket_urlpatterns = [path("ws/jobs/", JobsConsumer.as_asgi()), re_path("", NothingHere.as_asgi())]
+resources = Resources()  # opens nothing until a socket or an event stream uses it
+websocket_urlpatterns = [
+    path("ws/jobs/", JobsConsumer.as_asgi(resources=resources)),
+    re_path("", NothingHere.as_asgi()),
+]

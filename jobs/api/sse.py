@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager
 from channels.layers import get_channel_layer
 from redis import RedisError
 
-from accounts.people import Person
-from jobs.backends import db
+from jobs.backends.connections import Resources
 from jobs.events.schema import Frame, Place
 from jobs.events.viewer import Viewer
 from jobs.models import AiJob
@@ -20,15 +19,15 @@ from jobs.worker.loop_thread import end
 
 logger = logging.getLogger(__name__)
 
-SILENCE_SECONDS = 10.0  # after it the row is looked at: the last event may have been lost
+SILENCE_SECONDS = 10.0  # after it the row is read: the last event may have been lost
 KEEP_ALIVE = ": still here\n\n"
 RETRY = "retry: 1000\n\n"  # milliseconds until a browser reconnects
 
 
-async def stream(job: AiJob, after: Place) -> AsyncIterator[str]:
+async def stream(job: AiJob, after: Place, resources: Resources) -> AsyncIterator[str]:
     """The events after this place, live ones as they come, until the job has ended."""
-    viewer, live = Viewer(), False
-    yield RETRY  # the headers go out with the first piece, and a pending job may say nothing for long
+    viewer, live = Viewer(resources), False
+    yield RETRY  # the headers go out with the first piece, and a pending job may be silent for long
     async with _pushed_to(job) as pushed:
         frames = await viewer.resume(job, after)
         while True:
@@ -42,14 +41,14 @@ async def stream(job: AiJob, after: Place) -> AsyncIterator[str]:
                 live = True
             except TimeoutError:
                 yield KEEP_ALIVE
-                await db.call(job.refresh_from_db)
+                await resources.db.call(job.refresh_from_db)
                 frames = await viewer.resume(job, viewer.place(str(job.pk)))
                 live = False
 
 
 @asynccontextmanager
 async def _pushed_to(job: AiJob) -> AsyncIterator[asyncio.Queue[list[Frame]]]:
-    """What is pushed to the job's person about this job, from now on."""
+    """The frames about this job that are pushed to its person while the block lasts."""
     queue: asyncio.Queue[list[Frame]] = asyncio.Queue()
     is_listening = asyncio.Event()
     listener = asyncio.create_task(_listen(job, queue, is_listening))
@@ -63,13 +62,12 @@ async def _pushed_to(job: AiJob) -> AsyncIterator[asyncio.Queue[list[Frame]]]:
 
 
 async def _listen(job: AiJob, queue: asyncio.Queue[list[Frame]], is_listening: asyncio.Event) -> None:
-    # A task of its own: the channel layer takes a cancelled receive() for the end of the channel.
+    # A task of its own: a cancelled receive() makes the channel layer drop the channel.
     layer = get_channel_layer()
-    group = Person(user_id=job.owner_id, visitor=job.visitor).group
     channel = None
     try:
         channel = await layer.new_channel()
-        await layer.group_add(group, channel)
+        await layer.group_add(job.person.group, channel)
         is_listening.set()
         while True:
             message = await layer.receive(channel)
@@ -79,7 +77,7 @@ async def _listen(job: AiJob, queue: asyncio.Queue[list[Frame]], is_listening: a
         logger.warning("job %s: no live events, Redis is away: %s", job.pk, type(error).__name__)
     finally:
         if channel:
-            await layer.group_discard(group, channel)
+            await layer.group_discard(job.person.group, channel)
 
 
 def _format(item: Frame) -> str:

@@ -1,4 +1,4 @@
-"""Looking at jobs and acting on them."""
+"""Jobs over HTTP: look at them, follow, cancel and retry them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import async_to_sync
 from django.db import IntegrityError, connection
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -20,15 +19,17 @@ from accounts.person_view import PersonView
 from config.errors import Problem
 from config.openapi import ErrorSerializer
 from config.renderers import WrittenByView
-from jobs import accept, actions, disclosure, kinds, limits
+from jobs import actions, disclosure, kinds, limits
+from jobs.accept import REFUSALS, links, refusal
 from jobs.api import sse
-from jobs.api.serializers import JobSerializer, QuotaSerializer, as_wire, links
+from jobs.api.serializers import JobSerializer, QuotaSerializer, as_wire
+from jobs.backends.connections import Resources
 from jobs.events.schema import START, Place
 from jobs.limits import LimitReached
 from jobs.models import AiJob
 
 CONFLICT = {409: OpenApiResponse(ErrorSerializer, "The job's state does not allow it.")}
-LIMITED = {status: accept.RESPONSES[status] for status in (429, 503)}
+LIMITED = {status: REFUSALS[status] for status in (429, 503)}
 JOB_ID = OpenApiParameter("job_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 
@@ -58,7 +59,7 @@ class CancelView(_JobView):
     @extend_schema(request=None, responses={200: JobSerializer, 202: JobSerializer, **CONFLICT})
     def post(self, request: Request, job_id: str) -> Response:
         """Stop the job. One that runs stops within a second and keeps what it has said so far."""
-        job = async_to_sync(actions.cancel)(self.job(request, job_id))
+        job = actions.cancel(self.job(request, job_id))
         if job is None:
             raise Problem(409, "already_ended", "This job has already ended.")
         return Response(self.wire(request, job), status=200 if job.is_final else 202, headers=_location(job))
@@ -71,9 +72,9 @@ class RetryView(_JobView):
         """Run a failed or cancelled job again. The limits are those of a new one; staff have none."""
         person, job = self.person(request), self.job(request, job_id)
         try:
-            retried = async_to_sync(actions.retry)(job, functools.partial(_admit_again, request, person, job))
+            retried = actions.retry(job, functools.partial(_admit_again, request, person, job))
         except LimitReached as limit:
-            raise accept.refusal(limit) from None
+            raise refusal(limit) from None
         except IntegrityError:
             raise Problem(409, "busy", "Another answer of this conversation is being written.") from None
         if retried is None:
@@ -105,6 +106,7 @@ class EventStreamRenderer(WrittenByView):
 
 @extend_schema(parameters=[JOB_ID])
 class EventsView(_JobView):
+    resources: Resources | None = None  # given by jobs/api/urls.py
     renderer_classes = [EventStreamRenderer, JSONRenderer]
 
     @extend_schema(
@@ -113,11 +115,13 @@ class EventsView(_JobView):
     )
     def get(self, request: Request, job_id: str) -> StreamingHttpResponse:
         """The job's events as they happen, from the beginning or after `Last-Event-ID`; ends with the job."""
+        assert self.resources is not None, "jobs/api/urls.py hands them in"
         job = self.job(request, job_id)
         if not disclosure.open_job(self.person(request), job):
             raise Problem(403, "forbidden", "Reading other people's answers takes a permission of its own.")
-        connection.close()  # a stream may last for minutes; the pool's connections are for everybody
-        response = StreamingHttpResponse(sse.stream(job, _last_seen(request)), content_type="text/event-stream")
+        connection.close()  # a stream may last for minutes, and the pool's connections are few
+        events = sse.stream(job, _last_seen(request), self.resources)
+        response = StreamingHttpResponse(events, content_type="text/event-stream")
         response["Cache-Control"] = "no-store"
         response["X-Accel-Buffering"] = "no"  # proxies must not hold events back
         return response

@@ -1,4 +1,4 @@
-"""The WebSocket `/ws/jobs/`: everything a person's jobs have to say, and resume, cancel and ping the other way."""
+"""The WebSocket `/ws/jobs/`: sends the events of all jobs of a person, and takes resume, cancel and ping."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from accounts import sockets
 from accounts.people import Person
 from jobs import actions, disclosure
-from jobs.backends import db
+from jobs.backends.connections import Resources
+from jobs.backends.db import AWAY
 from jobs.events.schema import Frame, Place
 from jobs.events.viewer import Viewer
 from jobs.models import AiJob
@@ -24,12 +25,12 @@ from jobs.monitoring import metrics
 MAX_FRAME_BYTES = 64 * 1024
 FLOOD_MESSAGES = 60  # a page sends a few frames when it connects and a ping now and then
 FLOOD_SECONDS = 10.0
-ASK_AGAIN_SECONDS = 300.0  # a socket that is used after so long is asked again whose it is
+RECHECK_SECONDS = 300.0  # a socket that is used after this long is authenticated again
 TOO_BIG, FLOODED, SIGNED_OUT = 4009, 4008, 4001  # close codes; Daphne lets an application use none below 3000 but 1000
 
 
 class BadMessage(Exception):
-    """What the client sent cannot be acted on; it is told why and the socket stays open."""
+    """The client sent something that cannot be acted on; it is told why and the socket stays open."""
 
     def __init__(self, code: str, message: str, job_id: str | None = None) -> None:
         super().__init__(message)
@@ -39,14 +40,20 @@ class BadMessage(Exception):
 
 
 class NothingHere(AsyncWebsocketConsumer):
-    """Any other path: the handshake is refused."""
+    """Refuses the handshake on any other path."""
 
     async def connect(self) -> None:
         await self.close()
 
 
 class JobsConsumer(AsyncWebsocketConsumer):
+    """One socket of one person."""
+
     person: Person
+
+    def __init__(self, resources: Resources) -> None:
+        super().__init__()
+        self._resources = resources
 
     async def __call__(self, *args: Any) -> None:
         """Serve one socket, from the handshake to its end."""
@@ -54,18 +61,21 @@ class JobsConsumer(AsyncWebsocketConsumer):
             await super().__call__(*args)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """Call this message's handler. Channels would first visit the one thread that all consumers share, to close
-        database connections that none of ours opens there: under load every event would wait for it."""
+        """Call this message's handler.
+
+        Channels would first switch to the one thread that all consumers share, to close database connections that ours
+        never open there: under load every event would wait for it.
+        """
         await getattr(self, get_handler_name(message))(message)
 
     async def connect(self) -> None:
-        person = await db.call(sockets.person_of, self.scope)
+        person = await self._resources.db.call(sockets.person_of, self.scope)
         if person is None:
             return await self.close()  # before accept: the handshake is answered with 403
         self.person = person
-        self.viewer = Viewer()
+        self.viewer = Viewer(self._resources)
         self._window, self._received = time.monotonic(), 0
-        self._welcome_until, self._has_left = time.monotonic() + ASK_AGAIN_SECONDS, False
+        self._welcome_until, self._has_left = time.monotonic() + RECHECK_SECONDS, False
         await self.channel_layer.group_add(person.group, self.channel_name)
         await self.accept()
 
@@ -93,17 +103,17 @@ class JobsConsumer(AsyncWebsocketConsumer):
         await self._show(await self.viewer.live(Frame.unpack(item) for item in message["frames"]), live=True)
 
     async def session_ended(self, message: dict[str, Any]) -> None:
-        """Somebody has signed out; close what was opened with that session."""
+        """Close the socket if it was opened with the session that has ended."""
         if message["session"] == sockets.session_of(self.scope):
             await self._show_out()
 
     async def _is_welcome(self) -> bool:
-        """Whether this is still the socket of who opened it. Closes it when it is not."""
+        """Whether the person who opened the socket may still use it. Closes it if not."""
         if not self._has_left and time.monotonic() > self._welcome_until:
-            with contextlib.suppress(*db.AWAY):  # without a database nobody has signed out or been switched off
-                if not await db.call(sockets.may_stay, self.scope, self.person):
+            with contextlib.suppress(*AWAY):  # without a database nobody has signed out or been deactivated
+                if not await self._resources.db.call(sockets.may_stay, self.scope, self.person):
                     await self._show_out()
-            self._welcome_until = time.monotonic() + ASK_AGAIN_SECONDS
+            self._welcome_until = time.monotonic() + RECHECK_SECONDS
         return not self._has_left
 
     async def _show_out(self) -> None:
@@ -117,13 +127,13 @@ class JobsConsumer(AsyncWebsocketConsumer):
                 await self.send('{"type": "pong"}')
             case "resume":
                 job = await self._job(message)
-                # One's own takes no look into the database, and nearly all are.
-                if not job.belongs_to(self.person) and not await db.call(disclosure.open_job, self.person, job):
+                may_read = job.belongs_to(self.person)  # as nearly always: no query then
+                if not (may_read or await self._resources.db.call(disclosure.open_job, self.person, job)):
                     raise BadMessage("forbidden", "Reading other people's answers takes a permission.", str(job.pk))
                 await self._show(await self.viewer.resume(job, _place(message)))
             case "cancel":
                 job = await self._job(message)
-                if await actions.cancel(job) is None:
+                if await self._resources.db.call(actions.cancel, job) is None:
                     raise BadMessage("already_ended", "This job has already ended.", str(job.pk))
             case _:
                 raise BadMessage("unknown_type", "Known types are resume, cancel and ping.")
@@ -136,7 +146,7 @@ class JobsConsumer(AsyncWebsocketConsumer):
     async def _job(self, message: dict[str, Any]) -> AiJob:
         try:
             job_id = UUID(message["jobId"])
-            return await db.call(AiJob.objects.visible_to(self.person).get, pk=job_id)
+            return await self._resources.db.call(AiJob.objects.visible_to(self.person).get, pk=job_id)
         except (KeyError, ValueError, AttributeError, TypeError, AiJob.DoesNotExist):
             raise BadMessage("not_found", "There is no such job.", str(message.get("jobId"))[:64]) from None
 

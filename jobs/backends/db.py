@@ -1,4 +1,4 @@
-"""Database work of the workers' event loop: on a bounded pool of threads, each with its own connection."""
+"""Database work for an event loop: on a bounded pool of threads, each with a connection of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from django.conf import settings
 from django.db import Error, InterfaceError, OperationalError, connection
 
 from config.postgres.base import is_silent
@@ -18,30 +17,36 @@ from llm import retry
 P = ParamSpec("P")
 T = TypeVar("T")
 
-AWAY = (OperationalError, InterfaceError)  # what is raised while Postgres is not there
+AWAY = (OperationalError, InterfaceError)  # what Django raises while Postgres cannot be reached
 OUTAGE_SECONDS = 120.0
 
 
-@functools.cache
-def _threads() -> ThreadPoolExecutor:
-    # asgiref's sync_to_async would put all of it on one thread.
-    return ThreadPoolExecutor(settings.JOBS_DB_THREADS, thread_name_prefix="jobs-db")
+class Database:
+    """Runs synchronous functions that use the database, called from an event loop.
 
+    asgiref's sync_to_async would run all of them on one thread.
+    """
 
-async def call(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run `fn` on a database thread."""
-    context = contextvars.copy_context()  # what its log lines are about
-    work = functools.partial(context.run, _with_connection, functools.partial(fn, *args, **kwargs))
-    return await asyncio.get_running_loop().run_in_executor(_threads(), work)
+    def __init__(self, threads: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="jobs-db")
 
+    async def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `fn` on a database thread, in a copy of the caller's context."""
+        context = contextvars.copy_context()
+        work = functools.partial(context.run, _with_connection, functools.partial(fn, *args, **kwargs))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-async def insist(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Like `call`, but ride out a Postgres that is away for a while: an answer that is paid for is not dropped."""
-    return await retry.until(AWAY, OUTAGE_SECONDS, lambda: call(fn, *args, **kwargs))
+    async def insist(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Like `call`, but retry for OUTAGE_SECONDS while Postgres is away: a paid answer is not dropped."""
+        return await retry.until(AWAY, OUTAGE_SECONDS, lambda: self.call(fn, *args, **kwargs))
+
+    def close(self) -> None:
+        """Let the threads end; work that has begun still finishes."""
+        self._threads.shutdown(wait=False)
 
 
 def _with_connection(work: Callable[[], T]) -> T:
-    """The thread keeps its connection: taking one from the pool for each piece of work costs as much as a query."""
+    """Run `work` on the thread's own connection: taking one from the pool each time costs as much as a query."""
     if connection.connection is not None and not is_silent(connection.connection):
         connection.close()
     try:

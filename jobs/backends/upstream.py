@@ -1,13 +1,13 @@
-"""The gateway to OpenAI as this project configures it: one client for each event loop."""
+"""OpenAI, or the server at OPENAI_BASE_URL, as this project's settings configure it."""
 
 from __future__ import annotations
 
-import asyncio
-from weakref import WeakKeyDictionary
+import math
+import time
 
 from django.conf import settings
+from redis.asyncio import Redis
 
-from jobs.events import publish
 from llm import breaker
 from llm.breaker import Breakers
 from llm.calls import Recorder
@@ -16,37 +16,47 @@ from llm.config import LlmConfig
 from llm.governor import Caller, Governor, Limits
 from llm.sdk import Client, connect
 
-_upstreams: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Client, Traffic]] = WeakKeyDictionary()
 
+class Upstream:
+    """The way of one worker process to the upstream: its client, its share of the rate, its circuit breakers."""
 
-def llm(record: Recorder, caller: Caller) -> Llm:
-    """The upstream, for one piece of work. Must be called on a running event loop."""
-    config = _config()
-    loop = asyncio.get_running_loop()
-    if loop not in _upstreams:
+    def __init__(self, redis: Redis) -> None:
+        self.paused_at = -math.inf
+        self._redis = redis
+        self._config = _config()
         limits = Limits(settings.LLM_REQUESTS_PER_MINUTE, settings.LLM_TOKENS_PER_MINUTE)
-        redis = publish.redis_client()
-        _upstreams[loop] = (connect(config), Traffic(Governor(redis, limits), Breakers(redis)))
-    client, traffic = _upstreams[loop]
-    return Llm(client, config, record, traffic, caller)
+        self._traffic = Traffic(Governor(redis, limits), Breakers(redis))
+        self._client: Client | None = None
 
+    def llm(self, record: Recorder, caller: Caller) -> Llm:
+        """The upstream for one piece of work. Must be called on the event loop."""
+        if self._client is None:
+            self._client = connect(self._config)
+        return Llm(self._client, self._config, record, self._traffic, caller)
 
-async def close() -> None:
-    """Close this event loop's connections to the upstream, if it has any."""
-    if asyncio.get_running_loop() in _upstreams:
-        client, _ = _upstreams.pop(asyncio.get_running_loop())
-        await client.close()
+    def note_pause(self) -> None:
+        """Note that a circuit breaker held a call back just now."""
+        self.paused_at = time.monotonic()
+
+    async def is_paused(self) -> bool:
+        """Whether a circuit breaker holds calls back at the moment. RedisError when Redis is away."""
+        return any([await breaker.is_blocking(self._redis, model) for model in models()])
+
+    async def close(self) -> None:
+        """Close the connections to the upstream."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
 
 
 def models() -> set[str]:
-    """The models that are used."""
+    """The models that the settings name."""
     return {settings.LLM_CHAT_MODEL, settings.LLM_FAST_MODEL, settings.LLM_EMBEDDING_MODEL}
 
 
-async def is_paused() -> bool:
-    """Whether a circuit breaker holds calls back at the moment. RedisError when Redis is away."""
-    redis = publish.redis_client()
-    return any([await breaker.is_blocking(redis, model) for model in models()])
+async def breaker_states(redis: Redis) -> list[tuple[str, str]]:
+    """Each model in use with the state of its circuit breaker. RedisError when Redis is away."""
+    return [(model, await breaker.state_of(redis, model)) for model in sorted(models())]
 
 
 def _config() -> LlmConfig:

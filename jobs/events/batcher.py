@@ -1,13 +1,14 @@
-"""The events of runs on their way out: batched, in order, and patient with a Redis that is away."""
+"""The events of running attempts on their way out: batched, in order, and kept while Redis is away."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Sequence
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 from redis import RedisError
+from redis.asyncio import Redis
 
 from jobs.events import publish
 from jobs.events.publish import Batch
@@ -16,23 +17,23 @@ from jobs.models import AiJob
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two deltas of one answer, and how many of all answers together a process sends in one second: each
-# costs the worker, Redis and the web server the same, however long it is.
+# Seconds between two deltas of one answer, and how many deltas of all answers a process sends in a second: each costs
+# the worker, Redis and the web server the same, however long its text is.
 SHORTEST_BEAT, LONGEST_BEAT, DELTAS_PER_SECOND = 0.1, 0.3, 500
 BATCH_CHARS = 200
-PACE_SECONDS = 0.04  # between two publications of a process: what comes meanwhile goes out together
+PUBLISH_SECONDS = 0.04  # between two publications of a process: what is added meanwhile goes out together
 CLOSE_SECONDS = 3.0
-PAUSE_SECONDS = 0.5
+RETRY_SECONDS = 0.5
 
 
-class Outbox:
-    """Takes the events of one run without ever waiting; the sender of the event loop publishes them.
+class Batcher:
+    """Takes the events of one attempt without ever waiting; the process's Sender publishes them.
 
-    A piece of text goes out at once, those that follow soon after go together. All events are kept until the run ends,
-    so that a Redis that came back empty is filled again. `overtaken` tells that a newer attempt publishes now.
+    The first piece of text goes out at once; pieces that follow soon after are joined. All events are kept until the
+    attempt ends, so that a Redis that came back empty is filled again. `overtaken`: a newer attempt publishes now.
     """
 
-    def __init__(self, job: AiJob) -> None:
+    def __init__(self, job: AiJob, sender: Sender) -> None:
         self.overtaken = False
         self._job = job
         self._frames: list[Frame] = []
@@ -40,12 +41,12 @@ class Outbox:
         self._text: list[str] = []
         self._flushed_at = -LONGEST_BEAT
         self._timer: asyncio.TimerHandle | None = None
-        self._sender = _sender()
-        self._sender.outboxes.add(self)
+        self._sender = sender
+        sender.open.add(self)
         self._all_sent = asyncio.Event()
 
     def add(self, event: Event) -> None:
-        """Queue an event, behind the text that came before it."""
+        """Queue an event, behind the text that was added before it."""
         self._flush_text()
         place = Place(self._job.attempt, len(self._frames) + 1)
         self._frames.append(frame(self._job, place, event))
@@ -63,9 +64,9 @@ class Outbox:
             self._timer = loop.call_later(left, self._flush_text)
 
     async def close(self) -> None:
-        """Wait until all is published, but not for long: viewers also learn the end from the row."""
+        """Wait up to CLOSE_SECONDS until all is published: viewers also learn the end from the row."""
         self._flush_text()
-        self._sender.outboxes.discard(self)
+        self._sender.open.discard(self)
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._all_sent.wait()
@@ -78,17 +79,17 @@ class Outbox:
         """The events to publish next."""
         return Batch(self._job, self._frames[self._sent :])
 
-    async def is_kept(self, batch: Batch, kept: int) -> bool:
-        """Whether this batch is in the stream, given how many events that holds. Fills in those that Redis lost."""
+    async def is_kept(self, redis: Redis, batch: Batch, kept: int) -> bool:
+        """Whether the stream holds this batch, given how many events it holds. Fills in those that Redis lost."""
         upto = self._sent + len(batch.frames)
         if kept == upto:
             return True
-        # Also when refused: a command that the Redis client has repeated, or a newer attempt.
-        self.overtaken = not await publish.rewrite(self._job, self._frames[:upto])
+        # Refused, too: by a command that the Redis client repeated, or by a newer attempt.
+        self.overtaken = not await publish.rewrite(redis, self._job, self._frames[:upto])
         return not self.overtaken
 
     def note_sent(self, batch: Batch) -> None:
-        """This batch needs no more publishing."""
+        """Mark this batch as published."""
         self._sent += len(batch.frames)
         if self._sent == len(self._frames) or self.overtaken:
             self._all_sent.set()
@@ -105,49 +106,43 @@ class Outbox:
 
 
 class Sender:
-    """Publishes what the outboxes of one event loop hold: all of them together, in two round trips.
+    """Publishes the events of all batchers of a process together, in two round trips.
 
-    It pauses for a moment after each time, so that the busier a worker is, the less each event costs.
+    It pauses after each publication, so that the busier a worker is, the less each event costs.
     """
 
-    def __init__(self) -> None:
-        self.outboxes: WeakSet[Outbox] = WeakSet()  # of the runs under way
-        self._waiting: set[Outbox] = set()
+    def __init__(self, redis: Redis) -> None:
+        self.open: WeakSet[Batcher] = WeakSet()  # of the attempts under way
+        self._redis = redis
+        self._waiting: set[Batcher] = set()
         self._task: asyncio.Task[None] | None = None
 
     @property
     def beat(self) -> float:
-        """Seconds between two deltas of one answer: the more runs are under way, the longer."""
-        return min(LONGEST_BEAT, max(SHORTEST_BEAT, len(self.outboxes) / DELTAS_PER_SECOND))
+        """Seconds between two deltas of one answer: the more attempts are under way, the longer."""
+        return min(LONGEST_BEAT, max(SHORTEST_BEAT, len(self.open) / DELTAS_PER_SECOND))
 
-    def wake(self, outbox: Outbox) -> None:
-        """Publish the events of this outbox soon."""
-        self._waiting.add(outbox)
+    def wake(self, batcher: Batcher) -> None:
+        """Publish the events of this batcher with the next publication."""
+        self._waiting.add(batcher)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._send())
 
     async def _send(self) -> None:
-        while outboxes := [outbox for outbox in self._waiting if not outbox.overtaken]:
+        while batchers := [batcher for batcher in self._waiting if not batcher.overtaken]:
             self._waiting.clear()
             try:
-                await self._publish(outboxes)
-                await asyncio.sleep(PACE_SECONDS)
+                await self._publish(batchers)
+                await asyncio.sleep(PUBLISH_SECONDS)
             except (RedisError, OSError) as error:
-                logger.warning("events of %d jobs wait, Redis is away: %s", len(outboxes), type(error).__name__)
-                self._waiting.update(outboxes)
-                await asyncio.sleep(PAUSE_SECONDS)
+                logger.warning("events of %d jobs wait, Redis is away: %s", len(batchers), type(error).__name__)
+                self._waiting.update(batchers)
+                await asyncio.sleep(RETRY_SECONDS)
 
-    async def _publish(self, outboxes: Sequence[Outbox]) -> None:
-        batches = [outbox.unsent() for outbox in outboxes]
-        kept = await publish.append(batches)
-        each = list(zip(outboxes, batches, kept, strict=True))
-        await publish.push([batch for outbox, batch, count in each if await outbox.is_kept(batch, count)])
-        for outbox, batch, _ in each:
-            outbox.note_sent(batch)
-
-
-_senders: WeakKeyDictionary[asyncio.AbstractEventLoop, Sender] = WeakKeyDictionary()
-
-
-def _sender() -> Sender:
-    return _senders.setdefault(asyncio.get_running_loop(), Sender())
+    async def _publish(self, batchers: Sequence[Batcher]) -> None:
+        batches = [batcher.unsent() for batcher in batchers]
+        kept = await publish.append(self._redis, batches)
+        each = list(zip(batchers, batches, kept, strict=True))
+        await publish.push([batch for one, batch, count in each if await one.is_kept(self._redis, batch, count)])
+        for batcher, batch, _ in each:
+            batcher.note_sent(batch)

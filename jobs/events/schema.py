@@ -1,4 +1,4 @@
-"""What viewers are told about a job: one typed model for each event of the wire contract."""
+"""The events that viewers are sent about a job: one typed model for each event of the wire contract."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Started(Event):
 
 class Progress(Event):
     type: Literal["job.progress"] = "job.progress"
-    step: Literal["rewriting", "searching", "answering"]
+    step: str
 
 
 class Delta(Event):
@@ -62,13 +62,6 @@ class Retrying(Event):
     type: Literal["job.retrying"] = "job.retrying"
     reason: str
     retryAt: str
-
-
-class Citation(Event):
-    n: int
-    lessonId: str
-    title: str
-    heading: str
 
 
 class Usage(Event):
@@ -84,10 +77,10 @@ class Error(Event):
 
 
 class Completed(Event):
+    """`shown` is what the job's kind shows of the result; its keys stand beside the others on the wire."""
+
     type: Literal["job.completed"] = "job.completed"
-    answer: str | None = None
-    citations: list[Citation] | None = None
-    result: dict[str, Any] | None = None
+    shown: dict[str, Any]
     usage: Usage
 
 
@@ -98,8 +91,10 @@ class Failed(Event):
 
 
 class Cancelled(Event):
+    """`shown` is what the job's kind shows of what was written before the job was cancelled."""
+
     type: Literal["job.cancelled"] = "job.cancelled"
-    answer: str | None = None
+    shown: dict[str, Any]
 
 
 FINAL = {"job.completed", "job.failed", "job.cancelled"}
@@ -109,7 +104,7 @@ _AT = '"at":"'
 
 
 class Frame(NamedTuple):
-    """An event of a job at its place, as the JSON text that goes over the wire."""
+    """An event of a job at its place, as the JSON text that is sent."""
 
     job_id: str
     place: Place
@@ -118,20 +113,21 @@ class Frame(NamedTuple):
 
     @property
     def at(self) -> datetime:
-        """When it happened. In the text nothing that people or models say comes before it."""
+        """When it happened. No text of people or models precedes it in the frame."""
         begin = self.text.index(_AT) + len(_AT)
         return datetime.fromisoformat(self.text[begin : self.text.index('"', begin)])
 
     @classmethod
     def unpack(cls, packed: list[Any]) -> Frame:
-        """The frame out of the plain list that it becomes in a Channels message."""
+        """Read the plain list that a frame becomes in a Channels message."""
         job_id, place, is_final, text = packed
         return cls(job_id, Place(*place), is_final, text)
 
 
 def frame(job: AiJob, place: Place, event: Event) -> Frame:
     """Put an event at its place."""
-    body, job_id = {name: value for name, value in vars(event).items() if value is not None}, str(job.pk)
+    body, job_id = dict(vars(event)), str(job.pk)
+    shown = body.pop("shown", {})
     wire = {
         "type": body.pop("type"),
         "jobId": job_id,
@@ -139,6 +135,7 @@ def frame(job: AiJob, place: Place, event: Event) -> Frame:
         "attempt": place.attempt,
         "seq": place.seq,
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        **shown,
         **body,
     }
     return Frame(job_id, place, wire["type"] in FINAL, to_json(wire).decode())

@@ -5,18 +5,20 @@ Only jobs/lifecycle/transitions.py adds to it, in the UPDATE that makes the move
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any, TypedDict
 
-from django.db.models import F, Func, JSONField, Value
-from django.db.models.expressions import CombinedExpression
+from django.db.models import F, JSONField
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from jobs.models import AiJob
 
 LENGTH = 20  # the newest entries are kept; few jobs have so many
 DETAIL_LENGTH = 300
-NEWEST = f"$[last - {LENGTH - 2} to last]"  # those that are kept when one is added, as a JSON path
+# The history with one entry more and, when there are too many, without the oldest. Its parameter is a JSON array.
+EXTENDED = f"jsonb_path_query_array(history, '$[last - {LENGTH - 2} to last]') || {{entry}}::jsonb"
 
 
 class Entry(TypedDict, total=False):
@@ -57,9 +59,13 @@ def of_retried(job: AiJob) -> Entry:
 
 def added(entry: Entry) -> dict[str, Any]:
     """The part of an UPDATE that adds the entry, and drops the oldest when there are too many."""
-    kept = Func(F("history"), Value(NEWEST), function="jsonb_path_query_array", output_field=JSONField())
-    entries = CombinedExpression(kept, "||", Value([entry], JSONField()), output_field=JSONField())
-    return {"history": entries, "uncounted": F("uncounted") + 1}
+    extended = RawSQL(EXTENDED.format(entry="%s"), [as_parameter(entry)], JSONField())  # noqa: S611  (our own text)
+    return {"history": extended, "uncounted": F("uncounted") + 1}
+
+
+def as_parameter(entry: Entry) -> str:
+    """The entry as the parameter of EXTENDED."""
+    return json.dumps([entry])
 
 
 def waited(job: AiJob) -> float:

@@ -31,15 +31,15 @@ WHERE id = %(id)s AND status = 'pending' AND (run_after IS NULL OR run_after <= 
 RETURNING {_COLUMNS}
 """  # noqa: S608
 # Of a job whose text was deleted while it ran nothing of that may stay.
-_END = """
+_END = f"""
 UPDATE jobs_aijob
 SET status = %(status)s, finished_at = %(finished_at)s, result = CASE WHEN NOT is_erased THEN %(result)s::jsonb END,
     error_code = %(error_code)s, error_message = %(error_message)s, error_detail = %(error_detail)s,
     retryable = %(retryable)s, run_after = NULL, lease_until = NULL, enqueued_at = NULL,
-    history = jsonb_path_query_array(history, %(newest)s::jsonpath) || %(entry)s::jsonb, uncounted = uncounted + 1
+    history = {history.EXTENDED.format(entry="%(entry)s")}, uncounted = uncounted + 1
 WHERE id = %(id)s AND attempt = %(attempt)s AND status = 'running'
 RETURNING is_erased
-"""
+"""  # noqa: S608
 _ENDED = ("status", "finished_at", "error_code", "error_message", "error_detail", "retryable", "id", "attempt")
 
 
@@ -61,5 +61,5 @@ def end(job: AiJob, entry: history.Entry) -> bool | None:
     """Write how this run has ended. Whether the job's text had been deleted; None when it is another run's by now."""
     values = {name: getattr(job, name) for name in _ENDED}
     result = None if job.result is None else json.dumps(job.result)
-    row = first_row(_END, {**values, "result": result, "newest": history.NEWEST, "entry": json.dumps([entry])})
+    row = first_row(_END, {**values, "result": result, "entry": history.as_parameter(entry)})
     return bool(row[0]) if row else None

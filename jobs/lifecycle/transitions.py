@@ -24,7 +24,7 @@ from jobs.lifecycle.history import Entry
 from jobs.models import AiJob
 
 Status = AiJob.Status
-Save = Callable[[AiJob, dict[str, Any]], object]
+Save = Callable[[AiJob, dict[str, Any]], dict[str, Any] | None]
 
 QUARANTINED = 2  # lost workers after which a job runs alone, so that it can be told from those that were lost with it
 
@@ -222,7 +222,10 @@ def _end(run: AiJob, entry: Entry, save: Save | None, **changes: Any) -> AiJob:
         if is_erased:
             ended.result, ended.is_erased = None, True
         elif save and ended.result:
-            save(ended, ended.result)
+            kept = save(ended, ended.result)
+            if kept is not None:
+                ended.result = kept
+                AiJob.objects.filter(pk=run.pk).update(result=kept)
     return ended
 
 

@@ -30,7 +30,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='aijob',
             name='history',
-            field=models.JSONField(default=list, help_text='What became of each attempt (jobs/lifecycle/history.py).'),
+            field=models.JSONField(default=list, help_text='What became of each attempt (jobs/history.py).'),
         ),
         migrations.AddField(
             model_name='aijob',

@@ -1,4 +1,4 @@
-"""What `manage.py check` and every start of a worker look at."""
+"""What `manage.py check`, every start of a worker and /readyz check."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from rq import Worker
 
-from jobs.backends import upstream
+from jobs.backends import connections, upstream
 from llm.prices import cost_of
-
-BUDGETS = ("BUDGET_PERSON_DOLLARS", "BUDGET_TOTAL_DOLLARS", "BUDGET_LANDING_DOLLARS")
 
 
 def prices_are_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A budget in money holds only for models whose price is known: the calls of others would count as free."""
-    budgets = [name for name in BUDGETS if getattr(settings, name)]
+    """A budget in money holds only for models with a known price: calls of the others would count as free."""
+    names = [name for name in dir(settings) if name.startswith("BUDGET_") and name.endswith("_DOLLARS")]
+    budgets = [name for name in names if getattr(settings, name)]
     unknown = [model for model in sorted(upstream.models()) if cost_of(model, 1, 0, 1) is None]
     return [
         Error(
@@ -26,3 +26,13 @@ def prices_are_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         for model in unknown
         if budgets
     ]
+
+
+def redis_answers() -> bool:
+    """Whether Redis answers. RedisError if not."""
+    return bool(connections.redis().ping())
+
+
+def has_workers() -> bool:
+    """Whether any worker is registered. RedisError when Redis is away."""
+    return bool(Worker.all(connection=connections.redis()))  # Worker.count() includes the dead

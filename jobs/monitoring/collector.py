@@ -1,6 +1,6 @@
-"""The system's figures for /metrics, looked up when they are asked for: the same in every web process.
+"""The system's figures for /metrics, read at each scrape, so that every web process reports the same.
 
-What is active now comes from the rows, by their partial indexes; what has ended comes from the running totals.
+Jobs that are active come from their rows, by partial indexes; jobs that have ended come from the running totals.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import Any
 
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.db import Error
 from django.db.models import Count, Min, Q
 from django.db.models.functions import Coalesce
@@ -22,8 +23,7 @@ from redis import RedisError
 from rq import Queue, Worker
 
 from jobs import kinds
-from jobs.admin import breakers
-from jobs.backends import queues
+from jobs.backends import connections, upstream
 from jobs.models import AiJob, Total
 from jobs.monitoring.totals import FIGURES, Figure
 from llm import breaker
@@ -35,10 +35,10 @@ Values = dict[tuple[str, ...], float]
 
 
 class Truth(Collector):
-    """What Postgres and Redis know. When one of them is away, its figures are left out and `up` says so."""
+    """What Postgres and Redis know. When one of them is away, its figures are missing and `up` says so."""
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: registering must not ask anybody."""
+        """Nothing: registering must not query anything."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -74,14 +74,19 @@ def _from_postgres() -> Iterator[Metric]:
 
 
 def _from_redis() -> Iterator[Metric]:
-    redis = queues.connection()
-    entries: Values = {(name,): Queue(name, connection=redis).count for name in kinds.QUEUES}
+    redis = connections.redis()
+    entries: Values = {(name,): Queue(name, connection=redis).count for name in settings.JOBS_QUEUES}
     yield _gauge("queue_entries", "Entries in the queues of Redis.", ("queue",), entries)
-    workers = len(Worker.all(connection=redis))  # its count() includes the dead
+    workers = len(Worker.all(connection=redis))  # Worker.count() includes the dead
     yield _gauge("workers", "Workers that are registered.", (), {(): workers})
-    found = async_to_sync(breakers.breaker_states)()
+    found = async_to_sync(_breaker_states)()
     states: Values = {(model, state): state == now for model, now in found for state in breaker.STATES}
     yield _gauge("breaker", "The state that a model's circuit breaker is in is 1.", ("model", "state"), states)
+
+
+async def _breaker_states() -> list[tuple[str, str]]:
+    async with connections.async_redis() as redis:
+        return await upstream.breaker_states(redis)
 
 
 def _pending() -> Any:
@@ -100,8 +105,8 @@ def _active(pending: list[Any], running: list[Any]) -> Metric:
 
 
 def _waiting(pending: list[Any]) -> Iterator[Metric]:
-    jobs: Values = {(queue, state): 0 for queue in kinds.QUEUES for state in ("ready", "deferred")}
-    oldest: Values = {(queue,): 0 for queue in kinds.QUEUES}
+    jobs: Values = {(queue, state): 0 for queue in settings.JOBS_QUEUES for state in ("ready", "deferred")}
+    oldest: Values = {(queue,): 0 for queue in settings.JOBS_QUEUES}
     now = timezone.now()
     for row in pending:
         queue = row["queue"]

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from config.sql import try_lock
 from jobs.lifecycle.history import Entry
 from jobs.models import AiCall, AiJob
 
@@ -22,7 +23,7 @@ Row = dict[str, Any]
 COUNT_SECONDS = 5.0
 BATCH = 2000  # of jobs and of calls, in one transaction
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300)
-_LOCK = 0x546F74616C  # any number of our own: one process counts at a time
+LOCK = "jobs.totals"  # one process counts at a time
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ _CALL_FIELDS = (
 def count() -> bool:
     """Add rows that are not counted yet to the totals, unless another process is at it. Whether more are left."""
     with transaction.atomic():
-        if not _is_alone():
+        if not try_lock(LOCK):
             return False
         jobs = _lock(AiJob.objects.filter(uncounted__gt=0), _JOB_FIELDS)
         calls = _lock(AiCall.objects.filter(is_counted=False), _CALL_FIELDS)
@@ -147,9 +148,3 @@ class Sums:
         bound = figure.bounds[bisect_left(figure.buckets, value)]
         self._values[figure.name, (*labels, bound)] += 1
         self._values[figure.sum_name, labels] += value
-
-
-def _is_alone() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
-        return bool(cursor.fetchone()[0])

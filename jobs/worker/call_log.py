@@ -1,4 +1,4 @@
-"""The account of upstream calls: one AiCall row for each, whatever became of it."""
+"""Writes one AiCall row for each upstream call, however the call ended."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import contextvars
 import logging
 from collections.abc import Sequence
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 from django.db import connection
 from pydantic_core import to_json
 
-from jobs.backends import db
+from jobs.backends.db import AWAY, Database
 from jobs.models import AiJob
 from llm.calls import Call
 
@@ -36,75 +35,67 @@ _FIELDS = (
     "started_at",
 )
 _COLUMNS = ", ".join(("job_id", "attempt", "is_counted", *_FIELDS))
-# By hand, because Django takes longer to build the statement than all else about a call takes. Calls of a job that
-# was deleted meanwhile are left out.
-_ENTER = f"""
+# Written by hand: Django takes longer to build the statement than everything else about a call takes. Calls of a job
+# that was deleted meanwhile are left out.
+_INSERT = f"""
 INSERT INTO jobs_aicall ({_COLUMNS})
-SELECT {_COLUMNS} FROM jsonb_populate_recordset(NULL::jobs_aicall, %s) entered
-WHERE EXISTS (SELECT FROM jobs_aijob WHERE id = entered.job_id)
+SELECT {_COLUMNS} FROM jsonb_populate_recordset(NULL::jobs_aicall, %s) logged
+WHERE EXISTS (SELECT FROM jobs_aijob WHERE id = logged.job_id)
 """  # noqa: S608  (names of our own columns)
 
 
-class Entry(NamedTuple):
-    """A call, and the run that made it."""
+class LoggedCall(NamedTuple):
+    """A call, and the claimed job whose attempt made it."""
 
-    run: AiJob
+    job: AiJob
     call: Call
 
 
-def enter(entries: Sequence[Entry]) -> None:
-    """Write these calls down, all or none."""
-    rows = [_row(*entry) for entry in entries]
+def insert(calls: Sequence[LoggedCall]) -> None:
+    """Insert the rows of these calls, all or none."""
+    rows = [
+        {name: getattr(call, name) for name in _FIELDS}
+        | {"job_id": job.pk, "attempt": job.attempt, "is_counted": False}
+        for job, call in calls
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(_ENTER, [to_json(rows).decode()])
+        cursor.execute(_INSERT, [to_json(rows).decode()])
 
 
-def _row(run: AiJob, call: Call) -> dict[str, object]:
-    values = {name: getattr(call, name) for name in _FIELDS}
-    return {"job_id": run.pk, "attempt": run.attempt, "is_counted": False, **values}
+class CallLog:
+    """Writes the rows of all attempts of a worker; calls that end during a write join the next batch.
 
-
-class Ledger:
-    """Has the calls of all runs of an event loop written down. Those that end meanwhile go together, next.
-
-    So a call is written at once while there are few, and hundreds a second are a few statements.
+    So a call is written at once while there are few, and hundreds a second take a few statements.
     """
 
-    def __init__(self) -> None:
-        self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._waiting: list[tuple[LoggedCall, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
 
-    def enter(self, run: AiJob, call: Call) -> asyncio.Future[None]:
-        """Done when the call is written down, or cannot be. It never raises."""
+    def record(self, job: AiJob, call: Call) -> asyncio.Future[None]:
+        """Write the call's row. The future is done when it is written, or cannot be; it never raises."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((Entry(run, call), done))
+        self._waiting.append((LoggedCall(job, call), done))
         if self._task is None or self._task.done():
-            # In a context of its own: its log lines are not about the run that happens to be the first.
+            # In a new context: its log lines are not about the attempt that happens to be the first.
             self._task = asyncio.create_task(self._work(), context=contextvars.Context())
         return done
 
     async def _work(self) -> None:
         while self._waiting:
-            together, self._waiting = self._waiting, []
-            await self._write([entry for entry, _ in together])
-            for _, done in together:
+            batch, self._waiting = self._waiting, []
+            await self._write([logged for logged, _ in batch])
+            for _, done in batch:
                 done.set_result(None)
 
-    async def _write(self, entries: Sequence[Entry]) -> None:
+    async def _write(self, calls: Sequence[LoggedCall]) -> None:
         try:
-            await db.insist(enter, entries)
+            await self._db.insist(insert, calls)
         except Exception as error:
-            if len(entries) > 1 and not isinstance(error, db.AWAY):
-                for entry in entries:  # one that Postgres refuses must not take the others along
-                    await self._write([entry])
+            if len(calls) > 1 and not isinstance(error, AWAY):
+                for logged in calls:  # a call that Postgres refuses must not take the others along
+                    await self._write([logged])
                 return
-            for run, call in entries:
-                logger.error("a call of job %s is not in the account: %s", run.pk, call, exc_info=error)
-
-
-_ledgers: WeakKeyDictionary[asyncio.AbstractEventLoop, Ledger] = WeakKeyDictionary()
-
-
-def ledger() -> Ledger:
-    """The ledger of the running event loop."""
-    return _ledgers.setdefault(asyncio.get_running_loop(), Ledger())
+            for job, call in calls:
+                logger.error("a call of job %s has no row: %s", job.pk, call, exc_info=error)

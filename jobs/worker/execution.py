@@ -1,11 +1,11 @@
-"""One RQ job at work on the worker's event loop: within its time limit, and open to RQ's stop commands."""
+"""One RQ job executed by the worker: within its time limit, and open to RQ's stop command."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import ctypes
 import inspect
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,28 +14,34 @@ from django.db import connections
 from rq.job import Job, _current_job
 from rq.timeouts import JobTimeoutException
 
+from jobs.tasks import run_job
+from jobs.worker.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
 
 class Stopped(Exception):
     """The job was stopped by a command (or cancelled itself)."""
 
 
 class Exited(Exception):
-    """The job called for the end of the process, which belongs to other jobs too."""
+    """The job asked for the end of the process, which belongs to other jobs too."""
 
 
-class Performance:
-    """A coroutine function runs as a task of the event loop, any other function on a thread of its own.
+class JobExecution:
+    """Executes a coroutine function as a task of the event loop, any other function on a thread of its own.
 
-    To be made anywhere; run and stopped on the event loop.
+    Made on any thread; executed and stopped on the event loop.
     """
 
-    def __init__(self, job: Job, timeout: float) -> None:
+    def __init__(self, job: Job, timeout: float, runtime: Runtime) -> None:
         self.is_stopped = False
         self._job = job
+        self._runtime = runtime
         self._timeout = timeout if timeout > 0 else None  # RQ says -1 for no limit
         self._task: asyncio.Task[Any] | None = None
 
-    async def run(self) -> Any:
+    async def execute(self) -> Any:
         """What the job returns. Raises what it raises, JobTimeoutException, or Stopped."""
         self._task = asyncio.create_task(self._call())
         if self.is_stopped:
@@ -44,60 +50,60 @@ class Performance:
         if unfinished:
             self._task.cancel()
             await asyncio.wait(unfinished)
-            raise _time_is_up(self._timeout)
+            error = JobTimeoutException()
+            # Set afterwards: RQ's TimerDeathPenalty puts its own last limit into every exception of this class.
+            error.args = (f"Task exceeded maximum timeout value ({self._timeout} seconds)",)
+            raise error
         if self._task.cancelled():
             raise Stopped
         return self._task.result()
 
     def stop(self) -> None:
-        """End the job: it is cancelled at the next point where it waits."""
-        if not self.is_stopped:
+        """Cancel a coroutine at the next point where it waits. A plain function cannot be stopped: that is logged."""
+        if not inspect.iscoroutinefunction(self._job.func):
+            logger.warning("job %s is a plain function, which cannot be stopped: it runs to its end", self._job.id)
+        elif not self.is_stopped:
             self.is_stopped = True
             self._cancel_soon()
 
     def _cancel_soon(self) -> None:
-        # The task's first step goes first: a coroutine cancelled before it could not even notice.
+        # After the task's first step: a coroutine cancelled before it could not even notice.
         if self._task:
             asyncio.get_running_loop().call_soon(self._task.cancel)
 
     async def _call(self) -> Any:
         _current_job.set(self._job)  # what rq.get_current_job() tells the job
         try:
-            function = self._job.func
+            function, kwargs = self._job.func, self._job.kwargs
+            if function is run_job:
+                kwargs = {**kwargs, "runtime": self._runtime}
             if inspect.iscoroutinefunction(function):
-                return await function(*self._job.args, **self._job.kwargs)
+                return await function(*self._job.args, **kwargs)
             return await _on_thread(self._job.perform)
         except (SystemExit, KeyboardInterrupt) as error:
             raise Exited(repr(error)) from error
 
 
-def _time_is_up(timeout: float | None) -> JobTimeoutException:
-    error = JobTimeoutException()
-    # Set afterwards: RQ's TimerDeathPenalty puts its own last limit into every exception of this class.
-    error.args = (f"Task exceeded maximum timeout value ({timeout} seconds)",)
-    return error
-
-
 async def _on_thread(function: Callable[[], Any]) -> Any:
-    """Run a function on a thread of its own. On cancellation it gets a SystemExit at its next step in Python.
-
-    One that hangs outside Python is left to itself until then: such a thread must not be missing from a pool.
-    """
+    """Run a function on a thread of its own. When its time is up the thread runs on, and its result is dropped."""
     future: concurrent.futures.Future[Any] = concurrent.futures.Future()
-    thread = threading.Thread(target=_fulfil, args=(future, function), name="rq-job", daemon=True)
-    future.set_running_or_notify_cancel()
-    thread.start()
-    try:
-        return await asyncio.wrap_future(future)
-    except asyncio.CancelledError:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
-        raise
+
+    def work() -> None:
+        try:
+            result = function()
+        except BaseException as error:
+            _set(future.set_exception, error)
+        else:
+            _set(future.set_result, result)
+        finally:
+            connections.close_all()  # this thread's: back to the pool
+
+    threading.Thread(target=work, name="rq-job", daemon=True).start()
+    return await asyncio.wrap_future(future)
 
 
-def _fulfil(future: concurrent.futures.Future[Any], function: Callable[[], Any]) -> None:
+def _set(outcome: Callable[[Any], None], value: Any) -> None:
     try:
-        future.set_result(function())
-    except BaseException as error:
-        future.set_exception(error)
-    finally:
-        connections.close_all()  # this thread's: back to the pool
+        outcome(value)
+    except concurrent.futures.InvalidStateError:  # the job's time is up, nobody waits for the result
+        logger.warning("a plain function ended after its time limit")

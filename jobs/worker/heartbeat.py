@@ -1,5 +1,7 @@
-"""What a worker and Redis tell each other beside the jobs: `rq info`, django-rq's pages and /readyz see it there while
-its event loop turns. RQ writes and asks for each job; here that is done as often as it says something new."""
+"""The worker's registration in Redis, where `rq info`, django-rq's pages and /readyz see it.
+
+RQ writes and reads it for each job; this worker does so when something has changed, and once a second at most.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ SUSPENSION_SECONDS = 0.1  # RQ asks before each job
 
 
 class RegisteredWorker(BaseWorker):
-    """Registered for a short while at a time, and again after Redis was emptied."""
+    """Registers for ALIVE_SECONDS at a time, and registers again after Redis was emptied."""
 
     _is_signing_off = False
     _ask_again_at = 0.0
@@ -26,7 +28,7 @@ class RegisteredWorker(BaseWorker):
         self.connection.expire(self.key, ALIVE_SECONDS)
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        """Stay registered for a short while only: the event loop sends the next one, as long as it turns."""
+        """Extend the registration by ALIVE_SECONDS. The event loop sends it, so a hung loop lets it expire."""
         is_fresh = self.last_heartbeat and (now() - self.last_heartbeat).total_seconds() < BEAT_SECONDS
         if pipeline is not None or not is_fresh:  # RQ sends three for each job that it takes
             super().heartbeat(timeout or ALIVE_SECONDS, pipeline)
@@ -38,7 +40,7 @@ class RegisteredWorker(BaseWorker):
         if not self.connection.sismember(self.redis_workers_keys, self.key):
             self.connection.delete(self.key)
             self.register_birth()
-            self._state = WorkerStatus.STARTED  # that it was idle is gone, too
+            self._state = WorkerStatus.STARTED  # Redis no longer knows that it was idle
             self.set_state(WorkerStatus.IDLE)
         self.heartbeat()
 
@@ -47,18 +49,18 @@ class RegisteredWorker(BaseWorker):
             super().set_state(state, pipeline)
 
     def is_suspended(self) -> bool:
-        """Whether no job may be begun now. Raises RedisError."""
+        """Whether workers are suspended, so that no job may begin. Raises RedisError."""
         is_suspended = bool(suspension.is_suspended(self.connection))
         if is_suspended:
             self._ask_again_at = 0.0
         return is_suspended
 
     def check_for_suspension(self, burst: bool) -> None:
-        """Wait while workers are suspended; in burst mode, stop. Asked when there is a job, too (rq_worker.py)."""
+        """Wait while workers are suspended; in burst mode, stop. rq_worker.py checks again when it has a job."""
         if time.monotonic() >= self._ask_again_at:
             super().check_for_suspension(burst)
             self._ask_again_at = time.monotonic() + SUSPENSION_SECONDS
 
     def stay_unregistered(self) -> None:
-        """It is about to sign off: not to be registered again."""
+        """Stop registering again: the worker is about to sign off."""
         self._is_signing_off = True

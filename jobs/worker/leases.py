@@ -1,4 +1,4 @@
-"""Keeps the leases of this process's runs alive, and stops runs that were cancelled or lost."""
+"""Keeps the leases of this process's attempts alive, and stops attempts that were cancelled or lost."""
 
 from __future__ import annotations
 
@@ -8,78 +8,79 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from typing import Literal, Protocol
 
 from django.conf import settings
 from django.db import Error
 
-from jobs.backends import db
+from jobs.backends.db import Database
 from jobs.lifecycle import transitions
-
-if TYPE_CHECKING:
-    from jobs.worker.run import Run
+from jobs.models import AiJob
 
 logger = logging.getLogger(__name__)
 
-TICK_SECONDS = 0.4  # a cancelled run must hang up within a second
+TICK_SECONDS = 0.4  # a cancelled attempt must hang up within a second
 
-_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
-
-
-@contextmanager
-def over(run: Run) -> Iterator[None]:
-    """Watch a run while the block lasts."""
-    watch = _watches.setdefault(asyncio.get_running_loop(), _Watch())
-    watch.add(run)
-    try:
-        yield
-    finally:
-        watch.runs.discard(run)
+Stop = Literal["cancelled", "lost", "released"]
 
 
-def active_runs(loop: asyncio.AbstractEventLoop) -> set[Run]:
-    """The runs under way on this event loop. To be called on it."""
-    return set(_watches[loop].runs) if loop in _watches else set()
+class Leased(Protocol):
+    """An attempt under way. `stop` says why it has to stop, once it has."""
+
+    job: AiJob
+    stop: Stop | None
+
+    def interrupt(self, stop: Stop) -> None: ...
 
 
-class _Watch:
-    """One query a tick for all runs of the process, for as long as there are any."""
+class Leases:
+    """Makes one query a tick for all attempts of the process, while there are any."""
 
-    def __init__(self) -> None:
-        self.runs: set[Run] = set()
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._held: set[Leased] = set()
         self._task: asyncio.Task[None] | None = None
         self._renewed = time.monotonic()
 
-    def add(self, run: Run) -> None:
-        self.runs.add(run)
+    @contextmanager
+    def holding(self, attempt: Leased) -> Iterator[None]:
+        """Keep the attempt's lease alive, and interrupt it if need be, until the block ends."""
+        self._held.add(attempt)
         if self._task is None or self._task.done():
-            # In a context of its own: its log lines are not about the run that happens to be the first.
-            self._task = asyncio.create_task(self._watch(), context=contextvars.Context())
+            # In a new context: its log lines are not about the attempt that happens to be the first.
+            self._task = asyncio.create_task(self._work(), context=contextvars.Context())
+        try:
+            yield
+        finally:
+            self._held.discard(attempt)
 
-    async def _watch(self) -> None:
-        while self.runs:
+    def active(self) -> set[Leased]:
+        """The attempts under way. Must be called on the event loop."""
+        return set(self._held)
+
+    async def _work(self) -> None:
+        while self._held:
             await asyncio.sleep(TICK_SECONDS)
             try:
                 await self._renew()
                 await self._stop_interrupted()
             except Error as error:
-                # Without a database nobody can take the runs away either: go on and look again.
+                # Without a database nobody can take the jobs away either: go on and try again.
                 logger.warning("leases are not renewed, Postgres is away: %s", type(error).__name__)
 
     async def _renew(self) -> None:
         if time.monotonic() - self._renewed > settings.JOBS_LEASE_SECONDS / 4:
-            jobs = [run.job for run in self.runs]
+            jobs = [attempt.job for attempt in self._held]
             if jobs:
-                await db.call(transitions.renew_leases, jobs[0].worker, jobs)
+                await self._db.call(transitions.renew_leases, jobs[0].worker, jobs)
             self._renewed = time.monotonic()
 
     async def _stop_interrupted(self) -> None:
-        watched = list(self.runs)
-        for run in watched:
-            if run.stop:  # a cancellation can be swallowed (jobs/worker/loop_thread.py)
-                run.interrupt(run.stop)
-        interrupted = {job.pk: job for job in await db.call(transitions.interrupted, [r.job for r in watched])}
-        for run in watched:
-            if run.job.pk in interrupted:
-                run.interrupt("cancelled" if interrupted[run.job.pk].cancel_requested else "lost")
+        held = list(self._held)
+        for attempt in held:
+            if attempt.stop:  # a cancellation can be swallowed (loop_thread.end)
+                attempt.interrupt(attempt.stop)
+        interrupted = {job.pk: job for job in await self._db.call(transitions.interrupted, [a.job for a in held])}
+        for attempt in held:
+            if attempt.job.pk in interrupted:
+                attempt.interrupt("cancelled" if interrupted[attempt.job.pk].cancel_requested else "lost")

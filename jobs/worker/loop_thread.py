@@ -1,23 +1,27 @@
-"""The thread that turns a worker's event loop, and how a task on it is ended."""
+"""The thread that runs a worker's event loop, how late the loop is, and how a task on it is ended."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvloop
 
 CANCEL_SECONDS = 0.5
+LOOK_SECONDS = 0.25
+BEAT_SECONDS = 0.02  # between two measurements of the lag
+LATE_SECONDS = 0.005  # an answer takes some thirty turns of the loop, most of them seconds after it was begun
 
 
 async def end(task: asyncio.Task[Any]) -> None:
     """Cancel a task and wait until it has ended; what it raises stays with it.
 
-    Again and again if need be: before Python 3.12 asyncio.wait_for, and with it each command of the Redis client, can
-    swallow a cancellation that comes at the wrong moment.
+    The cancellation is repeated: before Python 3.12 asyncio.wait_for, and with it each command of the Redis client,
+    can swallow one that comes at the wrong moment.
     """
     while not task.done():
         task.cancel()
@@ -25,15 +29,16 @@ async def end(task: asyncio.Task[Any]) -> None:
 
 
 class LoopThread(threading.Thread):
-    """An event loop with tasks that run beside everything else for as long as it turns, and what is done at its end."""
+    """An event loop with background tasks that run until it ends, and what is done at its end."""
 
     def __init__(
         self, *background: Callable[[], Coroutine[Any, Any, None]], at_end: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
         super().__init__(name="jobs-loop", daemon=True)
         self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-        self._background = background
+        self._background = (*background, self._measure_lag)
         self._at_end = at_end
+        self._beat_due, self._lag = time.monotonic(), 0.0
 
     def run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -43,16 +48,33 @@ class LoopThread(threading.Thread):
             self.loop.run_until_complete(end(task))
         self.loop.run_until_complete(self._at_end())
 
+    def is_late(self) -> bool:
+        """Whether callbacks of the loop run more than LATE_SECONDS after they are due. From any thread."""
+        return max(self._lag, time.monotonic() - self._beat_due) > LATE_SECONDS
+
+    async def wait_until_on_time(self, timeout: float) -> None:
+        """Wait while the loop is late, up to `timeout` seconds. On the loop."""
+        until = time.monotonic() + timeout
+        await asyncio.sleep(LOOK_SECONDS)
+        while self.is_late() and time.monotonic() < until:
+            await asyncio.sleep(LOOK_SECONDS)
+
     def submit(self, work: Coroutine[Any, Any, None]) -> concurrent.futures.Future[None]:
-        """Have this done on the loop. From any thread."""
+        """Run a coroutine on the loop. From any thread."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     def call(self, function: Callable[..., Any], *args: Any) -> None:
-        """Have this called on the loop, soon. From any thread."""
+        """Call a function on the loop, soon. From any thread."""
         self.loop.call_soon_threadsafe(function, *args)
 
     def stop(self, timeout: float) -> None:
-        """End the loop, if it was ever started, and wait for so long until it has ended."""
+        """End the loop, if it was ever started, and wait up to `timeout` seconds until it has ended."""
         if self.is_alive():
             self.call(self.loop.stop)
             self.join(timeout)
+
+    async def _measure_lag(self) -> None:
+        while True:
+            self._beat_due = time.monotonic() + BEAT_SECONDS
+            await asyncio.sleep(BEAT_SECONDS)
+            self._lag = time.monotonic() - self._beat_due

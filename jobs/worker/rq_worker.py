@@ -1,8 +1,9 @@
-"""`AsyncWorker`: an RQ worker that holds many coroutine jobs on one event loop.
+"""`AsyncWorker`: an RQ worker that runs many coroutine jobs on one event loop.
 
-Stock RQ forks for each job: one answer at a time in a process. AI answers are waiting, not computing, so this worker
-pops on the main thread, as RQ does, and hands each job to an event loop thread; RQ's bookkeeping (registries, results)
-runs on threads beside it. Close to RQ's planned AsyncWorker (rq/rq#2445), to be replaced by it one day.
+A stock RQ worker forks for each job: one answer at a time in a process. An AI answer mostly waits for the network, so
+this worker pops on the main thread, as RQ does, and hands each job to an event loop thread; RQ's bookkeeping
+(registries, results) runs on threads beside it. It stays close in name and behaviour to RQ's planned AsyncWorker
+(rq/rq#2445), to be replaced by it one day.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ from rq.timeouts import TimerDeathPenalty
 from rq.utils import now
 from rq.worker.base import DequeueStrategy, WorkerStatus
 
-from jobs.backends import queues, upstream
-from jobs.worker import leases, sweeper
-from jobs.worker.execution import Performance
+from jobs.worker.execution import JobExecution
 from jobs.worker.heartbeat import RegisteredWorker
-from jobs.worker.local_dispatch import Shortcut
+from jobs.worker.local_dispatch import LocalDispatch
 from jobs.worker.loop_thread import LoopThread
+from jobs.worker.runtime import Runtime
 from jobs.worker.slots import Slots
-from jobs.worker.throttle import Pace
+from jobs.worker.sweeper import Sweeper
+from jobs.worker.throttle import Throttle
 
 BOOKKEEPING_THREADS, RELEASE_SECONDS = 4, 5.0
-LOOK_SECONDS = 1  # how long to wait for a job of some queues before looking which are open
+LOOK_SECONDS = 1  # of one blocking pop while some queues are closed
 
 
 class AsyncWorker(RegisteredWorker):
@@ -54,10 +55,12 @@ class AsyncWorker(RegisteredWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._slots = Slots(settings.JOBS_PER_WORKER, self.queue_names())
-        self._performances: dict[str, Performance] = {}  # by execution id
+        self._running: dict[str, JobExecution] = {}  # by RQ's execution id
         self._bookkeeping = ThreadPoolExecutor(BOOKKEEPING_THREADS, thread_name_prefix="rq")
-        self._loop = LoopThread(sweeper.sweep_forever, self._keep_alive, at_end=upstream.close)
-        self._pace = Pace(self._loop)
+        self._runtime = Runtime()
+        sweeper = Sweeper(self._runtime.db, self._runtime.upstream)
+        self._loop = LoopThread(sweeper.run, self._keep_alive, at_end=self._runtime.close)
+        self._throttle = Throttle(self._loop, self._runtime.upstream)
         self._is_waiting = self._is_finite = False
         self._hand_back_at = math.inf
         self._hurry = threading.Event()
@@ -74,33 +77,33 @@ class AsyncWorker(RegisteredWorker):
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
-        """Wait for a free slot and an event loop that is in time, then for a job."""
+        """Wait for a free slot and an event loop that is not late, then for a job."""
         self._is_waiting = True
         try:
-            while not self._slots.take(timeout=self.job_monitoring_interval):
+            while not self._slots.acquire(timeout=self.job_monitoring_interval):
                 self.heartbeat()
-            self._pace.wait(self._slots.in_flight)
+            self._throttle.wait(self._slots.in_flight)
             result = self._next_job(timeout, max_idle_time)
         finally:
             self._is_waiting = False
         if result is None:
-            self._slots.give_back()
+            self._slots.release()
         return result
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Hand the job to the event loop and return. A Redis failure here ends the worker; the job is swept up."""
         execution = self.prepare_execution(job)
-        performance = Performance(job, job.timeout or self.queue_class.DEFAULT_TIMEOUT)
-        self._performances[execution.id] = performance
+        running = JobExecution(job, job.timeout or self.queue_class.DEFAULT_TIMEOUT, self._runtime)
+        self._running[execution.id] = running
         self._prepare(job)
-        self._slots.fill(self._loop.submit(self._perform(performance, job, queue, execution)), queue.name)
+        self._slots.fill(self._loop.submit(self._execute(running, job, queue, execution)), queue.name)
 
     def set_state(self, state: str, pipeline: Any = None) -> None:
-        """Busy as long as anything is in flight, also while waiting for more."""
+        """Busy while anything is in flight, also while waiting for more."""
         super().set_state(WorkerStatus.BUSY if state == WorkerStatus.IDLE and self.executions else state, pipeline)
 
     def handle_payload(self, message: Any) -> None:
-        """RQ's commands. RQ itself would look for a job to stop in the first execution only."""
+        """Carry out a command. RQ itself would look for the job to stop in the first execution only."""
         payload = parse_payload(message)
         if payload["command"] == "stop-job":
             for execution in list(self.executions.values()):
@@ -111,13 +114,13 @@ class AsyncWorker(RegisteredWorker):
 
     def request_stop_execution(self, execution_id: str) -> None:
         """Stop one of the jobs in flight. Called from the thread that listens to commands."""
-        if performance := self._performances.get(execution_id):
-            self._loop.call(performance.stop)
+        if running := self._running.get(execution_id):
+            self._loop.call(running.stop)
         else:
             self.log.warning("Worker %s: not running execution %s, command ignored", self.name, execution_id)
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
-        """A second signal: hand unfinished jobs back now instead of after the grace time."""
+        """On a second signal, hand unfinished jobs back now instead of after the grace time."""
         self._hurry.set()
 
     def teardown(self) -> None:
@@ -132,10 +135,10 @@ class AsyncWorker(RegisteredWorker):
 
     def _install_signal_handlers(self) -> None:
         super()._install_signal_handlers()
-        # Not before RQ has forked its scheduler, which must not take our threads and connections along.
-        self._loop.start()
+        # After RQ has forked its scheduler, which must not inherit our threads and connections.
         if not self._is_finite:
-            queues.shorten(Shortcut(self, self._slots, self._loop).take)
+            self._runtime.dispatch = LocalDispatch(self, self._slots, self._loop, self._runtime).take
+        self._loop.start()
 
     def _shutdown(self) -> None:
         self._stop_requested = True
@@ -157,7 +160,7 @@ class AsyncWorker(RegisteredWorker):
                 self._slots.wait(0.2)
 
     def _choose_queues(self) -> bool:
-        """Which queues to take the next job from, in which order. Whether these are all of them."""
+        """Choose the queues to pop from next, and their order. True if these are all of them."""
         if self._dequeue_strategy != DequeueStrategy.DEFAULT:
             return True  # somebody wants another order than ours
         by_name = {queue.name: queue for queue in self.queues}
@@ -165,7 +168,7 @@ class AsyncWorker(RegisteredWorker):
         return len(self._ordered_queues) == len(self.queues)
 
     def _put_back_if_suspended(self, job: Job, queue: Queue, is_burst: bool) -> bool:
-        """RQ looks for a suspension before it waits for a job, not when one has come."""
+        """Put the job back if workers are suspended: RQ checks before it waits for a job, not after it popped one."""
         if not self.is_suspended():
             return False
         queue.push_job_id(job.id, at_front=True)
@@ -179,7 +182,7 @@ class AsyncWorker(RegisteredWorker):
             _ = job.func  # imported here rather than on the event loop
         except RedisError:
             raise
-        except Exception as error:  # it comes again when the job is performed, and is recorded then
+        except Exception as error:  # raised again when the job is executed, and recorded then
             self.log.warning("Worker %s: job %s cannot be read: %s", self.name, job.id, error)
         job.started_at = now()
 
@@ -194,21 +197,21 @@ class AsyncWorker(RegisteredWorker):
             self._slots.wait(RELEASE_SECONDS)
 
     def _release_runs(self) -> None:
-        for run in leases.active_runs(self._loop.loop):
-            run.interrupt("released")
+        for attempt in self._runtime.leases.active():
+            attempt.interrupt("released")
 
-    async def _perform(self, performance: Performance, job: Job, queue: Queue, execution: Execution) -> None:
+    async def _execute(self, running: JobExecution, job: Job, queue: Queue, execution: Execution) -> None:
         try:
-            value = await performance.run()
-            await self._keep_books(self._finalize_success, job, queue, execution, value)
+            value = await running.execute()
+            await self._on_thread(self._finalize_success, job, queue, execution, value)
         except Exception:
-            finalize = self._finalize_stopped if performance.is_stopped else self._finalize_failure
-            await self._keep_books(finalize, job, queue, execution, sys.exc_info())
+            finalize = self._finalize_stopped if running.is_stopped else self._finalize_failure
+            await self._on_thread(finalize, job, queue, execution, sys.exc_info())
         finally:
-            del self._performances[execution.id]
+            del self._running[execution.id]
             self.executions.pop(execution.id, None)
             if not self.executions:
-                await self._keep_books(self._rest)
+                await self._on_thread(self._rest)
 
     def _finalize_stopped(self, job: Job, queue: Queue, execution: Execution, exc_info: Any) -> None:
         self.log.warning("Worker %s: job %s stopped by user", self.name, job.id)
@@ -223,18 +226,18 @@ class AsyncWorker(RegisteredWorker):
         if self.get_state() == WorkerStatus.BUSY:
             self.set_state(WorkerStatus.IDLE)
 
-    async def _keep_books(self, entry: Callable[..., None], *args: Any) -> None:
+    async def _on_thread(self, bookkeeping: Callable[..., None], *args: Any) -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._bookkeeping, entry, *args)
+            await asyncio.get_running_loop().run_in_executor(self._bookkeeping, bookkeeping, *args)
         except RedisError as error:
             self.log.warning("Worker %s: Redis could not be told: %s", self.name, error)
 
     async def _keep_alive(self) -> None:
-        while True:  # RQ takes executions without a heartbeat for abandoned after a minute and a half
+        while True:  # RQ regards executions without a heartbeat as abandoned after a minute and a half
             await asyncio.sleep(self.job_monitoring_interval)
-            await self._keep_books(self.ensure_registered)
+            await self._on_thread(self.ensure_registered)
             for execution in list(self.executions.values()):
-                await self._keep_books(self._beat, execution)
+                await self._on_thread(self._beat, execution)
 
     def _beat(self, execution: Execution) -> None:
         job = execution._job or self.job_class.fetch(execution.job_id, self.connection, self.serializer)

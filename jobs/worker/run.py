@@ -1,4 +1,4 @@
-"""One run of a job, from the claim to its end."""
+"""One attempt at a job, from the claim to its end."""
 
 from __future__ import annotations
 
@@ -10,23 +10,26 @@ import socket
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from django.utils import timezone
 
-from accounts.people import Person
 from config import logs
 from jobs import actions, kinds, limits
-from jobs.backends import db, upstream
+from jobs.backends.db import AWAY
+from jobs.backends.queues import dispatching_to
 from jobs.events import outcome, publish
-from jobs.events.batcher import Outbox
+from jobs.events.batcher import Batcher
 from jobs.events.schema import Event, Progress, Retrying, Started, Usage
+from jobs.kinds import Result
 from jobs.lifecycle import transitions
 from jobs.lifecycle.transitions import Failure, LostRun
 from jobs.limits import LimitReached
 from jobs.models import AiJob
-from jobs.worker import call_log, leases, loop_thread, throttle
+from jobs.worker import loop_thread
+from jobs.worker.leases import Stop
+from jobs.worker.runtime import Runtime
 from llm.calls import Call
 from llm.errors import Kind, LlmError
 from llm.governor import Caller
@@ -36,35 +39,33 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Stop = Literal["cancelled", "lost", "released"]
-
 DEADLINE = Failure("deadline", "This took too long and was stopped. Please try again.", retryable=True, tries=3)
 INTERNAL = "Something went wrong on our side. Please try again."
 DATABASE_AWAY = "Something went wrong on our side. Your question is kept."
-LONGEST_DELAY = 60.0  # seconds between two runs
+LONGEST_DELAY = 60.0  # seconds between two attempts
 
 
-async def run_job(job_id: str) -> None:
-    """Do the job, if it is still to be done. What the queue calls; the id is all it knows.
+async def run_job(job_id: UUID, runtime: Runtime) -> None:
+    """Do the job, if it is still to be done.
 
     Cancelling this coroutine, as RQ's stop command does, cancels the job, as its person could.
     """
-    run = asyncio.create_task(_run(UUID(job_id)))
+    attempt = asyncio.create_task(_claim_and_run(job_id, runtime))
     try:
-        await asyncio.shield(run)
+        await asyncio.shield(attempt)
     except asyncio.CancelledError:
-        await actions.cancel(AiJob(pk=UUID(job_id)))
-        await asyncio.wait({run})
+        await runtime.db.call(actions.cancel, AiJob(pk=job_id))
+        await asyncio.wait({attempt})
         raise
 
 
-async def _run(job_id: UUID) -> None:
-    job = await db.call(transitions.claim, job_id, worker_name())
+async def _claim_and_run(job_id: UUID, runtime: Runtime) -> None:
+    job = await runtime.db.call(transitions.claim, job_id, worker_name())
     if job is None:
         logger.info("job %s: nothing to do, another worker was first or it has ended", job_id)
         return
-    with logs.about(**job.log_fields):
-        await Run(job).execute()
+    with logs.about(**job.log_fields), dispatching_to(runtime.dispatch):
+        await Attempt(job, runtime).execute()
 
 
 def worker_name() -> str:
@@ -73,64 +74,77 @@ def worker_name() -> str:
 
 
 class Run:
-    """One attempt at a job: what a surface's `run` gets to work with.
+    """What the kind's work is handed (jobs.kinds.Run). `shown` collects the text that the person has been shown."""
 
-    `job` is the claimed row, to be read only. `llm` makes upstream calls that are entered in the account.
-    """
+    def __init__(self, attempt: Attempt, runtime: Runtime) -> None:
+        self.job = attempt.job
+        self.person = attempt.job.person
+        self.llm = runtime.upstream.llm(attempt.record, Caller(attempt.kind.priority, self.person.group))
+        self.shown: list[str] = []
+        self._events = attempt.events
+        self._db = runtime.db
 
-    def __init__(self, job: AiJob) -> None:
-        self.job = job
-        self.kind = kinds.get(job.kind)
-        self.person = Person(user_id=job.owner_id, visitor=job.visitor)
-        self.llm = upstream.llm(self._record, Caller(self.kind.priority, self.person.group))
-        self.stop: Stop | None = None
-        self._outbox = Outbox(job)
-        self._text: list[str] = []
-        self._calls: list[Call] = []
-        self._entries: list[asyncio.Future[None]] = []  # calls on their way into the account
-        self._work: asyncio.Task[kinds.Result] | None = None
-        self._is_erased = False
-
-    def progress(self, step: Literal["rewriting", "searching", "answering"]) -> None:
-        """Tell the person what is being done."""
-        self._outbox.add(Progress(step=step))
+    def progress(self, step: str) -> None:
+        """Tell the person which step has begun."""
+        self._events.add(Progress(step=step))
 
     def show(self, text: str) -> None:
-        """Stream a piece of the answer to the person."""
-        self._text.append(text)
-        self._outbox.add_text(text)
+        """Stream a piece of text to the person."""
+        self.shown.append(text)
+        self._events.add_text(text)
 
     async def db(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function that uses the database."""
-        return await db.call(fn, *args, **kwargs)
+        """Run a synchronous function that uses the database."""
+        return await self._db.call(fn, *args, **kwargs)
+
+
+class Attempt:
+    """Carries out one attempt: runs the kind's work, stops it when it must, and settles how the job goes on."""
+
+    def __init__(self, job: AiJob, runtime: Runtime) -> None:
+        self.job = job
+        self.kind = kinds.get(job.kind)
+        self.events = Batcher(job, runtime.sender)
+        self.stop: Stop | None = None
+        self._runtime = runtime
+        self._calls: list[Call] = []
+        self._recorded: list[asyncio.Future[None]] = []  # calls whose rows are being written
+        self._run = Run(self, runtime)
+        self._work: asyncio.Task[Result] | None = None
+        self._is_erased = False
 
     def interrupt(self, stop: Stop) -> None:
-        """Stop working: the upstream connection is closed at once. To be called again until the run has ended."""
+        """Stop working: the upstream connection is closed at once. To be called again until the attempt has ended."""
         self.stop = self.stop or stop
         if self._work:
             self._work.cancel()
 
+    def record(self, call: Call) -> None:
+        """Write an upstream call down. Called by the gateway."""
+        self._calls.append(call)
+        self._recorded.append(self._runtime.calls.record(self.job, call))
+
     async def execute(self) -> None:
         """Work until the job has ended or is handed back. Never raises for a failed job."""
         try:
-            with leases.over(self):
-                await self._attempt()
+            with self._runtime.leases.holding(self):
+                await self._run_and_settle()
         except LostRun as lost:
-            logger.info("%s: another run has taken over", lost)
+            logger.info("%s: another attempt has taken over", lost)
         finally:
-            await self._outbox.close()
+            await self.events.close()
             if self._is_erased:
-                await self.db(publish.forget, [self.job])
+                await self._runtime.db.call(publish.forget, [self.job])
 
-    async def _attempt(self) -> None:
-        self._outbox.add(Started())
+    async def _run_and_settle(self) -> None:
+        self.events.add(Started())
         if self.job.cancel_requested:
             self.stop = "cancelled"
             return await self._stopped()
         self._work = asyncio.create_task(self._work_within_budget())
         await self._until_deadline(self._work)
-        if self._entries:
-            await asyncio.wait(self._entries)
+        if self._recorded:
+            await asyncio.wait(self._recorded)
         try:
             await self._settle(self._work)
         except LostRun:
@@ -138,18 +152,18 @@ class Run:
         except Exception as error:  # the result could not be saved
             await self._failed(_reason(error))
 
-    async def _until_deadline(self, work: asyncio.Task[kinds.Result]) -> None:
+    async def _until_deadline(self, work: asyncio.Task[Result]) -> None:
         began = time.monotonic()
-        while not work.done() and (left := self.kind.deadline + self.llm.waited - (time.monotonic() - began)) > 0:
+        while not work.done() and (left := self.kind.deadline + self._run.llm.waited - (time.monotonic() - began)) > 0:
             await asyncio.wait({work}, timeout=left)
         await loop_thread.end(work)
 
-    async def _work_within_budget(self) -> kinds.Result:
+    async def _work_within_budget(self) -> Result:
         if self.kind.calls_upstream and limits.has_budgets():
-            await self.db(limits.check_budgets, self.person)
-        return await self.kind.run(self)
+            await self._runtime.db.call(limits.check_budgets, self.job.person)
+        return await self.kind.run(self._run)
 
-    async def _settle(self, work: asyncio.Task[kinds.Result]) -> None:
+    async def _settle(self, work: asyncio.Task[Result]) -> None:
         if work.cancelled():
             await (self._stopped() if self.stop else self._failed(DEADLINE))
         elif error := work.exception():
@@ -160,58 +174,56 @@ class Run:
     async def _stopped(self) -> None:
         match self.stop:
             case "cancelled":
-                partial = {"answer": "".join(self._text), "citations": []} if self._text else None
+                text = "".join(self._run.shown)
+                partial = self.kind.partial(text) if text else None
                 await self._end(transitions.cancel_run, partial, self.kind.save)
             case "released":
-                await db.insist(transitions.release, self.job)
+                await self._runtime.db.insist(transitions.release, self.job)
 
     async def _failed(self, failure: Failure, retry_after: float | None = None) -> None:
         is_last = self.job.failures + 1 >= min(failure.tries, self.job.max_attempts) and not failure.is_free
         if not failure.retryable or is_last:
             return await self._end(transitions.fail, failure)
         if failure.is_free:
-            throttle.note_pause()
+            self._runtime.upstream.note_pause()
         run_after = timezone.now() + timedelta(seconds=_delay(self.job.failures, retry_after))
-        await db.insist(transitions.defer, self.job, failure, run_after)
-        self._outbox.add(Retrying(reason=failure.message, retryAt=run_after.isoformat(timespec="milliseconds")))
+        await self._runtime.db.insist(transitions.defer, self.job, failure, run_after)
+        self.events.add(Retrying(reason=failure.message, retryAt=run_after.isoformat(timespec="milliseconds")))
         logger.warning("job %s runs again at %s: %s", self.job.pk, run_after, failure.code)
 
     async def _end(self, move: Callable[..., AiJob], *args: Any) -> None:
-        ended = await db.insist(move, self.job, *args)
+        ended = await self._runtime.db.insist(move, self.job, *args)
         self._is_erased = ended.is_erased
-        self._outbox.add(await self._final_event(ended))
+        self.events.add(await self._final_event(ended))
         logger.info("job %s %s after attempt %d", ended.pk, ended.status, ended.attempt)
 
     async def _final_event(self, ended: AiJob) -> Event:
-        if ended.attempt > 1:  # what earlier attempts used stands in the account only
-            return await db.insist(outcome.final_event, ended)
-        return outcome.final_event(ended, _usage(self._calls))
-
-    def _record(self, call: Call) -> None:
-        self._calls.append(call)
-        self._entries.append(call_log.ledger().enter(self.job, call))
-
-
-def _usage(calls: list[Call]) -> Usage:
-    return Usage(inputTokens=sum(c.input_tokens for c in calls), outputTokens=sum(c.output_tokens for c in calls))
+        if ended.attempt > 1:  # the tokens of earlier attempts are known to the database only
+            return await self._runtime.db.insist(outcome.final_event, ended)
+        used = Usage(
+            inputTokens=sum(call.input_tokens for call in self._calls),
+            outputTokens=sum(call.output_tokens for call in self._calls),
+        )
+        return outcome.final_event(ended, used)
 
 
 def _reason(error: BaseException) -> Failure:
+    """Why an attempt failed, and whether the job is tried again."""
     if isinstance(error, LimitReached | kinds.Refusal):
         return Failure(error.code, str(error))
     if isinstance(error, LlmError):
         kind = error.kind.value
-        if error.kind is Kind.INVALID:  # it was asked for again at once; from here on a person decides
+        if error.kind is Kind.INVALID:  # the gateway has asked again already; from here on a person decides
             return Failure(kind.code, kind.message, error.detail, retryable=True, tries=1)
         return Failure(kind.code, kind.message, error.detail, kind.passing, is_free=error.kind is Kind.PAUSED)
-    if isinstance(error, db.AWAY):  # not the job's fault, and it passes: no reason to give up soon
+    if isinstance(error, AWAY):  # not the job's fault, and it passes: no reason to give up soon
         return Failure("database_away", DATABASE_AWAY, f"{type(error).__name__}: {error}"[:300], retryable=True)
-    logger.error("a run failed", exc_info=error)
+    logger.error("an attempt failed", exc_info=error)
     return Failure("internal", INTERNAL, f"{type(error).__name__}: {error}"[:300], retryable=True, tries=3)
 
 
 def _delay(failures: int, retry_after: float | None) -> float:
-    """Seconds until the next run: what the upstream asked for, or doubling with jitter so that waiters spread."""
+    """Seconds until the next attempt: what the upstream asked for, or doubling with jitter so that retries spread."""
     if retry_after is not None:
         return retry_after + random.uniform(0, 1)
     return random.uniform(0.5, 1.0) * min(LONGEST_DELAY, 2.0 ** (failures + 1))

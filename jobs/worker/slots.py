@@ -1,4 +1,4 @@
-"""A worker's slots, and the jobs in them."""
+"""A worker's slots, and the jobs that fill them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ TURN = 20
 
 
 class Slots:
-    """One is taken before a job is popped, and is free again when that job has ended.
+    """A slot is acquired before a job is popped, and released when that job has ended.
 
-    Jobs of lower queues cannot take them all: those of the lowest get half of them, those of queues between come in
-    between, so that a job of the first finds one though many others wait for the upstream's rate. No queue is starved
-    either: every TURN-th job is of the lowest that has any.
+    Jobs of lower queues cannot fill all slots: the lowest queue gets half of them, queues in between a share in
+    between. So a job of the first queue finds a slot although many others wait for the upstream's rate. No queue
+    starves either: every TURN-th job comes from the lowest queue that has any.
     """
 
     def __init__(self, count: int, queues: Sequence[str]) -> None:
@@ -30,11 +30,11 @@ class Slots:
 
     @property
     def in_flight(self) -> int:
-        """How many jobs have not ended."""
+        """Number of jobs that have not ended."""
         return len(self._jobs)
 
     def open_queues(self) -> list[str]:
-        """The queues of which another job may be taken now, in their order."""
+        """The queues from which another job may be popped now, in their order."""
         taken, lower, queues = Counter(list(self._jobs.values())), 0, list[str]()
         for queue in reversed(self._most):
             lower += taken[queue]
@@ -43,32 +43,32 @@ class Slots:
         return queues
 
     def queues_in_turn(self) -> list[str]:
-        """The same, in the order in which to look for the next job."""
+        """The open queues, in the order in which to pop from them."""
         queues = self.open_queues()
         return queues[::-1] if self._filled % TURN == TURN - 1 else queues
 
-    def take(self, timeout: float) -> bool:
-        """Wait for a free slot; False when there was none in time."""
-        taken = self._free.acquire(timeout=timeout)
+    def acquire(self, timeout: float) -> bool:
+        """Wait up to `timeout` seconds for a free slot; False when there was none."""
+        acquired = self._free.acquire(timeout=timeout)
         self._idle_since = time.monotonic()
-        return taken
+        return acquired
 
-    def give_back(self) -> None:
-        """A slot that was taken for a job that did not come."""
+    def release(self) -> None:
+        """Release a slot when no job arrived for it."""
         self._free.release()
 
     def fill(self, job: Job, queue: str) -> None:
-        """Put the job of this queue into the slot that was taken for it."""
+        """Put a job of this queue into the acquired slot."""
         self._filled += 1
         self._jobs[job] = queue
         job.add_done_callback(self._empty)
 
     def wait(self, timeout: float) -> None:
-        """Wait until none is in flight, or for so long."""
+        """Wait until no job is in flight, up to `timeout` seconds."""
         concurrent.futures.wait(set(self._jobs), timeout)
 
     def is_idle_for(self, seconds: float) -> bool:
-        """Whether for so long nothing has been in flight, and no slot has been taken."""
+        """Whether no job was in flight and no slot was acquired for this long."""
         return not self._jobs and time.monotonic() - self._idle_since >= seconds
 
     def _empty(self, job: Job) -> None:
@@ -78,6 +78,6 @@ class Slots:
 
 
 def _shares(queues: Sequence[str]) -> list[tuple[str, float]]:
-    """How much of the slots each queue may take together with those below it: all for the first, half for the last."""
+    """The share of the slots that each queue may fill with those below it: 1 for the first, 0.5 for the last."""
     last = max(1, len(queues) - 1)
     return [(queue, 1 - place / last / 2) for place, queue in enumerate(queues)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core import signing
+from django.db.models import Q
 from django.http import HttpRequest
 
 VISITOR_COOKIE = "visitor"
@@ -28,6 +29,13 @@ class Person:
 
 
 SYSTEM = Person()
+
+
+def owned_by(person: Person) -> Q:
+    """The condition for rows with `owner` and `visitor` that belong to this person."""
+    if person.user_id is not None:
+        return Q(owner_id=person.user_id)
+    return Q(visitor=person.visitor) & ~Q(visitor="")
 
 
 def from_user(user: Any) -> Person | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from django.conf import settings
 from django.contrib.auth import get_user
@@ -13,7 +13,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest, parse_cookie
 from django.http.request import split_domain_port, validate_host
 
-from accounts import people
+from accounts import origins, people
 from accounts.models import redeem_ticket
 from accounts.people import Person
 
@@ -30,7 +30,7 @@ def person_of(scope: Scope) -> Person | None:
     if not _is_our_host(headers.get("host", "")):
         return None
     origin = headers.get("origin")
-    if origin is not None and not _is_our_origin(origin, scope, headers):
+    if origin is not None and not origins.is_ours(origin, _scheme(scope, headers), headers["host"]):
         return None
     if ticket := _ticket(scope):
         return people.from_user(redeem_ticket(ticket))
@@ -72,21 +72,6 @@ def _is_our_host(host: str) -> bool:
     return validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
 
 
-def _is_our_origin(origin: str, scope: Scope, headers: dict[str, str]) -> bool:
-    """Whether the page that opens the socket is ours: same scheme, host and port, or a trusted origin."""
-    if origin in settings.CSRF_TRUSTED_ORIGINS:
-        return True
-    ours, theirs = urlsplit(f"{_scheme(scope, headers)}://{headers['host']}"), urlsplit(origin)
-    try:
-        return (ours.scheme, ours.hostname, _port(ours)) == (theirs.scheme, theirs.hostname, _port(theirs))
-    except ValueError:  # a port that is no number
-        return False
-
-
 def _scheme(scope: Scope, headers: dict[str, str]) -> str:
     forwarded = settings.SECURE_PROXY_SSL_HEADER and headers.get("x-forwarded-proto")
     return forwarded or ("https" if scope.get("scheme") == "wss" else "http")
-
-
-def _port(url: Any) -> int:
-    return url.port or {"http": 80, "https": 443}.get(url.scheme, 0)

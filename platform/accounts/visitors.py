@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import signing
@@ -11,7 +10,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
-from accounts import people
+from accounts import origins, people
 from accounts.people import VISITOR_COOKIE, Person
 
 COOKIE_SECONDS = 30 * 24 * 3600
@@ -50,7 +49,4 @@ def comes_from_us(request: HttpRequest) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none")
-    if origin in settings.CSRF_TRUSTED_ORIGINS:
-        return True
-    ours, theirs = urlsplit(f"{request.scheme}://{request.get_host()}"), urlsplit(origin)
-    return (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc)
+    return origins.is_ours(origin, request.scheme or "", request.get_host())

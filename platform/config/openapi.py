@@ -20,6 +20,13 @@ class ErrorSerializer(serializers.Serializer[Any]):
     error = ErrorDetailSerializer()
 
 
+class JobErrorSerializer(serializers.Serializer[Any]):
+    """Why a job failed."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
 ERRORS = {
     400: "The request is not valid.",
     401: "Nobody is signed in.",

@@ -173,7 +173,8 @@ CHANNEL_LAYERS = {
         },
     }
 }
-RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600} for name in ("interactive", "default", "background")}
+JOBS_QUEUES = ("interactive", "default", "background")  # one for each priority, the first first
+RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600} for name in JOBS_QUEUES}
 RQ = {"WORKER_CLASS": "jobs.worker.rq_worker.AsyncWorker"}
 RQ_SHOW_ADMIN_LINK = True
 

@@ -1,4 +1,4 @@
-"""Statements that are written by hand."""
+"""SQL that Django's ORM has no words for: statements written by hand, and advisory locks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,19 @@ from django.db import connection
 
 
 def first_row(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> tuple[Any, ...] | None:
-    """Run a statement; the first row that it returns, None when there is none."""
+    """Run a statement and return its first row, or None when it returns no row."""
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         row: tuple[Any, ...] | None = cursor.fetchone()
         return row
+
+
+def lock(name: str) -> None:
+    """Wait until no other transaction holds the lock of this name, and hold it until the current one ends."""
+    first_row("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+
+
+def try_lock(name: str) -> bool:
+    """Take the lock of this name until the current transaction ends; False when another transaction holds it."""
+    row = first_row("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+    return bool(row and row[0])

@@ -9,19 +9,20 @@ from uuid import UUID, uuid4
 from django.db import transaction
 
 from accounts.people import Person
-from config.errors import Problem
+from conversations.access import own_conversation
 from conversations.models import Conversation, Message
 from courses.models import Course
-from jobs import submission
-from jobs.erasure import erase, hold
+from jobs.actions import erase, hold
+from jobs.kinds import JobKind
 from jobs.models import AiJob
+from jobs.submission import Submission, submit
 
 TITLE_LENGTH = 80
 
 
 def ask(
-    wish: submission.Request,
-    kind: str,
+    submission: Submission,
+    kind: JobKind,
     question: str,
     conversation_id: UUID | None,
     *,
@@ -30,15 +31,15 @@ def ask(
 ) -> AiJob:
     """Write the question down and submit the job of this kind that answers it. Runs in the caller's transaction.
 
-    The conversation is the named one, or a new one; it belongs to the surface that the kind's name begins with, and
-    to this course. `more` goes into the job's payload: ids, no text of people. Raises Problem 404 for a conversation
-    that is not the asker's, or of another surface or course, and SubjectBusy while another answer is being written.
+    The conversation is the named one, or a new one; it belongs to the kind's surface and to this course. `more` goes
+    into the job's payload: ids, no text of people. Raises Problem 404 for a conversation that is not the asker's, or
+    of another surface or course, and SubjectBusy while another answer is being written.
     """
-    conversation = _conversation(wish.person, kind.partition(".")[0], course, question, conversation_id)
+    conversation = _conversation(submission.person, kind.surface, course, question, conversation_id)
     job_id = uuid4()
     message = Message.objects.create(conversation=conversation, role=Message.Role.USER, text=question, job_id=job_id)
     payload = {"conversationId": str(conversation.pk), "messageId": str(message.pk), **(more or {})}
-    return submission.submit(wish, kind, payload, subject=conversation.subject, job_id=job_id)
+    return submit(submission, kind, payload, subject=conversation.subject, job_id=job_id)
 
 
 def rate(answer: Message, rating: str, reason: str) -> None:
@@ -68,12 +69,9 @@ def _conversation(
         return Conversation.objects.create(
             surface=surface, owner_id=person.user_id, visitor=person.visitor, course=course, title=_title(question)
         )
-    try:
-        # Locked, so that it is not deleted while the question is written down.
-        owned = Conversation.objects.of(person).select_for_update(no_key=True)
-        return owned.get(pk=conversation_id, surface=surface, course=course)
-    except Conversation.DoesNotExist:
-        raise Problem(404, "not_found", "There is no such conversation.") from None
+    # Locked, so that it is not deleted while the question is written down.
+    locked = Conversation.objects.select_for_update(no_key=True)
+    return own_conversation(person, conversation_id, locked, surface=surface, course=course)
 
 
 def _title(question: str) -> str:

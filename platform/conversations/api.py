@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -17,6 +16,7 @@ from config.errors import Problem
 from config.pagination import PAGE, Pages, page_of
 from config.renderers import WrittenByView
 from conversations import actions, export
+from conversations.access import own_conversation
 from conversations.models import Conversation, Message
 from conversations.serializers import (
     ConversationSerializer,
@@ -34,11 +34,8 @@ LONGEST_FILTER = 100
 class _View(PersonView):
     def conversation(self, request: Request, conversation_id: str) -> Conversation:
         """The caller's conversation. Problem 404 for anybody else's."""
-        owned = Conversation.objects.of(self.person(request)).select_related("course")
-        try:
-            return owned.get(pk=UUID(conversation_id))
-        except (ValueError, Conversation.DoesNotExist):
-            raise Problem(404, "not_found", "There is no such conversation.") from None
+        with_course = Conversation.objects.select_related("course")
+        return own_conversation(self.person(request), conversation_id, with_course)
 
 
 class ListView(_View):

@@ -6,4 +6,7 @@ class ConversationsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the summaries with the engine."""
-        from conversations import kinds  # noqa: F401
+        from conversations.kinds import SUMMARY
+        from jobs import kinds
+
+        kinds.register(SUMMARY)

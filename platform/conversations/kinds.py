@@ -1,15 +1,46 @@
-"""Summaries as the engine knows them: background work behind the conversations of all surfaces."""
+"""What kinds that answer in conversations have in common, and the summaries behind all conversations."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+from rest_framework import serializers
+
+from accounts.people import SYSTEM
 from conversations import pipeline, rows
-from jobs import kinds
-from jobs.worker.run import Run
+from courses.api import CitationSerializer
+from jobs.kinds import JobKind, Result, Run
+from jobs.models import AiJob
+from jobs.submission import SubjectBusy, Submission, submit
+
+SUMMARISE_EVERY = 16  # messages
 
 
-async def summarise(run: Run) -> dict[str, Any]:
+@dataclass(frozen=True)
+class AnswerKind(JobKind):
+    """A kind whose result is an answer in Markdown with its citations: a message of a conversation."""
+
+    told: tuple[str, ...] = ("conversationId", "messageId")
+
+    def partial(self, text: str) -> Result:
+        """What was written before the job was cancelled is kept as the answer."""
+        return {"answer": text, "citations": []}
+
+    def shown(self, result: Result) -> dict[str, Any]:
+        """The answer and its citations; anything else in a result is for the surface."""
+        return {"answer": result["answer"], "citations": result.get("citations", [])}
+
+    def fields(self) -> dict[str, serializers.Field]:
+        """`answer` and `citations`."""
+        return {
+            "answer": serializers.CharField(required=False, help_text="Markdown; for text jobs."),
+            "citations": CitationSerializer(many=True, required=False),
+        }
+
+
+async def summarise(run: Run) -> Result:
     """Condense the older messages of a conversation."""
     summary, turns, upto = await run.db(rows.to_summarise, run.job)
     if not turns:
@@ -17,4 +48,33 @@ async def summarise(run: Run) -> dict[str, Any]:
     return {"summary": await pipeline.summarise(summary, turns, run.llm), "upto": upto}
 
 
-SUMMARY = kinds.register(kinds.JobKind("conversations.summary", summarise, rows.save_summary, priority=2))
+SUMMARY = JobKind("conversations.summary", summarise, rows.save_summary, priority=2)
+
+
+def add_answer(job: AiJob, result: Result) -> int:
+    """Add the answer to its conversation, and have older messages summarised every SUMMARISE_EVERY messages.
+
+    Returns the id of the message that the answer has become.
+    """
+    added = rows.add_answer(job, result)
+    if added.unsummarised >= SUMMARISE_EVERY:
+        submit_summary(job)
+    return added.message_id
+
+
+def save_answer(job: AiJob, result: Result) -> None:
+    """Add the answer to its conversation: the `save` of most kinds that answer."""
+    add_answer(job, result)
+
+
+def save_without_summary(job: AiJob, result: Result) -> None:
+    """Add the answer to its conversation, for surfaces without summaries."""
+    rows.add_answer(job, result)
+
+
+def submit_summary(job: AiJob) -> None:
+    """Have the conversation of this job summarised up to its newest message."""
+    conversation_id = job.payload["conversationId"]
+    payload = {"conversationId": conversation_id, "upto": rows.newest_message(conversation_id)}
+    with suppress(SubjectBusy):  # a summary is under way; the next answer submits the next one
+        submit(Submission(SYSTEM), SUMMARY, payload, subject=job.subject)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from accounts.people import Person
+from accounts.people import Person, owned_by
 from courses.models import Course
 from jobs.models import AiJob
 
@@ -16,14 +16,12 @@ from jobs.models import AiJob
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def of(self, person: Person) -> ConversationQuerySet:
         """Conversations that belong to this person."""
-        if person.user_id is not None:
-            return self.filter(owner_id=person.user_id)
-        return self.filter(visitor=person.visitor).exclude(visitor="")
+        return self.filter(owned_by(person))
 
 
 class Conversation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    surface = models.CharField(max_length=20, help_text='With whom: "assistant", "tutors", "landing".')
+    surface = models.CharField(max_length=20, help_text="The surface that it is held with.")
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="conversations"
     )

@@ -1,31 +1,27 @@
-"""The tables behind the pipelines: what was said before a question, and where answers and summaries go."""
+"""The tables behind the jobs: what was said before a question, and where answers and summaries go."""
 
 from __future__ import annotations
 
 import json
-from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from accounts.people import SYSTEM
 from config.sql import first_row
-from conversations.models import Conversation
+from conversations.models import Conversation, Message
 from conversations.pipeline import Question
 from conversations.prompts import Turn
 from courses.models import Course
-from jobs import submission
 from jobs.kinds import Refusal
 from jobs.models import AiJob
-from jobs.submission import SubjectBusy
 
-SUMMARISE_EVERY = 16  # messages
 RECENT = 16  # messages that a prompt may hold word for word, budget permitting
 
 
-# One statement by hand: every answer begins with it, and Django takes ten times as long to build the three that it
-# replaces as Postgres takes to answer (docs/decisions/0020).
+# Written by hand: every answer begins with it, and Django takes ten times as long to build the three statements that it
+# replaces as Postgres takes to run them (docs/decisions/0020).
 _ASKED = """
 SELECT conversation.summary, course.id, course.title, owner.id, owner.is_staff, ARRAY(
     SELECT ARRAY[said.role, said.text] FROM (
@@ -43,8 +39,8 @@ WHERE conversation.id = %(conversation)s
 def question_of(job: AiJob) -> tuple[Course | None, Question]:
     """The question that this job answers, and the course that its conversation is about.
 
-    Of the course only id and title are read. Raises Refusal when the conversation is deleted, and when the asker may
-    no longer open the course: a job may have waited, or be a retry.
+    Only the course's id and title are read. Raises Refusal when the conversation was deleted, and when the asker may no
+    longer open the course: a job may have waited, or be a retry.
     """
     named = {"conversation": job.payload.get("conversationId"), "message": job.payload.get("messageId")}
     row = first_row(_ASKED, {**named, "count": RECENT + 1})
@@ -60,24 +56,14 @@ def question_of(job: AiJob) -> tuple[Course | None, Question]:
     )
 
 
-def save_answer(job: AiJob, result: dict[str, Any]) -> int:
-    """Add the answer to its conversation, as a message of this id; every so often, have the older ones summarised.
+class Added(NamedTuple):
+    """An answer that is now a message. `unsummarised`: how many messages of its conversation no summary covers."""
 
-    For the `save` of most surfaces' kinds that answer.
-    """
-    answer_id, unsummarised = _add(job, result)
-    if unsummarised >= SUMMARISE_EVERY:
-        _submit_summary(Conversation.objects.get(pk=job.payload["conversationId"]))
-    return answer_id
+    message_id: int
+    unsummarised: int
 
 
-def keep_answer(job: AiJob, result: dict[str, Any]) -> int:
-    """Add the answer to its conversation, and no more: for surfaces that go without summaries."""
-    return _add(job, result)[0]
-
-
-# One statement by hand, like that which an answer begins with. An answer that was stopped left its partial text; asked
-# for again, the whole one takes its place.
+# Written by hand, like _ASKED. An answer that was cancelled left its partial text: the answer of a retry replaces it.
 _ADD = """
 WITH said AS (
     INSERT INTO conversations_message AS message
@@ -97,8 +83,8 @@ FROM said, touched
 """
 
 
-def _add(job: AiJob, result: dict[str, Any]) -> tuple[int, int]:
-    """The id of the answer, now a message, and how many messages of its conversation are in no summary."""
+def add_answer(job: AiJob, result: dict[str, Any]) -> Added:
+    """Add the answer to its conversation, for the `save` of a kind that answers."""
     values = {
         "conversation": job.payload["conversationId"],
         "job": job.pk,
@@ -107,8 +93,13 @@ def _add(job: AiJob, result: dict[str, Any]) -> tuple[int, int]:
         "now": timezone.now(),
     }
     row = first_row(_ADD, values)
-    assert row is not None, "a conversation goes together with the text of its jobs, and this one has its text"
-    return row[0], row[1]
+    assert row is not None, "a conversation is deleted together with the text of its jobs, and this job has its text"
+    return Added(*row)
+
+
+def newest_message(conversation_id: str) -> int:
+    """The id of the conversation's newest message."""
+    return Message.objects.filter(conversation_id=UUID(conversation_id)).latest("pk").pk
 
 
 def to_summarise(job: AiJob) -> tuple[str, list[Turn], int]:
@@ -120,17 +111,10 @@ def to_summarise(job: AiJob) -> tuple[str, list[Turn], int]:
 
 
 def save_summary(job: AiJob, result: dict[str, Any]) -> None:
-    """Store the summary, unless a newer one is there."""
+    """Store the summary, unless a newer one is stored already."""
     Conversation.objects.filter(pk=job.payload["conversationId"], summarised_upto__lt=result["upto"]).update(
         summary=result["summary"], summarised_upto=result["upto"]
     )
-
-
-def _submit_summary(conversation: Conversation) -> None:
-    newest = conversation.messages.latest("pk")
-    payload = {"conversationId": str(conversation.pk), "upto": newest.pk}
-    with suppress(SubjectBusy):  # a summary is under way; the next answer asks for the next one
-        submission.submit(submission.Request(SYSTEM), "conversations.summary", payload, subject=conversation.subject)
 
 
 def _turns(messages: Any) -> list[Turn]:

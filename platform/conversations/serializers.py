@@ -6,10 +6,18 @@ from typing import Any
 
 from rest_framework import serializers
 
+from config.openapi import JobErrorSerializer
 from conversations.models import Conversation, Message
-from jobs.api.serializers import CitationSerializer, JobErrorSerializer
-from jobs.events import outcome
+from courses.api import CitationSerializer
+from jobs.accept import AcceptedSerializer
 from jobs.models import AiJob
+
+
+class AskedSerializer(AcceptedSerializer):
+    """The 202 answer to a question."""
+
+    conversationId = serializers.UUIDField()
+    messageId = serializers.CharField()
 
 
 class MessageSerializer(serializers.Serializer[Any]):
@@ -90,5 +98,5 @@ def _message(message: Message) -> dict[str, Any]:
         "suggestions": message.suggestions,
     }
     if job and message.role == Message.Role.USER and job.status == AiJob.Status.FAILED:
-        wire |= {"error": outcome.wire_error(job), "retryable": job.retryable}
+        wire |= {"error": job.error, "retryable": job.retryable}
     return wire

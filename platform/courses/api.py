@@ -49,6 +49,15 @@ class LessonSerializer(serializers.ModelSerializer[Lesson]):
         fields = ["lessonId", "courseId", "title", "body"]
 
 
+class CitationSerializer(serializers.Serializer[Any]):
+    """A passage that an answer rests on (courses/citations.py)."""
+
+    n = serializers.IntegerField()
+    lessonId = serializers.CharField()
+    title = serializers.CharField()
+    heading = serializers.CharField()
+
+
 class CourseListView(ListAPIView[Course]):
     """The courses that the caller may open."""
 

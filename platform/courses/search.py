@@ -1,16 +1,21 @@
-"""Finding the passages of a course that fit a question: by meaning and by words, fused by reciprocal rank."""
+"""Finds the passages of a course that fit a question: by meaning and by words, fused by reciprocal rank."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import connection
 from pydantic_core import to_json
 
+from courses.models import Passage
+
 CANDIDATES = 20  # from each side, before fusion
 RANK_CONSTANT = 60  # the usual k of reciprocal rank fusion
 MOST_WORDS = 64  # of a very long question the first words decide
 LEAST_SIMILARITY = 0.12  # cosine; below it a passage only shares a language with the question
+LESSON_CHARS = 8000  # about 2,000 tokens: most lessons fit whole
+ELSEWHERE = 3  # passages of other lessons, beside those of the lesson that is being read
 
 
 @dataclass(frozen=True)
@@ -76,3 +81,35 @@ def hybrid(course_id: int, words: str, vector: list[float] | None, limit: int = 
     with connection.cursor() as cursor:
         cursor.execute(_SQL, parameters)
         return [Hit(lesson, title, heading, text, float(score)) for lesson, title, heading, text, score in cursor]
+
+
+def beside_lesson(lesson_id: int, course_id: int, words: str, vector: list[float] | None) -> list[Hit]:
+    """For a question asked while reading a lesson: the lesson's passages in order, then the best ones of other lessons.
+
+    Of a lesson longer than LESSON_CHARS those that fit the question best; then, up to that length, from its beginning.
+    """
+    hits = hybrid(course_id, words, vector, limit=2 * CANDIDATES)
+    fitting = {hit.text: rank for rank, hit in enumerate(hits) if hit.lesson_id == lesson_id}
+    elsewhere = [hit for hit in hits if hit.lesson_id != lesson_id][:ELSEWHERE]
+    passages = of_lesson(lesson_id)
+    order = sorted(range(len(passages)), key=lambda i: (fitting.get(passages[i].text, len(fitting)), i))
+    return [*fitting_in(passages, LESSON_CHARS, order), *elsewhere]
+
+
+def of_lesson(lesson_id: int) -> list[Hit]:
+    """All passages of a lesson, in their order."""
+    rows = Passage.objects.filter(lesson=lesson_id).order_by("position")
+    return [
+        Hit(lesson_id, title, heading, text, score=0.0)
+        for title, heading, text in rows.values_list("lesson__title", "heading", "text")
+    ]
+
+
+def fitting_in(passages: Sequence[Hit], chars: int, order: Sequence[int] | None = None) -> list[Hit]:
+    """Those passages that fit into so many characters, in their order; `order` says which are chosen first."""
+    left, kept = chars, set()
+    for index in order if order is not None else range(len(passages)):
+        if len(passages[index].text) <= left:
+            left -= len(passages[index].text)
+            kept.add(index)
+    return [passage for index, passage in enumerate(passages) if index in kept]

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from accounts import tone
-from courses import reading
+from courses import search
 from courses.models import Lesson
 from tests.support import error_of
 
@@ -43,8 +43,8 @@ def test_without_a_lesson_none_is_named(desk):
 
 
 def test_long_lesson_is_cut_to_what_fits_best_in_the_order_of_the_lesson(joins, sql_course, monkeypatch):
-    monkeypatch.setattr(reading, "LESSON_CHARS", 1500)
-    hits = reading.beside(joins.pk, sql_course.pk, "CROSS JOIN", None)
+    monkeypatch.setattr(search, "LESSON_CHARS", 1500)
+    hits = search.beside_lesson(joins.pk, sql_course.pk, "CROSS JOIN", None)
     own = [hit for hit in hits if hit.lesson_id == joins.pk]
     assert sum(len(hit.text) for hit in own) <= 1500
     assert any("CROSS JOIN" in hit.text for hit in own)

@@ -18,9 +18,8 @@ from django.contrib.auth.models import User
 from playwright.async_api import Browser, BrowserContext, async_playwright, expect
 
 from courses.models import Course
-from jobs.backends import db
 from tests.browser.pages import Chat, Witness
-from tests.support import Platform
+from tests.support import Platform, database
 
 HERE = Path(__file__).parent
 FLAGS = [
@@ -119,7 +118,7 @@ async def open_context(chromium: Browser, platform: Platform, witness: Witness) 
         context.set_default_timeout(TIMEOUT)
         witness.watch(context)
         if user:
-            session = await db.call(_session_of, platform, user)
+            session = await database.call(_session_of, platform, user)
             await context.add_cookies([{"name": "sessionid", "value": session, "url": platform.url}])
         return context
 

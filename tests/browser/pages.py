@@ -11,8 +11,8 @@ from playwright.async_api import BrowserContext, ConsoleMessage, Dialog, Page, R
 
 from conversations.models import Message
 from courses.models import Course
-from jobs.backends import db
 from jobs.models import AiJob
+from tests.support import database
 
 QUESTION = "What does COALESCE return?"
 FOLLOW_UP = "Can you show me an example of it?"
@@ -149,7 +149,7 @@ class Rows:
 
     async def job(self) -> AiJob:
         """The newest job."""
-        return await db.call(self._jobs.latest, "created_at")
+        return await database.call(self._jobs.latest, "created_at")
 
     async def ended(self) -> None:
         """Wait until the newest job has ended."""
@@ -159,11 +159,11 @@ class Rows:
 
     async def questions(self) -> int:
         """How many questions their owner has asked, in all conversations."""
-        return await db.call(self._asked.count)
+        return await database.call(self._asked.count)
 
     async def answer(self) -> str:
         """The newest answer."""
-        return (await db.call(self._messages.filter(role="assistant").latest, "pk")).text
+        return (await database.call(self._messages.filter(role="assistant").latest, "pk")).text
 
 
 async def hold(page: Page, path: str) -> asyncio.Event:

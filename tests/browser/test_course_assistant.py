@@ -6,8 +6,8 @@ import pytest
 from playwright.async_api import expect
 
 from conversations.models import Conversation, Message
-from jobs.backends import db
 from tests.browser.pages import Chat
+from tests.support import database
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]
 
@@ -88,7 +88,7 @@ async def test_answer_is_rated_with_a_reason(chat):
     await answer.element.get_by_label("Why?").fill("Too short")
     await answer.element.get_by_role("button", name="Send").click()
     await expect(answer.element.get_by_text("Thank you.")).to_be_visible()
-    rated = await db.call(Message.objects.filter(conversation=chat.conversation_id, role="assistant").get)
+    rated = await database.call(Message.objects.filter(conversation=chat.conversation_id, role="assistant").get)
     assert (rated.rating, rated.reason) == ("down", "Too short")
     await chat.page.reload()
     await expect(chat.answer.element.get_by_role("button", name="Bad answer")).to_have_attribute("aria-pressed", "true")
@@ -126,13 +126,13 @@ async def test_conversation_is_renamed_exported_and_deleted(chat):
     await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     await page.wait_for_url(f"**{chat.path}")
     await expect(page.locator("#history li")).to_have_count(0)
-    assert not await db.call(Conversation.objects.filter(pk=conversation_id).exists)
+    assert not await database.call(Conversation.objects.filter(pk=conversation_id).exists)
 
 
 async def test_older_conversations_are_listed_when_asked_for(chat, learner, sql_course):
     about = {"surface": "assistant", "owner": learner, "course": sql_course}
     rows = [Conversation(title=f"Number {number}", **about) for number in range(35)]
-    await db.call(Conversation.objects.bulk_create, rows)
+    await database.call(Conversation.objects.bulk_create, rows)
     await chat.page.reload()
     entries = chat.page.locator("#history li")
     await expect(entries).to_have_count(30)

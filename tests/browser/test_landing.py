@@ -9,9 +9,9 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from conversations.models import Conversation
-from jobs.backends import db
 from landing.models import ContactRequest, Counter, CourseOffer, FaqEntry
 from tests.browser.test_access import PHONE, assert_usable
+from tests.support import database
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]
 
@@ -33,12 +33,12 @@ def tear_down() -> None:
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(open_context, sql_course) -> AsyncIterator[Page]:
     """A visitor at the landing page."""
-    await db.call(build, sql_course)
+    await database.call(build, sql_course)
     page = await (await open_context()).new_page()
     await page.goto("/")
     yield page
     await page.close()
-    await db.call(tear_down)
+    await database.call(tear_down)
 
 
 async def ask(page: Page, question: str = QUESTION) -> None:
@@ -88,7 +88,7 @@ async def test_what_it_does_not_know_is_handed_over_with_the_conversation(page):
     await form.get_by_label("Message").fill("Piano, please")
     await page.get_by_test_id("widget-contact-send").click()
     await expect(page.get_by_test_id("widget-sent")).to_contain_text("ada@example.org")
-    contact = await db.call(ContactRequest.objects.select_related("conversation").get)
+    contact = await database.call(ContactRequest.objects.select_related("conversation").get)
     assert contact.conversation.title == "Do you teach piano?"
 
 

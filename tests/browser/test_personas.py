@@ -4,10 +4,10 @@ import pytest
 from playwright.async_api import expect
 
 from devstack.demo import personas
-from jobs.backends import db
 from jobs.models import AiJob
 from personas.models import Profile
 from tests.browser.pages import hold
+from tests.support import database
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]
 
@@ -59,7 +59,7 @@ async def test_learner_finds_corrects_and_deletes_the_profile(context, learner, 
     await expect(status).to_contain_text("Deleted")
     await expect(card).to_be_hidden()
     await expect(page.get_by_label("What do you want to reach")).to_have_value("")
-    assert not await db.call(Profile.objects.filter(user=learner).exists)
+    assert not await database.call(Profile.objects.filter(user=learner).exists)
 
 
 async def test_second_tab_shows_what_the_first_has_begun(context, learner, simulator):
@@ -80,4 +80,4 @@ async def test_second_tab_shows_what_the_first_has_begun(context, learner, simul
     sent.set()  # 409: follows the other tab's job
     for page in (first, second):
         await expect(page.get_by_test_id("persona")).to_contain_text("Hands-on maker")
-    assert await db.call(AiJob.objects.count) == 1
+    assert await database.call(AiJob.objects.count) == 1

@@ -8,11 +8,11 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 from playwright.async_api import expect
 
-from jobs.backends import db
 from jobs.events import publish
 from jobs.models import AiJob
 from llm.breaker import Breakers
 from tests.browser.pages import QUESTION, Chat, hold, words
+from tests.support import database
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]
 
@@ -72,7 +72,7 @@ async def test_failed_answer_can_be_retried(chat, simulator):
     simulator.fault("429", retryAfter=0.01)
     await chat.ask()
     await chat.is_accepted()
-    await db.call(AiJob.objects.update, max_attempts=1)
+    await database.call(AiJob.objects.update, max_attempts=1)
     await chat.answer.becomes("failed")
     await expect(chat.answer.element).to_contain_text("The AI service is very busy right now.")
     await chat.page.reload()
@@ -112,7 +112,7 @@ async def test_passages_stay_on_the_page_until_the_answer_comes(chat):
         await expect(passage.first).to_be_visible()
         await chat.page.reload()
     await breakers.hold(settings.LLM_CHAT_MODEL, None)
-    await db.call(AiJob.objects.update, run_after=timezone.now())
+    await database.call(AiJob.objects.update, run_after=timezone.now())
     await chat.shows_all_of(chat.answer)
     await expect(chat.answer.body).not_to_contain_text("not answering right now")
 
@@ -147,7 +147,7 @@ async def test_typed_question_survives_whatever_happens_before_it_is_accepted(ch
     await expect(chat.input).to_have_value(QUESTION)
     await chat.page.reload()
     await expect(chat.input).to_have_value(QUESTION)
-    await db.call(Session.objects.all().delete)
+    await database.call(Session.objects.all().delete)
     await chat.input.press("Enter")
     await expect(chat.error).to_contain_text("You have been signed out. Your question is kept.")
     await expect(chat.input).to_have_value(QUESTION)

@@ -4,7 +4,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from jobs.backends import db
+from tests.support import database
 from tests.tutors.conftest import learners, tutor  # noqa: F401  (fixtures)
 from tutors.models import Draft
 
@@ -69,7 +69,7 @@ async def test_quiz_is_proposed_edited_written_anew_and_decided_about(page):
     await expect(drafts(page)).to_have_count(2)
     await page.get_by_text("Accepted (1)").click()
     await expect(page.locator("#accepted")).to_contain_text("Which join keeps <i>all</i> customers?")
-    states = await db.call(lambda: sorted(Draft.objects.values_list("state", flat=True)))
+    states = await database.call(lambda: sorted(Draft.objects.values_list("state", flat=True)))
     assert states == ["accepted", "discarded", "draft", "draft"]
 
 
@@ -80,7 +80,7 @@ async def test_edit_beside_a_regeneration_is_kept(page):
     await expect(drafts(page)).to_have_count(1)
     draft = drafts(page).first
     await draft.get_by_role("button", name="Edit").click()
-    await db.call(lambda: Draft.objects.update(version=7))
+    await database.call(lambda: Draft.objects.update(version=7))
     await draft.get_by_role("textbox", name="Question").fill("Mine?")
     await draft.get_by_role("button", name="Save").click()
     await expect(draft).to_contain_text("has changed meanwhile")

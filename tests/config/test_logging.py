@@ -13,10 +13,9 @@ from pydantic import BaseModel
 
 from accounts.models import issue_ticket
 from config.logs import as_json, as_text
-from jobs.backends import db
 from jobs.models import AiJob
 from tests.config.test_settings import PRODUCTION, python
-from tests.support import Platform, ask, eventually, wait_for
+from tests.support import Platform, ask, database, eventually, wait_for
 
 CANARY = "xylophagous"
 
@@ -126,7 +125,7 @@ def test_line_of_a_request_that_fails_carries_its_id(logs, client):
 
 
 async def test_tickets_and_query_strings_are_not_logged(logs, loud, learner):
-    ticket = await db.call(issue_ticket, learner)
+    ticket = await database.call(issue_ticket, learner)
     before = len(logs.lines("daphne", path="/ws/jobs/"))
     async with loud.handshake(f"?ticket={ticket}"):
         pass

@@ -9,10 +9,11 @@ from django.db import connection
 
 from conversations import rows
 from conversations.models import Conversation
-from jobs.backends import queues
+from jobs.backends import connections
 from jobs.lifecycle import transitions
 from jobs.models import AiCall, AiJob
-from tests.support import ask, error_of, performed, wait_for
+from jobs.tasks import run_job
+from tests.support import ask, error_of, wait_for
 
 QUESTION = "What does COALESCE return?"
 CANARY = "zyzzyva"
@@ -106,7 +107,7 @@ def holds(text):
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f'SELECT count(*) FROM "{table}" AS row WHERE row::text ILIKE %s', [f"%{text}%"])
             found += [table] if cursor.fetchone()[0] else []
-    redis = queues.connection()
+    redis = connections.redis()
     for key in redis.scan_iter("*"):
         kind = redis.type(key)
         kept = redis.xrange(key) if kind == b"stream" else redis.dump(key)
@@ -125,11 +126,11 @@ def test_deleting_leaves_no_word_and_every_cent(desk, sql_course):
     run_all(desk)
     streams = [f"aijob:{job.pk}:events" for job in AiJob.objects.all()]
     assert {"conversations_message", "conversations_conversation"} <= set(holds(CANARY))
-    assert queues.connection().exists(*streams) == len(streams) == 2
+    assert connections.redis().exists(*streams) == len(streams) == 2
     calls, cost = AiCall.objects.count(), [call.cost for call in AiCall.objects.order_by("pk")]
     assert desk.api.delete(path_of(answer)).status_code == 204
     assert holds(CANARY) == []
-    assert queues.connection().exists(*streams) == 0
+    assert connections.redis().exists(*streams) == 0
     assert (AiCall.objects.count(), [call.cost for call in AiCall.objects.order_by("pk")]) == (calls, cost)
     assert list(AiJob.objects.values_list("status", "result", "payload")) == [("completed", None, {})] * 2
     error_of(desk.api.get(path_of(answer)), 404)
@@ -152,15 +153,15 @@ def test_deleting_while_the_answer_is_written_keeps_nothing_of_it(desk, sql_cour
     stream = f"aijob:{accepted['jobId']}:events"
 
     async def delete_in_the_middle():
-        running = asyncio.create_task(performed(accepted["jobId"]))
-        await asyncio.to_thread(wait_for, lambda: queues.connection().xlen(stream) > 4)
+        running = asyncio.create_task(run_job(accepted["jobId"]))
+        await asyncio.to_thread(wait_for, lambda: connections.redis().xlen(stream) > 4)
         assert (await asyncio.to_thread(desk.api.delete, path_of(accepted))).status_code == 204
         await running
 
     asyncio.run(delete_in_the_middle())
     job = AiJob.objects.get(pk=accepted["jobId"])
     assert (job.status, job.result, job.payload) == ("cancelled", None, {})
-    assert not queues.connection().exists(stream)
+    assert not connections.redis().exists(stream)
     assert holds(CANARY) == []
     assert AiCall.objects.get(job=job, purpose="answer").output_tokens > 0
 

@@ -5,7 +5,7 @@ from django.contrib.auth.models import Permission, User
 
 from conversations.models import Conversation
 from jobs.models import Reading
-from tests.support import error_of, password_hash, unique
+from tests.support import database, error_of, password_hash, unique
 
 QUESTION = "What does COALESCE return?"
 LIST = "/admin/conversations/conversation/"
@@ -63,12 +63,11 @@ def test_staff_see_a_job_but_not_its_text_without_the_permission(platform, desk,
 
 
 async def test_staff_resume_a_job_over_the_socket_with_the_permission_only(platform, learner, sql_course, staff_with):
-    from jobs.backends import db
     from jobs.models import AiJob
 
     make = AiJob.objects.create
-    job = await db.call(make, kind="assistant.answer", queue="interactive", owner=learner, status="completed")
-    users = [await db.call(staff_with, *names) for names in ((), ("read_text",))]
+    job = await database.call(make, kind="assistant.answer", queue="interactive", owner=learner, status="completed")
+    users = [await database.call(staff_with, *names) for names in ((), ("read_text",))]
     answers = []
     for user in users:
         async with platform.socket(user) as socket:

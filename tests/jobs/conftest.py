@@ -9,10 +9,10 @@ import pytest
 from django.contrib.auth.models import User
 
 from accounts import people
+from conversations.kinds import AnswerKind
 from jobs import kinds, submission
-from jobs.kinds import JobKind, Result
+from jobs.kinds import Result, Run
 from jobs.models import AiJob
-from jobs.worker.run import Run
 from tests.support import perform
 
 KIND = "test.work"
@@ -27,11 +27,11 @@ class Engine:
 
     def work(self, run: Callable[[Run], Any], deadline: float = 20.0) -> None:
         """What a run of the job does from now on."""
-        kinds.register(JobKind(KIND, run, lambda job, result: self.saved.append(result), deadline))
+        kinds.register(AnswerKind(KIND, run, lambda job, result: self.saved.append(result), deadline))
 
     def submit(self, subject: str = "", key: str | None = None, body: dict | None = None, **fields: Any) -> AiJob:
-        wish = submission.Request(self.person, key, "/test", body or {})
-        job = submission.submit_once(wish, lambda: submission.submit(wish, KIND, {}, subject=subject))
+        wish = submission.Submission(self.person, key, "/test", body or {})
+        job = submission.submit_once(wish, lambda: submission.submit(wish, kinds.get(KIND), {}, subject=subject))
         AiJob.objects.filter(pk=job.pk).update(**fields) if fields else None
         return AiJob.objects.get(pk=job.pk)
 

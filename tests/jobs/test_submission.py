@@ -5,13 +5,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.conf import settings
 from django.db import connection, transaction
-from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from jobs import kinds, submission
-from jobs.backends import queues
+from jobs.backends import connections, queues
 from jobs.lifecycle import sql
 from jobs.models import AiJob
 from jobs.submission import KeyReused, SubjectBusy
@@ -19,7 +19,7 @@ from tests.support import wait_for
 
 
 def entries():
-    return [entry for name in kinds.QUEUES for entry in queues._queue(name).get_job_ids()]
+    return [entry for name in settings.JOBS_QUEUES for entry in queues._queue(name).get_job_ids()]
 
 
 def test_submitted_job_is_in_its_queue_once(engine):
@@ -37,7 +37,7 @@ def test_queue_entry_holds_the_id_and_nothing_else(engine):
 
 def test_rolled_back_transaction_leaves_no_job_and_no_entry(engine):
     with pytest.raises(ZeroDivisionError), transaction.atomic():
-        submission.submit(submission.Request(engine.person), "test.work", {})
+        submission.submit(submission.Submission(engine.person), kinds.get("test.work"), {})
         raise ZeroDivisionError
     assert entries() == []
     assert not AiJob.objects.exists()
@@ -89,8 +89,8 @@ def test_a_taken_subject_leaves_the_callers_transaction_as_it_was(engine):
     first = engine.submit(subject="s")
     with transaction.atomic():
         with pytest.raises(SubjectBusy) as busy:
-            submission.submit(submission.Request(engine.person), "test.work", {}, subject="s")
-        other = submission.submit(submission.Request(engine.person), "test.work", {}, subject="t")
+            submission.submit(submission.Submission(engine.person), kinds.get("test.work"), {}, subject="s")
+        other = submission.submit(submission.Submission(engine.person), kinds.get("test.work"), {}, subject="t")
     assert busy.value.active == first
     assert set(AiJob.objects.values_list("pk", flat=True)) == {first.pk, other.pk}
 
@@ -112,8 +112,8 @@ def test_a_subject_that_becomes_free_at_that_moment_is_taken(engine, monkeypatch
 def test_redis_that_hangs_is_not_asked_again_at_once(engine, monkeypatch):
     job = engine.submit()
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        hung = Redis(port=mute.getsockname()[1], socket_timeout=0.3, retry=Retry(NoBackoff(), 0))
-        monkeypatch.setattr(queues, "connection", lambda: hung)
+        hung = connections.Client(port=mute.getsockname()[1], socket_timeout=0.3, retry=Retry(NoBackoff(), 0))
+        monkeypatch.setattr(connections, "redis", lambda: hung)
         assert not queues.enqueue(job)
         began = time.monotonic()
         assert not any(queues.enqueue(job) for _ in range(20))

@@ -8,15 +8,14 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from jobs import kinds
-from jobs.backends import db, upstream
 from jobs.models import AiJob
 from jobs.submission import SubjectBusy
 from jobs.tasks import run_job
 from personas import actions, versions
-from personas.kinds import AT_ONCE
+from personas.kinds import AT_ONCE, RENEWAL, submit_renewals
 from personas.models import Persona, Profile
 from tests.personas.conftest import new_profile, run
-from tests.support import eventually
+from tests.support import database, eventually
 
 
 def stale():
@@ -24,12 +23,12 @@ def stale():
 
 
 def renewals():
-    return AiJob.objects.filter(kind=actions.RENEWAL)
+    return AiJob.objects.filter(kind=RENEWAL.name)
 
 
 @pytest.fixture
 def fresh(profile) -> Profile:
-    actions.renew([profile])
+    submit_renewals([profile])
     assert run(renewals().get()).status == "completed"
     renewals().delete()
     profile.refresh_from_db()
@@ -57,14 +56,14 @@ def test_what_a_person_decided_is_never_old(fresh):
 
 
 def test_renewal_is_the_systems_and_gives_way(profile):
-    assert actions.renew([profile, profile]) == 1  # one at a time
+    assert submit_renewals([profile, profile]) == 1  # one at a time
     job = renewals().get()
     assert (job.owner_id, job.visitor, job.queue, kinds.get(job.kind).priority) == (None, "", kinds.BACKGROUND, 2)
     assert str(profile.answers) not in str(job.payload)
 
 
 def test_what_a_learner_says_while_a_renewal_is_under_way_stands(profile):
-    actions.renew([profile])
+    submit_renewals([profile])
     actions.decide(profile, None, Profile.Source.LEARNER)
     assert run(renewals().get()).status == "completed"
     profile.refresh_from_db()
@@ -75,11 +74,10 @@ class Crew:
     """Runs the renewals as a worker would."""
 
     async def work(self, feeder: asyncio.Task) -> None:
-        while not feeder.done() or await db.call(self._active):
-            ids = await db.call(self._active)
+        while not feeder.done() or await database.call(self._active):
+            ids = await database.call(self._active)
             await asyncio.gather(*(run_job(str(pk)) for pk in ids))
             await asyncio.sleep(0.02)
-        await upstream.close()
 
     def _active(self):
         return list(renewals().active().values_list("pk", flat=True))
@@ -88,37 +86,37 @@ class Crew:
 async def test_batch_is_fed_little_by_little_and_tries_each_once(personas, simulator, monkeypatch):
     monkeypatch.setattr("personas.kinds.FEED_EVERY", 0.005)
     simulator.set(first_token=0, token_interval=0)
-    profiles = await db.call(lambda: [new_profile() for _ in range(2 * AT_ONCE + 3)])
-    decided = await db.call(new_profile, source="learner")
+    profiles = await database.call(lambda: [new_profile() for _ in range(2 * AT_ONCE + 3)])
+    decided = await database.call(new_profile, source="learner")
     simulator.fault("400", times=1)
-    batch = await db.call(actions.renew_all)
+    batch = await database.call(actions.renew_all)
     with pytest.raises(SubjectBusy):
-        await db.call(actions.renew_all)
+        await database.call(actions.renew_all)
     feeder = asyncio.create_task(run_job(str(batch.pk)))
     await eventually(lambda: renewals().count() >= AT_ONCE)
     await asyncio.sleep(0.1)  # time enough for the rest, if nobody counted
-    assert await db.call(renewals().count) == AT_ONCE
+    assert await database.call(renewals().count) == AT_ONCE
     await Crew().work(feeder)
-    await db.call(batch.refresh_from_db)
+    await database.call(batch.refresh_from_db)
     assert (batch.status, batch.result) == ("completed", {"submitted": len(profiles)})
-    assert len(await db.call(stale)) == 1  # the one that was refused, once
-    assert await db.call(renewals().filter(status="failed").count) == 1
-    assert await db.call(renewals().count) == len(profiles)
-    await db.call(decided.refresh_from_db)
+    assert len(await database.call(stale)) == 1  # the one that was refused, once
+    assert await database.call(renewals().filter(status="failed").count) == 1
+    assert await database.call(renewals().count) == len(profiles)
+    await database.call(decided.refresh_from_db)
     assert decided.classified_at is None
 
 
 async def test_batch_that_only_fails_is_stopped(personas, simulator, monkeypatch):
     monkeypatch.setattr("personas.kinds.FEED_EVERY", 0.005)
-    await db.call(lambda: [new_profile() for _ in range(4 * AT_ONCE)])
+    await database.call(lambda: [new_profile() for _ in range(4 * AT_ONCE)])
     simulator.fault("quota")
-    batch = await db.call(actions.renew_all)
+    batch = await database.call(actions.renew_all)
     feeder = asyncio.create_task(run_job(str(batch.pk)))
     await Crew().work(feeder)
-    await db.call(batch.refresh_from_db)
+    await database.call(batch.refresh_from_db)
     assert (batch.status, batch.error_code) == ("failed", "renewals_failing")
     assert "not available at the moment" in batch.error_message
-    assert AT_ONCE <= await db.call(renewals().count) < 3 * AT_ONCE
+    assert AT_ONCE <= await database.call(renewals().count) < 3 * AT_ONCE
 
 
 def test_batch_that_begins_anew_leaves_out_what_is_done(fresh):

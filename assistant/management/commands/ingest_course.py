@@ -7,9 +7,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from accounts.people import SYSTEM
+from assistant.kinds import EMBEDDING
 from courses import ingestion
-from jobs import submission
-from jobs.submission import SubjectBusy
+from jobs.submission import SubjectBusy, Submission, submit
 
 
 class Command(BaseCommand):
@@ -24,13 +24,7 @@ class Command(BaseCommand):
                 course = ingestion.ingest(folder)
                 waiting = course.passages.filter(embedding__isnull=True).count()
                 if waiting:
-                    payload = {"courseId": course.pk}
-                    submission.submit(
-                        submission.Request(SYSTEM),
-                        "assistant.embedding",
-                        payload,
-                        subject=f"course:{course.pk}",
-                    )
+                    submit(Submission(SYSTEM), EMBEDDING, {"courseId": course.pk}, subject=f"course:{course.pk}")
         except ingestion.BadFolder as error:
             raise CommandError(str(error)) from None
         except SubjectBusy:

@@ -8,10 +8,7 @@ from jobs import retention
 
 
 class Command(BaseCommand):
-    help = (
-        "Delete jobs that ended before JOBS_KEEP_DAYS with their upstream calls, visitors' conversations older than"
-        " LANDING_KEEP_DAYS, and ended sessions and tickets."
-    )
+    help = "Delete what is older than the settings *_KEEP_DAYS keep it, and ended sessions and tickets."
 
     def handle(self, *args: Any, **options: Any) -> None:
         for name, part in retention.PARTS.items():

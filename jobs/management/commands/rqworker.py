@@ -7,13 +7,12 @@ from django.conf import settings
 from django_rq.management.commands import rqworker
 
 from config.startup import settle
-from jobs.kinds import QUEUES
 
 
 class Command(rqworker.Command):
-    help = "Run a worker on these queues, in this order; by default on all, what people wait for first."
+    help = "Run a worker on these queues, in this order; by default on all, the most urgent first."
 
     def handle(self, *args: Any, **options: Any) -> None:
         os.nice(settings.JOBS_NICE)
         settle()
-        super().handle(*(args or QUEUES), **options)
+        super().handle(*(args or settings.JOBS_QUEUES), **options)

@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jobs.submission import SubjectBusy
 from personas import actions, versions
+from personas.kinds import submit_renewals
 from personas.models import Profile
 
 
@@ -31,6 +32,6 @@ class Command(BaseCommand):
             raise CommandError(f"{username} has no learning profile.")
         if profile.source != Profile.Source.MODEL:
             raise CommandError(f"The profile of {username} was decided by {profile.source} and stays as it is.")
-        if not actions.renew([profile]):
+        if not submit_renewals([profile]):
             raise CommandError(f"The profile of {username} is being classified at the moment.")
         self.stdout.write(f"The profile of {username} is classified again")

@@ -9,10 +9,9 @@ from django.test import Client as DjangoClient
 
 from accounts.models import issue_ticket
 from jobs.api import websocket
-from jobs.backends import db
 from jobs.events import publish
 from jobs.events.schema import Place, Progress, frame
-from tests.support import Platform, Socket
+from tests.support import Platform, Socket, database
 
 PING = {"type": "ping"}
 
@@ -28,7 +27,7 @@ async def is_open(socket: Socket):
 
 @pytest.mark.parametrize("path", ["/accounts/logout/", "/admin/logout/"])
 async def test_signing_out_closes_the_sockets_of_that_session_alone(platform: Platform, staff, path):
-    here, elsewhere = [await db.call(platform.browser_session, staff) for _ in range(2)]
+    here, elsewhere = [await database.call(platform.browser_session, staff) for _ in range(2)]
     async with (
         platform.handshake(Origin=platform.url, **cookies(here)) as first,
         platform.handshake(Origin=platform.url, **cookies(here)) as second,
@@ -36,7 +35,7 @@ async def test_signing_out_closes_the_sockets_of_that_session_alone(platform: Pl
         platform.socket(staff) as by_ticket,
     ):
         assert await is_open(Socket(first))
-        assert (await db.call(here.post, path)).status_code in (200, 302)
+        assert (await database.call(here.post, path)).status_code in (200, 302)
         for socket in (first, second):
             with pytest.raises(websockets.ConnectionClosed) as closed:
                 await Socket(socket).next()
@@ -57,45 +56,45 @@ def end_sessions(user):
     user.save()
 
 
-async def connected(learner, by):
+async def connected(learner, resources, by):
     headers = [(b"host", b"localhost"), (b"origin", b"http://localhost")]
     query = ""
     if by == "ticket":
-        query = f"?ticket={await db.call(issue_ticket, learner)}"
+        query = f"?ticket={await database.call(issue_ticket, learner)}"
     else:
         signed_in = DjangoClient()
-        await db.call(signed_in.force_login, learner)
+        await database.call(signed_in.force_login, learner)
         headers.append((b"cookie", f"sessionid={signed_in.cookies['sessionid'].value}".encode()))
-    socket = WebsocketCommunicator(websocket.JobsConsumer.as_asgi(), f"/ws/jobs/{query}", headers)
+    socket = WebsocketCommunicator(websocket.JobsConsumer.as_asgi(resources=resources), f"/ws/jobs/{query}", headers)
     assert (await socket.connect())[0]
     return socket
 
 
 @pytest.mark.parametrize(("by", "change"), [("ticket", switch_off), ("session", switch_off), ("session", end_sessions)])
-async def test_a_socket_that_is_used_after_a_while_is_asked_again(learner, monkeypatch, by, change):
-    monkeypatch.setattr(websocket, "ASK_AGAIN_SECONDS", 0)
-    socket = await connected(learner, by)
+async def test_a_socket_that_is_used_after_a_while_is_asked_again(learner, resources, monkeypatch, by, change):
+    monkeypatch.setattr(websocket, "RECHECK_SECONDS", 0)
+    socket = await connected(learner, resources, by)
     await socket.send_to(text_data=json.dumps(PING))
     assert json.loads(await socket.receive_from()) == {"type": "pong"}
-    await db.call(change, learner)
+    await database.call(change, learner)
     await socket.send_to(text_data=json.dumps(PING))
     assert (await socket.receive_output()) == {"type": "websocket.close", "code": websocket.SIGNED_OUT}
     await socket.disconnect()
 
 
-async def test_it_is_not_asked_at_every_message(learner):
-    socket = await connected(learner, "ticket")
-    await db.call(switch_off, learner)
+async def test_it_is_not_asked_at_every_message(learner, resources):
+    socket = await connected(learner, resources, "ticket")
+    await database.call(switch_off, learner)
     await socket.send_to(text_data=json.dumps(PING))
     assert json.loads(await socket.receive_from()) == {"type": "pong"}
     await socket.disconnect()
 
 
-async def test_no_event_is_shown_to_who_has_left(learner, engine, monkeypatch):
-    monkeypatch.setattr(websocket, "ASK_AGAIN_SECONDS", 0)
-    socket = await connected(learner, "session")
-    await db.call(end_sessions, learner)
-    job = await db.call(engine.submit)
+async def test_no_event_is_shown_to_who_has_left(learner, engine, resources, monkeypatch):
+    monkeypatch.setattr(websocket, "RECHECK_SECONDS", 0)
+    socket = await connected(learner, resources, "session")
+    await database.call(end_sessions, learner)
+    job = await database.call(engine.submit)
     for seq in (1, 2):
         await publish.push([publish.Batch(job, [frame(job, Place(1, seq), Progress(step="searching"))])])
     assert (await socket.receive_output())["type"] == "websocket.close"

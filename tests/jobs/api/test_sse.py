@@ -9,12 +9,12 @@ from django.utils import timezone
 
 from accounts.people import Person
 from jobs.api import sse
-from jobs.backends import db, queues
+from jobs.backends import connections
 from jobs.events import outcome, publish
 from jobs.events.schema import START, Place, Started, frame
 from jobs.lifecycle import transitions
 from jobs.models import AiJob
-from tests.support import FINAL, Platform, ask, assert_no_holes, error_of, eventually, text_of, wait_for_end
+from tests.support import FINAL, Platform, ask, assert_no_holes, database, error_of, eventually, text_of, wait_for_end
 
 pytestmark = pytest.mark.usefixtures("worker")
 STREAM = {"Accept": "text/event-stream"}
@@ -136,16 +136,17 @@ async def rest_of(stream):
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
-async def test_end_whose_event_was_lost_is_found_after_a_silence(quiet, is_kept):
+async def test_end_whose_event_was_lost_is_found_after_a_silence(quiet, resources, is_kept):
     """Only on its way to the reader, or altogether."""
-    stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START)
+    stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START, resources)
     assert await next_of(stream, 2) == [sse.RETRY, sse.KEEP_ALIVE]
     result = {"answer": "done", "citations": []}
-    ended = await db.call(transitions.complete, quiet, result, lambda job, result: None)
+    ended = await database.call(transitions.complete, quiet, result, lambda job, result: None)
     if is_kept:
-        final = await db.call(outcome.final_event, ended)
+        final = await database.call(outcome.final_event, ended)
         await publish.append(
-            [publish.Batch(ended, [frame(ended, Place(1, 1), Started()), frame(ended, Place(1, 2), final)])]
+            resources.redis,
+            [publish.Batch(ended, [frame(ended, Place(1, 1), Started()), frame(ended, Place(1, 2), final)])],
         )
     found = await rest_of(stream)
     assert [event["type"] for event in found] == ["job.started"] * is_kept + ["job.completed"]
@@ -153,8 +154,8 @@ async def test_end_whose_event_was_lost_is_found_after_a_silence(quiet, is_kept)
     assert_no_holes(found)
 
 
-async def test_reader_of_a_silent_job_is_kept_and_hears_what_comes_then(quiet, monkeypatch):
-    stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START)
+async def test_reader_of_a_silent_job_is_kept_and_hears_what_comes_then(quiet, resources, monkeypatch):
+    stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START, resources)
     assert await next_of(stream, 3) == [sse.RETRY, sse.KEEP_ALIVE, sse.KEEP_ALIVE]
     monkeypatch.setattr(sse, "SILENCE_SECONDS", 60)
     await publish.push([publish.Batch(quiet, [frame(quiet, Place(1, 1), Started())])])
@@ -163,14 +164,14 @@ async def test_reader_of_a_silent_job_is_kept_and_hears_what_comes_then(quiet, m
     await stream.aclose()
 
 
-async def test_signing_out_elsewhere_does_not_end_what_is_heard(quiet, monkeypatch):
+async def test_signing_out_elsewhere_does_not_end_what_is_heard(quiet, resources, monkeypatch):
     monkeypatch.setattr(sse, "SILENCE_SECONDS", 60)
-    stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START)
+    stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START, resources)
     await next_of(stream, 1)
     heard = asyncio.create_task(anext(stream))
     reader = Person(user_id=quiet.owner_id)
-    await eventually(lambda: queues.connection().pubsub_numsub(f"asgi__group__{reader.group}")[0][1])
-    await publish.tell_signed_out(reader, "another session")
+    await eventually(lambda: connections.redis().pubsub_numsub(f"asgi__group__{reader.group}")[0][1])
+    await database.call(publish.tell_signed_out, reader, "another session")
     await publish.push([publish.Batch(quiet, [frame(quiet, Place(1, 1), Started())])])
     assert '"job.started"' in await asyncio.wait_for(heard, 5)
     await stream.aclose()

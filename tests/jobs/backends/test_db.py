@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.db import connection
 
-from jobs.backends import db
 from jobs.lifecycle import transitions
+from tests.support import database
 
 
 def rows(sql: str, *values: object) -> list[tuple]:
@@ -17,7 +17,7 @@ def rows(sql: str, *values: object) -> list[tuple]:
 
 async def connections_of_threads() -> set[int]:
     """The process ids of Postgres that serve them."""
-    each = await asyncio.gather(*(db.call(rows, "SELECT pg_backend_pid(), pg_sleep(0.02)") for _ in range(40)))
+    each = await asyncio.gather(*(database.call(rows, "SELECT pg_backend_pid(), pg_sleep(0.02)") for _ in range(40)))
     return {pid for [(pid, _)] in each}
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 from datetime import datetime
 
 import pytest
@@ -10,15 +9,35 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from jobs.backends import connections
 from jobs.events import publish
-from jobs.events.batcher import DELTAS_PER_SECOND, LONGEST_BEAT, Outbox
-from jobs.events.schema import START, Completed, Place, Progress, Started, Usage, frame
+from jobs.events.batcher import DELTAS_PER_SECOND, LONGEST_BEAT, Batcher, Sender
+from jobs.events.schema import Completed, Place, Progress, Started, Usage, frame
+from tests.support import events_of
 
-DONE = Completed(answer="x", citations=[], usage=Usage(inputTokens=1, outputTokens=1))
+DONE = Completed(shown={"answer": "x", "citations": []}, usage=Usage(inputTokens=1, outputTokens=1))
 
 
 def redis_that_is_away():
     return Redis(port=1, retry=Retry(NoBackoff(), 0))
+
+
+def stream_of(job):
+    return f"aijob:{job.pk}:events"
+
+
+class AwayAtFirst:
+    """A client of a port where nobody listens, until `is_away` ends."""
+
+    def __init__(self, redis):
+        self.is_away, self.refused = True, asyncio.Event()
+        self._redis = redis
+
+    def __getattr__(self, name):
+        if not self.is_away:
+            return getattr(self._redis, name)
+        self.refused.set()
+        return getattr(redis_that_is_away(), name)
 
 
 @pytest.fixture
@@ -28,94 +47,99 @@ def job(engine):
     return job
 
 
+@pytest.fixture
+def sender(resources):
+    return Sender(resources.redis)
+
+
 async def kept(job):
-    return [json.loads(frame.text) for frame in await publish.read_after(job.pk, START)]
+    return await asyncio.to_thread(events_of, job.pk)
 
 
-async def test_events_are_kept_in_order_without_holes(job):
-    outbox = Outbox(job)
-    outbox.add(Started())
-    outbox.add_text("Hello")
-    outbox.add_text(" world")
-    outbox.add(DONE)
-    await outbox.close()
+async def test_events_are_kept_in_order_without_holes(job, sender):
+    batcher = Batcher(job, sender)
+    batcher.add(Started())
+    batcher.add_text("Hello")
+    batcher.add_text(" world")
+    batcher.add(DONE)
+    await batcher.close()
     told = await kept(job)
     assert [(e["attempt"], e["seq"]) for e in told] == [(1, n) for n in range(1, len(told) + 1)]
     assert [e["type"] for e in told] == ["job.started", "job.delta", "job.delta", "job.completed"]
     assert "".join(e.get("text", "") for e in told) == "Hello world"
 
 
-async def test_first_piece_goes_out_at_once_and_later_ones_together(job):
-    outbox = Outbox(job)
+async def test_first_piece_goes_out_at_once_and_later_ones_together(job, sender):
+    batcher = Batcher(job, sender)
     for piece in ["a", *"bcdefgh"]:
-        outbox.add_text(piece)
-    await outbox.close()
+        batcher.add_text(piece)
+    await batcher.close()
     assert [e["text"] for e in await kept(job)] == ["a", "bcdefgh"]
 
 
-async def test_long_text_does_not_wait_for_the_batch_to_end(job):
-    outbox = Outbox(job)
-    outbox.add_text("first")
-    outbox.add_text("x" * 500)
-    assert len(outbox._frames) == 2
-    await outbox.close()
+async def test_long_text_does_not_wait_for_the_batch_to_end(job, sender):
+    batcher = Batcher(job, sender)
+    batcher.add_text("first")
+    batcher.add_text("x" * 500)
+    assert len(batcher._frames) == 2
+    await batcher.close()
 
 
-async def longest_silence_between_pieces(job):
+async def longest_silence_between_pieces(job, sender):
     """Of an answer that comes letter by letter, in seconds."""
-    outbox = Outbox(job)
+    batcher = Batcher(job, sender)
     for letter in "abcdefghijklmnopqrstuvwxyz" * 2:
-        outbox.add_text(letter)
+        batcher.add_text(letter)
         await asyncio.sleep(0.02)
-    await outbox.close()
+    await batcher.close()
     moments = [datetime.fromisoformat(event["at"]).timestamp() for event in await kept(job)][:-1]
     return max(later - earlier for earlier, later in itertools.pairwise(moments))
 
 
-async def test_busier_worker_sends_longer_pieces_less_often(job):
-    _others = [Outbox(job) for _ in range(DELTAS_PER_SECOND)]
-    assert await longest_silence_between_pieces(job) >= LONGEST_BEAT
+async def test_busier_worker_sends_longer_pieces_less_often(job, sender):
+    _others = [Batcher(job, sender) for _ in range(DELTAS_PER_SECOND)]
+    assert await longest_silence_between_pieces(job, sender) >= LONGEST_BEAT
 
 
-async def test_runs_that_have_ended_make_nobody_wait(job, monkeypatch):
+async def test_runs_that_have_ended_make_nobody_wait(job, sender, monkeypatch):
     monkeypatch.setattr("jobs.events.batcher.CLOSE_SECONDS", 0)
-    others = [Outbox(job) for _ in range(DELTAS_PER_SECOND)]
-    await asyncio.gather(*(outbox.close() for outbox in others))
-    assert await longest_silence_between_pieces(job) < LONGEST_BEAT
+    others = [Batcher(job, sender) for _ in range(DELTAS_PER_SECOND)]
+    await asyncio.gather(*(batcher.close() for batcher in others))
+    assert await longest_silence_between_pieces(job, sender) < LONGEST_BEAT
 
 
-async def test_redis_that_came_back_empty_is_filled_again(job):
-    outbox = Outbox(job)
-    outbox.add(Started())
-    outbox.add(Progress(step="searching"))
+async def test_redis_that_came_back_empty_is_filled_again(job, sender):
+    batcher = Batcher(job, sender)
+    batcher.add(Started())
+    batcher.add(Progress(step="searching"))
     while not await kept(job):
         await asyncio.sleep(0.01)
-    await publish.redis_client().delete(publish._key(job.pk))
-    outbox.add(Progress(step="answering"))
-    await outbox.close()
+    connections.redis().delete(stream_of(job))
+    batcher.add(Progress(step="answering"))
+    await batcher.close()
     assert [e["seq"] for e in await kept(job)] == [1, 2, 3]
 
 
-async def test_repeated_command_does_not_stop_the_events(job):
-    outbox = Outbox(job)
-    outbox.add(Started())
+async def test_repeated_command_does_not_stop_the_events(job, sender, resources):
+    batcher = Batcher(job, sender)
+    batcher.add(Started())
     while not await kept(job):
         await asyncio.sleep(0.01)
-    await publish.append([publish.Batch(job, [publish.frame(job, Place(1, 2), Progress(step="searching"))])])
-    outbox.add(Progress(step="searching"))
-    outbox.add(Progress(step="answering"))
-    await outbox.close()
+    await publish.append(resources.redis, [publish.Batch(job, [frame(job, Place(1, 2), Progress(step="searching"))])])
+    batcher.add(Progress(step="searching"))
+    batcher.add(Progress(step="answering"))
+    await batcher.close()
     assert [e["seq"] for e in await kept(job)] == [1, 2, 3]
-    assert not outbox.overtaken
+    assert not batcher.overtaken
 
 
-async def test_late_attempt_is_silenced_by_a_newer_one(job):
-    late = Outbox(job)
+async def test_late_attempt_is_silenced_by_a_newer_one(job, sender):
+    late = Batcher(job, sender)
     late.add(Started())
     while not await kept(job):
         await asyncio.sleep(0.01)
     job.attempt = 2
-    newer = Outbox(job)
+    newer = Batcher(job, sender)
     newer.add(Started())
     await newer.close()
     job.attempt = 1
@@ -125,54 +149,53 @@ async def test_late_attempt_is_silenced_by_a_newer_one(job):
     assert [(e["attempt"], e["type"]) for e in await kept(job)] == [(2, "job.started")]
 
 
-async def test_events_wait_for_a_redis_that_is_away(job, monkeypatch):
-    monkeypatch.setitem(publish._clients, asyncio.get_running_loop(), redis_that_is_away())
-    monkeypatch.setattr("jobs.events.batcher.PAUSE_SECONDS", 0.05)
-    outbox = Outbox(job)
-    outbox.add(Started())
-    await asyncio.sleep(0.2)
-    monkeypatch.delitem(publish._clients, asyncio.get_running_loop())
-    outbox.add(DONE)
-    await outbox.close()
+async def test_events_wait_for_a_redis_that_is_away(job, resources, monkeypatch):
+    monkeypatch.setattr("jobs.events.batcher.RETRY_SECONDS", 0.05)
+    redis = AwayAtFirst(resources.redis)
+    batcher = Batcher(job, Sender(redis))
+    batcher.add(Started())
+    await redis.refused.wait()
+    redis.is_away = False
+    batcher.add(DONE)
+    await batcher.close()
     assert [e["seq"] for e in await kept(job)] == [1, 2]
 
 
 async def test_closing_gives_up_when_redis_stays_away(job, monkeypatch):
-    monkeypatch.setitem(publish._clients, asyncio.get_running_loop(), redis_that_is_away())
     monkeypatch.setattr("jobs.events.batcher.CLOSE_SECONDS", 0.2)
-    outbox = Outbox(job)
-    outbox.add(DONE)
+    batcher = Batcher(job, Sender(redis_that_is_away()))
+    batcher.add(DONE)
     async with asyncio.timeout(1):
-        await outbox.close()
+        await batcher.close()
 
 
-async def appended(job):
-    await publish.append([publish.Batch(job, [frame(job, Place(1, 2), DONE)])])
+async def appended(job, redis):
+    await publish.append(redis, [publish.Batch(job, [frame(job, Place(1, 2), DONE)])])
 
 
-async def rewritten(job):
-    assert await publish.rewrite(job, [frame(job, Place(1, 1), Started()), frame(job, Place(1, 2), DONE)])
+async def rewritten(job, redis):
+    assert await publish.rewrite(redis, job, [frame(job, Place(1, 1), Started()), frame(job, Place(1, 2), DONE)])
 
 
-async def told_outside_of_a_run(job):
-    await publish.publish_outside_run(job, DONE)
+async def told_outside_of_a_run(job, redis):
+    await asyncio.to_thread(publish.publish_outside_run, job, DONE)
 
 
 @pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize("act", [appended, rewritten, told_outside_of_a_run])
-async def test_events_expire_so_long_after_the_last_of_them(job, settings, act, is_first):
+async def test_events_expire_so_long_after_the_last_of_them(job, resources, settings, act, is_first):
     settings.JOBS_EVENTS_TTL = 90
     if not is_first:
-        await publish.append([publish.Batch(job, [frame(job, Place(1, 1), Started())])])
-        await publish.redis_client().expire(publish._key(job.pk), 5)
-    await act(job)
+        await publish.append(resources.redis, [publish.Batch(job, [frame(job, Place(1, 1), Started())])])
+        connections.redis().expire(stream_of(job), 5)
+    await act(job, resources.redis)
     assert (await kept(job))[-1]["type"] == "job.completed"
-    assert 80 < await publish.redis_client().ttl(publish._key(job.pk)) <= 90
+    assert 80 < connections.redis().ttl(stream_of(job)) <= 90
 
 
-async def test_events_of_a_run_expire(job, settings):
-    outbox = Outbox(job)
-    outbox.add(Started())
-    outbox.add(DONE)
-    await outbox.close()
-    assert 0 < await publish.redis_client().ttl(publish._key(job.pk)) <= settings.JOBS_EVENTS_TTL
+async def test_events_of_a_run_expire(job, sender, settings):
+    batcher = Batcher(job, sender)
+    batcher.add(Started())
+    batcher.add(DONE)
+    await batcher.close()
+    assert 0 < connections.redis().ttl(stream_of(job)) <= settings.JOBS_EVENTS_TTL

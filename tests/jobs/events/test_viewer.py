@@ -5,6 +5,9 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from jobs.events import publish
 from jobs.events.schema import START, Delta, Place, Started, frame
@@ -28,67 +31,67 @@ def places(shown):
     return [tuple(item.place) for item in shown]
 
 
-async def test_live_events_in_order_are_shown_as_they_come(job):
-    viewer = Viewer()
+async def test_live_events_in_order_are_shown_as_they_come(job, resources):
+    viewer = Viewer(resources)
     assert places(await viewer.live(frames(job, 1, 2))) == [(1, 1), (1, 2)]
     assert places(await viewer.live(frames(job, 3))) == [(1, 3)]
 
 
-async def test_repeated_event_is_shown_once(job):
-    viewer = Viewer()
+async def test_repeated_event_is_shown_once(job, resources):
+    viewer = Viewer(resources)
     await viewer.live(frames(job, 1, 2))
     assert await viewer.live(frames(job, 2, 1)) == []
 
 
-async def test_missed_events_are_shown_before_the_next_one(job):
-    await publish.append([publish.Batch(job, frames(job, 1, 2, 3, 4))])
-    viewer = Viewer()
+async def test_missed_events_are_shown_before_the_next_one(job, resources):
+    await publish.append(resources.redis, [publish.Batch(job, frames(job, 1, 2, 3, 4))])
+    viewer = Viewer(resources)
     await viewer.live(frames(job, 1))
     assert places(await viewer.live(frames(job, 4))) == [(1, 2), (1, 3), (1, 4)]
 
 
-async def test_viewer_who_comes_in_the_middle_gets_the_beginning_too(job):
-    await publish.append([publish.Batch(job, frames(job, 1, 2, 3))])
-    assert places(await Viewer().live(frames(job, 3))) == [(1, 1), (1, 2), (1, 3)]
+async def test_viewer_who_comes_in_the_middle_gets_the_beginning_too(job, resources):
+    await publish.append(resources.redis, [publish.Batch(job, frames(job, 1, 2, 3))])
+    assert places(await Viewer(resources).live(frames(job, 3))) == [(1, 1), (1, 2), (1, 3)]
 
 
-async def test_new_attempt_follows_and_the_old_one_is_over(job):
-    viewer = Viewer()
+async def test_new_attempt_follows_and_the_old_one_is_over(job, resources):
+    viewer = Viewer(resources)
     await viewer.live(frames(job, 1, 2))
     assert places(await viewer.live(frames(job, 1, attempt=2))) == [(2, 1)]
     assert await viewer.live(frames(job, 3)) == []
 
 
-async def test_hole_in_what_redis_kept_is_not_shown_until_it_is_filled(job):
-    await publish.append([publish.Batch(job, frames(job, 3, 4))])
-    viewer = Viewer()
+async def test_hole_in_what_redis_kept_is_not_shown_until_it_is_filled(job, resources):
+    await publish.append(resources.redis, [publish.Batch(job, frames(job, 3, 4))])
+    viewer = Viewer(resources)
     assert await viewer.live(frames(job, 4)) == []
-    await publish.rewrite(job, frames(job, 1, 2, 3, 4, 5))
+    await publish.rewrite(resources.redis, job, frames(job, 1, 2, 3, 4, 5))
     assert places(await viewer.live(frames(job, 5))) == [(1, n) for n in range(1, 6)]
 
 
-async def test_resume_gives_exactly_the_rest(job):
-    await publish.append([publish.Batch(job, frames(job, 1, 2, 3, 4))])
-    assert places(await Viewer().resume(job, Place(1, 2))) == [(1, 3), (1, 4)]
+async def test_resume_gives_exactly_the_rest(job, resources):
+    await publish.append(resources.redis, [publish.Batch(job, frames(job, 1, 2, 3, 4))])
+    assert places(await Viewer(resources).resume(job, Place(1, 2))) == [(1, 3), (1, 4)]
 
 
-async def test_resume_of_an_ended_job_gives_its_end_even_without_events(job):
+async def test_resume_of_an_ended_job_gives_its_end_even_without_events(job, resources):
     ended = transitions.complete(job, {"answer": "the answer", "citations": []}, lambda *_: None)
-    [end] = await Viewer().resume(ended, START)
+    [end] = await Viewer(resources).resume(ended, START)
     told = json.loads(end.text)
     assert (told["type"], told["answer"], told["attempt"], told["seq"]) == ("job.completed", "the answer", 1, 1)
 
 
-async def test_end_whose_event_was_lost_follows_the_events_that_were_kept(job):
-    await publish.append([publish.Batch(job, frames(job, 1, 2))])
+async def test_end_whose_event_was_lost_follows_the_events_that_were_kept(job, resources):
+    await publish.append(resources.redis, [publish.Batch(job, frames(job, 1, 2))])
     ended = transitions.complete(job, {"answer": "a", "citations": []}, lambda *_: None)
-    shown = await Viewer().resume(ended, START)
+    shown = await Viewer(resources).resume(ended, START)
     assert places(shown) == [(1, 1), (1, 2), (1, 3)]
     assert shown[-1].is_final
 
 
-async def test_events_still_on_their_way_do_not_follow_an_end_told_by_the_row(job):
-    viewer = Viewer()
+async def test_events_still_on_their_way_do_not_follow_an_end_told_by_the_row(job, resources):
+    viewer = Viewer(resources)
     await viewer.live(frames(job, 1))
     ended = transitions.complete(job, {"answer": "a", "citations": []}, lambda *_: None)
     assert places(await viewer.resume(ended, Place(1, 1))) == [(1, 2)]
@@ -96,21 +99,19 @@ async def test_events_still_on_their_way_do_not_follow_an_end_told_by_the_row(jo
     assert places(await viewer.live(frames(job, 1, attempt=2))) == [(2, 1)]
 
 
-async def test_viewer_who_saw_the_end_is_not_told_again(engine):
+async def test_viewer_who_saw_the_end_is_not_told_again(engine, resources):
     job = engine.submit()
     await run_job(str(job.pk))
     job.refresh_from_db()
-    shown = await Viewer().resume(job, START)
-    assert await Viewer().resume(job, shown[-1].place) == []
+    shown = await Viewer(resources).resume(job, START)
+    assert await Viewer(resources).resume(job, shown[-1].place) == []
 
 
-async def test_row_is_enough_when_redis_is_away(job, monkeypatch):
-    async def refuse(*args):
-        raise ConnectionError("away")
-
-    monkeypatch.setattr(publish, "read_after", refuse)
+async def test_row_is_enough_when_redis_is_away(job, resources):
     ended = transitions.fail(job, transitions.POISONOUS)
-    [end] = await Viewer().resume(AiJob.objects.get(pk=ended.pk), START)
+    await resources.redis.aclose()
+    resources.redis = Redis(port=1, retry=Retry(NoBackoff(), 0))
+    [end] = await Viewer(resources).resume(AiJob.objects.get(pk=ended.pk), START)
     assert json.loads(end.text)["error"]["code"] == "poisonous"
 
 

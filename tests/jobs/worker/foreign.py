@@ -8,7 +8,7 @@ import django_rq
 from django.contrib.auth.models import User
 from rq import get_current_job
 
-from jobs.backends import queues
+from jobs.backends import connections
 
 
 def add(a, b):
@@ -65,7 +65,7 @@ async def count_users_on_the_loop():
 
 
 async def ping_redis_on_the_loop():
-    return queues.connection().ping()
+    return connections.redis().ping()
 
 
 async def block_the_loop():

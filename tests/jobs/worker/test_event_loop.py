@@ -13,8 +13,8 @@ from django.utils import timezone
 from rq.results import Result
 
 from accounts.people import SYSTEM
+from conversations.kinds import SUMMARISE_EVERY
 from conversations.models import Conversation, Message
-from conversations.rows import SUMMARISE_EVERY
 from devstack.demo import personas as demo_personas
 from jobs import kinds, submission
 from jobs.models import AiJob
@@ -100,8 +100,8 @@ class Everybody:
         assert self.copilot.change(draft, "POST", "discard").status_code == 200
 
     def _submit(self, kind, **payload):
-        wish = submission.Request(SYSTEM)
-        submission.submit_once(wish, lambda: submission.submit(wish, kind, payload))
+        wish = submission.Submission(SYSTEM)
+        submission.submit_once(wish, lambda: submission.submit(wish, kinds.get(kind), payload))
 
 
 @pytest.fixture

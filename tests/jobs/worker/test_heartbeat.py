@@ -7,15 +7,15 @@ from collections.abc import Iterator
 import pytest
 from rq import Worker
 
-from config import health
-from jobs.backends import queues
+from jobs.backends import connections
+from jobs.monitoring import checks
 from jobs.worker.heartbeat import ALIVE_SECONDS
 from jobs.worker.rq_worker import AsyncWorker
 
 
 @pytest.fixture
 def registered() -> Iterator[AsyncWorker]:
-    worker = AsyncWorker(["interactive"], connection=queues.connection())
+    worker = AsyncWorker(["interactive"], connection=connections.redis())
     worker.register_birth()
     worker.heartbeat()
     yield worker
@@ -23,15 +23,15 @@ def registered() -> Iterator[AsyncWorker]:
 
 
 def names() -> set[str]:
-    return {worker.name for worker in Worker.all(connection=queues.connection())}
+    return {worker.name for worker in Worker.all(connection=connections.redis())}
 
 
 def test_a_worker_is_seen_again_after_redis_was_emptied(registered: AsyncWorker):
-    queues.connection().flushall()
+    connections.redis().flushall()
     assert registered.name not in names()
     registered.ensure_registered()
     assert registered.name in names()
-    assert Worker.find_by_key(registered.key, queues.connection()).queue_names() == ["interactive"]
+    assert Worker.find_by_key(registered.key, connections.redis()).queue_names() == ["interactive"]
 
 
 def test_a_worker_that_signs_off_does_not_come_back(registered: AsyncWorker):
@@ -41,10 +41,10 @@ def test_a_worker_that_signs_off_does_not_come_back(registered: AsyncWorker):
 
 
 def test_a_dead_worker_does_not_count_as_ready(registered: AsyncWorker):
-    queues.connection().flushall()
+    connections.redis().flushall()
     registered.register_birth()
     registered.heartbeat()
-    assert health.worker()
-    assert queues.connection().ttl(registered.key) <= ALIVE_SECONDS
-    queues.connection().delete(registered.key)  # as Redis does when no heartbeat comes
-    assert not health.worker()
+    assert checks.has_workers()
+    assert connections.redis().ttl(registered.key) <= ALIVE_SECONDS
+    connections.redis().delete(registered.key)  # as Redis does when no heartbeat comes
+    assert not checks.has_workers()

@@ -1,24 +1,20 @@
 """What a run submits is begun by its own worker: when that has room, and only then. RQ counts what it was given."""
 
-import asyncio
-import time
-
 import django_rq
 import pytest
+from django.conf import settings
 from rq import Worker
 
-from jobs import kinds
-from jobs.backends import queues
+from jobs.backends import connections
 from jobs.models import AiJob
-from jobs.worker import local_dispatch
 from tests.support import ask, wait_for
 
 
 @pytest.fixture
 def redis(platform, sql_course):
-    for name in kinds.QUEUES:
+    for name in settings.JOBS_QUEUES:
         django_rq.get_queue(name).empty()  # of what is left of preparing the course
-    return queues.connection()
+    return connections.redis()
 
 
 def followed():
@@ -74,28 +70,3 @@ def test_suspended_worker_begins_nothing(platform, redis, api, sql_course, simul
         finally:
             redis.delete("rq:suspended")
         wait_for(lambda: is_completed(job))
-
-
-async def test_what_can_wait_waits_until_the_event_loop_is_in_time(monkeypatch):
-    monkeypatch.setattr(local_dispatch, "LOOK_SECONDS", 0.02)
-    is_busy = True
-
-    async def keep_busy():
-        while is_busy:
-            time.sleep(0.05)  # what holds the loop up
-            await asyncio.sleep(0)
-
-    busy, waiting = asyncio.create_task(keep_busy()), asyncio.create_task(local_dispatch._until_calm())
-    await asyncio.sleep(0.3)
-    assert not waiting.done()
-    is_busy = False
-    await busy
-    await asyncio.wait_for(waiting, 1)
-
-
-async def test_but_not_for_ever(monkeypatch):
-    monkeypatch.setattr(local_dispatch, "LAG_SECONDS", -1)  # never in time
-    monkeypatch.setattr(local_dispatch, "PATIENCE_SECONDS", 0.4)
-    began = time.monotonic()
-    await asyncio.wait_for(local_dispatch._until_calm(), 2)
-    assert time.monotonic() - began >= 0.4

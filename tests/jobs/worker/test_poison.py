@@ -18,7 +18,7 @@ def submit(learner):
     """Submits the job that kills: in these attempts only when another job runs beside it."""
 
     def submit(*beside: int) -> AiJob:
-        wish = submission.Request(people.from_user(learner))
+        wish = submission.Submission(people.from_user(learner))
         payload = {"beside": beside}
         return submission.submit_once(wish, lambda: submission.submit(wish, poison.KIND, payload))
 

@@ -22,7 +22,7 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
 from rq.results import Result
 
-from jobs.backends import queues
+from jobs.backends import connections
 from jobs.models import AiCall, AiJob
 from tests.jobs.worker import foreign
 from tests.support import ask, wait_for
@@ -33,7 +33,7 @@ BACKGROUND, DEFAULT, INTERACTIVE = 0, 1, 2  # django-rq numbers the queues by na
 @pytest.fixture(scope="module")
 def redis(worker):
     """Redis as RQ sees it, with a worker at work."""
-    connection = queues.connection()
+    connection = connections.redis()
     yield connection
     connection.delete("rq:suspended", "test:notes")
 
@@ -69,11 +69,11 @@ def start_answer(client, course):
 
 def rq_job(job_id):
     with suppress(NoSuchJobError):
-        return Job.fetch(f"{job_id}-1", connection=queues.connection())
+        return Job.fetch(f"{job_id}-1", connection=connections.redis())
 
 
 def state_of_worker():
-    [worker] = Worker.all(connection=queues.connection())
+    [worker] = Worker.all(connection=connections.redis())
     return worker.get_state()
 
 
@@ -305,9 +305,9 @@ class TestOtherPeoplesJobs:
 
 def test_shutdown_command_ends_the_worker(redis, platform):
     with platform.worker("default") as process:
-        [worker] = [w for w in Worker.all(connection=queues.connection()) if w.queue_names() == ["default"]]
+        [worker] = [w for w in Worker.all(connection=connections.redis()) if w.queue_names() == ["default"]]
         wait_for(
             lambda: redis.hget(worker.key, "state") == b"idle"
         )  # it hears commands a little earlier than it handles signals
-        send_shutdown_command(queues.connection(), worker.name)
+        send_shutdown_command(connections.redis(), worker.name)
         assert process.wait(15) == 0

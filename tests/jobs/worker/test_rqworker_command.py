@@ -7,7 +7,7 @@ import django_rq
 import pytest
 
 from devstack.servers.processes import end
-from jobs.backends import queues
+from jobs.backends import connections
 from jobs.models import AiJob
 from tests.jobs.worker import foreign
 from tests.jobs.worker.test_rq_worker import rq
@@ -58,7 +58,7 @@ def test_with_scheduler_jobs_are_enqueued_when_their_time_has_come(platform, que
     finally:
         end(process)
     assert process.returncode == 0
-    assert not queues.connection().keys("rq:scheduler*")
+    assert not connections.redis().keys("rq:scheduler*")
 
 
 @pytest.mark.parametrize("stock", ["rq.Worker", "rq.SimpleWorker"])

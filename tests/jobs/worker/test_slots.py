@@ -12,7 +12,7 @@ QUEUES = ["interactive", "default", "background"]
 def filled(slots, *queues):
     jobs = []
     for queue in queues:
-        assert slots.take(timeout=0)
+        assert slots.acquire(timeout=0)
         jobs.append(Future())
         slots.fill(jobs[-1], queue)
     return jobs
@@ -44,7 +44,7 @@ def test_the_first_queue_may_take_all_of_them():
     filled(slots, *["interactive"] * 7)
     assert "interactive" in slots.open_queues()
     filled(slots, "interactive")
-    assert not slots.take(timeout=0)
+    assert not slots.acquire(timeout=0)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

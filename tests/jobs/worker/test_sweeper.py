@@ -8,11 +8,13 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from jobs.backends import queues
+from jobs.backends import connections, queues
+from jobs.backends.upstream import Upstream
 from jobs.lifecycle import transitions
 from jobs.models import AiJob
 from jobs.worker import loop_thread, sweeper
-from tests.support import eventually
+from jobs.worker.sweeper import Sweeper
+from tests.support import events_of, eventually
 
 LONG_AGO = timezone.now() - timedelta(minutes=5)
 
@@ -25,7 +27,7 @@ def entries():
 def forgetful(engine):
     """A pending job that is in no queue of Redis."""
     job = engine.submit(enqueued_at=LONG_AGO)
-    queues.connection().delete("rq:queue:interactive")
+    connections.redis().delete("rq:queue:interactive")
     return job
 
 
@@ -36,7 +38,7 @@ def test_job_that_redis_forgot_is_enqueued_again_once(forgetful):
 
 
 def test_job_that_redis_lost_altogether_is_enqueued_again(forgetful):
-    queues.connection().delete(f"rq:job:{forgetful.rq_id}")
+    connections.redis().delete(f"rq:job:{forgetful.rq_id}")
     sweeper.enqueue_forgotten()
     assert entries() == [forgetful.rq_id]
 
@@ -50,14 +52,14 @@ def test_job_that_still_waits_in_its_queue_is_left_alone(engine):
 
 def test_job_that_was_just_handed_over_is_not_suspected(engine):
     engine.submit()
-    queues.connection().delete("rq:queue:interactive")
+    connections.redis().delete("rq:queue:interactive")
     sweeper.enqueue_forgotten()
     assert entries() == []
 
 
 def test_deferred_job_is_enqueued_when_its_time_has_come_and_not_before(engine):
     run = transitions.claim(engine.submit().pk, "w")
-    queues.connection().delete("rq:queue:interactive")
+    connections.redis().delete("rq:queue:interactive")
     transitions.defer(run, transitions.POISONOUS, timezone.now() + timedelta(seconds=60))
     sweeper.enqueue_due()
     assert entries() == []
@@ -74,7 +76,7 @@ def test_while_the_upstream_is_paused_only_the_oldest_job_tries_and_then_all_in_
     AiJob.objects.filter(pk=other.pk).update(enqueued_at=None, error_code="upstream_busy")
     for job in AiJob.objects.all():
         queues.forget(job)
-    queues.connection().delete("rq:queue:interactive")
+    connections.redis().delete("rq:queue:interactive")
     sweeper.enqueue_due(is_paused=True)
     sweeper.enqueue_due(is_paused=True)
     assert entries() == [f"{ids[0]}-1", f"{other.pk}-1"]
@@ -84,15 +86,15 @@ def test_while_the_upstream_is_paused_only_the_oldest_job_tries_and_then_all_in_
 
 def test_lost_workers_job_is_handed_to_another_and_its_person_told(engine):
     run = transitions.claim(engine.submit().pk, "lost")
-    queues.connection().delete("rq:queue:interactive")
+    connections.redis().delete("rq:queue:interactive")
     AiJob.objects.filter(pk=run.pk).update(lease_until=LONG_AGO)
-    [(job, event)] = sweeper.take_back_lost()
+    sweeper.take_back_lost()
     sweeper.enqueue_due()
-    assert (job.pk, event.type) == (run.pk, "job.retrying")
+    assert [event["type"] for event in events_of(run.pk)] == ["job.retrying"]
     assert entries() == [f"{run.pk}-2"]
 
 
-async def test_workers_that_live_have_time_to_renew_their_leases_after_postgres_was_away(monkeypatch, settings):
+async def test_live_workers_have_time_to_renew_their_leases_after_postgres_was_away(monkeypatch, settings, resources):
     settings.JOBS_LEASE_SECONDS = 2
     looked = [time.monotonic()]
 
@@ -100,10 +102,9 @@ async def test_workers_that_live_have_time_to_renew_their_leases_after_postgres_
         looked.append(time.monotonic())
         if len(looked) == 2:
             raise OperationalError("the server closed the connection")
-        return []
 
     monkeypatch.setattr(sweeper, "take_back_lost", look)
-    sweeping = asyncio.create_task(sweeper.sweep_forever())
+    sweeping = asyncio.create_task(Sweeper(resources.db, Upstream(resources.redis)).run())
     await eventually(lambda: len(looked) == 3)
     await loop_thread.end(sweeping)
     assert looked[1] - looked[0] >= 1
@@ -114,8 +115,9 @@ def test_job_whose_person_cancelled_while_its_worker_was_lost_ends(engine):
     run = transitions.claim(engine.submit().pk, "lost")
     transitions.request_cancel(run)
     AiJob.objects.filter(pk=run.pk).update(lease_until=LONG_AGO)
-    [(job, event)] = sweeper.take_back_lost()
-    assert (job.status, event.type) == ("cancelled", "job.cancelled")
+    sweeper.take_back_lost()
+    assert AiJob.objects.get(pk=run.pk).status == "cancelled"
+    assert [event["type"] for event in events_of(run.pk)] == ["job.cancelled"]
 
 
 def test_job_that_redis_does_not_take_stays_for_the_next_round(forgetful, monkeypatch):
@@ -126,7 +128,7 @@ def test_job_that_redis_does_not_take_stays_for_the_next_round(forgetful, monkey
 
 def test_jobs_that_lose_their_workers_again_and_again_run_one_at_a_time(engine):
     first, second, other = engine.submit(), engine.submit(), engine.submit()
-    queues.connection().delete("rq:queue:interactive")
+    connections.redis().delete("rq:queue:interactive")
     for job in (first, second, other):
         queues.forget(job)
     AiJob.objects.filter(pk__in=[first.pk, second.pk]).update(crashes=2)
@@ -143,12 +145,13 @@ def test_jobs_that_lose_their_workers_again_and_again_run_one_at_a_time(engine):
     assert f"{second.pk}-1" in entries()
 
 
-async def test_sweeper_ends_whatever_it_is_doing(monkeypatch, settings):
+async def test_sweeper_ends_whatever_it_is_doing(monkeypatch, settings, resources):
     """Before Python 3.12 a cancellation that comes while a Redis command is being sent is swallowed there."""
     settings.JOBS_SWEEP_SECONDS = 0
-    swallowed = []
+    swallowed, begun = [], asyncio.Event()
 
     async def swallow():
+        begun.set()
         try:
             await asyncio.sleep(10)
         except asyncio.CancelledError:
@@ -157,9 +160,10 @@ async def test_sweeper_ends_whatever_it_is_doing(monkeypatch, settings):
                 raise
         return False
 
-    monkeypatch.setattr(sweeper.upstream, "is_paused", swallow)
-    sweeping = asyncio.create_task(sweeper.sweep_forever())
-    await asyncio.sleep(0.1)
+    upstream = Upstream(resources.redis)
+    monkeypatch.setattr(upstream, "is_paused", swallow)
+    sweeping = asyncio.create_task(Sweeper(resources.db, upstream).run())
+    await begun.wait()
     async with asyncio.timeout(5):
         await loop_thread.end(sweeping)
     assert swallowed == [True, True] and sweeping.cancelled()

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from devstack.servers.processes import Program, end
-from jobs.backends import queues
+from jobs.backends import connections, queues
 from jobs.models import AiCall, AiJob
 from tests.jobs.worker import foreign
 from tests.support import Platform, assert_no_holes, eventually, text_of, wait_for
@@ -113,7 +113,7 @@ def test_jobs_accepted_while_no_worker_runs_are_done_later(platform, learner, sq
 
 def test_flushed_redis_loses_no_accepted_job(platform, learner, sql_course):
     jobs = [ask(platform, learner, sql_course) for _ in range(5)]
-    queues.connection().flushall()
+    connections.redis().flushall()
     with platform.worker():
         wait_for(lambda: all(status(job) == "completed" for job in jobs), 20)
 
@@ -124,7 +124,7 @@ async def test_viewer_misses_nothing_when_redis_is_flushed_in_mid_answer(platfor
         async with platform.socket(learner) as socket:
             job = ask(platform, learner, sql_course)
             events = await socket.until("job.delta")
-            queues.connection().flushall()
+            connections.redis().flushall()
             events += await socket.until()
     assert_no_holes(events)
     assert text_of(events) == AiJob.objects.get(pk=job).result["answer"]
@@ -166,7 +166,7 @@ def test_postgres_killed_in_mid_answer_costs_at_most_one_more_run(platform, lear
 
 def test_jobs_go_in_the_order_of_their_priorities(platform, learner, sql_course):
     jobs = {ask(platform, learner, sql_course): queue for queue in ("background", "default") for _ in range(2)}
-    queues.connection().delete("rq:queue:interactive")
+    connections.redis().delete("rq:queue:interactive")
     for job in AiJob.objects.filter(pk__in=jobs):
         AiJob.objects.filter(pk=job.pk).update(queue=jobs[str(job.pk)])
         job.refresh_from_db()

@@ -123,11 +123,10 @@ async def _ask(question: Question) -> Outcome:
     from courses import search
     from courses.grounding import Passage
     from courses.models import Course, Lesson
-    from jobs.backends import db
     from tests.lab.eval.upstream import llm
 
-    course = await db.call(Course.objects.get, slug=question.course)
-    slugs = await db.call(lambda: dict(Lesson.objects.filter(course=course).values_list("pk", "slug")))
+    course = await asyncio.to_thread(Course.objects.get, slug=question.course)
+    slugs = await asyncio.to_thread(lambda: dict(Lesson.objects.filter(course=course).values_list("pk", "slug")))
     outcome = Outcome(question)
 
     class Viewer:
@@ -137,7 +136,7 @@ async def _ask(question: Question) -> Outcome:
             outcome.raw += text
 
     async def find(words: str, vector: list[float]) -> list[Passage]:
-        hits = await db.call(search.hybrid, course.pk, words, vector)
+        hits = await asyncio.to_thread(search.hybrid, course.pk, words, vector)
         for hit in hits:
             slug = slugs.get(hit.lesson_id, "")
             answers = question.is_answered_by(slug, hit.heading)

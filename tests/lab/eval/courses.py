@@ -32,13 +32,12 @@ def texts() -> list[str]:
 async def embed() -> None:
     """Do what the loaded courses have submitted, as a worker does. TimeoutError if the passages stay without."""
     from courses.models import Passage
-    from jobs.backends import db
     from jobs.models import AiJob
     from jobs.tasks import run_job
 
     deadline = time.monotonic() + EMBEDDING_SECONDS
-    while await db.call(Passage.objects.filter(embedding__isnull=True).exists):
+    while await asyncio.to_thread(Passage.objects.filter(embedding__isnull=True).exists):
         if time.monotonic() > deadline:
             raise TimeoutError("the passages were not embedded")
-        pending = await db.call(lambda: list(AiJob.objects.filter(status="pending").values_list("pk", flat=True)))
+        pending = await asyncio.to_thread(list, AiJob.objects.filter(status="pending").values_list("pk", flat=True))
         await asyncio.gather(*(run_job(str(pk)) for pk in pending), asyncio.sleep(0.1))

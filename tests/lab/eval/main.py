@@ -94,13 +94,13 @@ def wrong(found: Sequence[Found], outcomes: Sequence[Outcome]) -> list[str]:
 
 
 async def _run(asked: Sequence[Question]) -> tuple[list[Found], list[Outcome]]:
-    from jobs.backends import db
 
     await courses.embed()
     answerable = [question for question in asked if question.is_answerable]
     vectors = await upstream.llm().embed("embedding", [question.text for question in answerable])
     found = [
-        await db.call(retrieval.find, question, vector) for question, vector in zip(answerable, vectors, strict=True)
+        await asyncio.to_thread(retrieval.find, question, vector)
+        for question, vector in zip(answerable, vectors, strict=True)
     ]
     _say("searched; now answering")
     return found, await answers.ask_all(asked)

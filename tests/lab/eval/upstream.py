@@ -34,10 +34,11 @@ def uses_openai() -> bool:
 
 def llm() -> Llm:
     """The gateway as the workers use it, at the lowest priority. Must be called on a running event loop."""
-    from jobs.backends import upstream
+    from jobs.backends.connections import async_redis
+    from jobs.backends.upstream import Upstream
     from llm.governor import Caller
 
-    return upstream.llm(lambda call: None, Caller(priority=2, flow="eval"))
+    return Upstream(async_redis()).llm(lambda call: None, Caller(priority=2, flow="eval"))
 
 
 def estimate(texts: Sequence[str], questions: Sequence[str]) -> str:

@@ -1,0 +1,77 @@
+"""How the engine connects to Redis: one factory, with the same bounds for every client."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from typing import Any
+
+from django.conf import settings
+from redis import Redis
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from jobs.backends.db import Database
+
+HUNG_SECONDS = 1.0
+
+
+class Client(Redis):
+    """A Redis client that remembers a time-out, so that a hundred threads do not each wait for a Redis that hangs."""
+
+    hung_until = -math.inf
+
+    @property
+    def is_hung(self) -> bool:
+        """Whether Redis timed out within the last HUNG_SECONDS."""
+        return time.monotonic() < self.hung_until
+
+    def note_timeout(self) -> None:
+        """Treat Redis as hung for HUNG_SECONDS."""
+        self.hung_until = time.monotonic() + HUNG_SECONDS
+
+
+@functools.cache
+def redis() -> Client:
+    """The client of this process for synchronous code. It may be shared by threads."""
+    client = Client.from_url(settings.REDIS_URL, retry=Retry(NoBackoff(), 1), **_timeouts())
+    assert isinstance(client, Client)
+    return client
+
+
+def async_redis() -> AsyncRedis:
+    """A new client for one event loop, with at most 32 connections. The caller closes it."""
+    pool = BlockingConnectionPool.from_url(
+        settings.REDIS_URL,
+        decode_responses=True,
+        max_connections=32,
+        timeout=settings.REDIS_TIMEOUT,
+        retry=AsyncRetry(NoBackoff(), 1),
+        **_timeouts(),
+    )
+    return AsyncRedis.from_pool(pool)
+
+
+class Resources:
+    """What a process that runs or follows jobs has once: database threads, and a Redis client for its event loop.
+
+    Making it opens nothing yet.
+    """
+
+    def __init__(self) -> None:
+        self.db = Database(settings.JOBS_DB_THREADS)
+        self.redis = async_redis()
+
+    async def close(self) -> None:
+        """Close the connections to Redis and let the database threads end."""
+        await self.redis.aclose()
+        self.db.close()
+
+
+def _timeouts() -> dict[str, Any]:
+    """An unreachable Redis must not hold up a request or an answer."""
+    return {"socket_timeout": settings.REDIS_TIMEOUT, "socket_connect_timeout": settings.REDIS_TIMEOUT}

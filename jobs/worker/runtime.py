@@ -1,0 +1,30 @@
+"""What one worker process has once. Made by the worker, handed to every attempt."""
+
+from __future__ import annotations
+
+from jobs.backends.connections import Resources
+from jobs.backends.queues import Dispatch
+from jobs.backends.upstream import Upstream
+from jobs.events.batcher import Sender
+from jobs.worker.call_log import CallLog
+from jobs.worker.leases import Leases
+
+
+class Runtime(Resources):
+    """Database threads, Redis client, upstream, event sender, leases and call log of one event loop.
+
+    Making it opens nothing yet. `dispatch` begins jobs that attempts submit, where the worker has room for them.
+    """
+
+    def __init__(self, dispatch: Dispatch | None = None) -> None:
+        super().__init__()
+        self.upstream = Upstream(self.redis)
+        self.sender = Sender(self.redis)
+        self.calls = CallLog(self.db)
+        self.leases = Leases(self.db)
+        self.dispatch = dispatch
+
+    async def close(self) -> None:
+        """Close every connection. Attempts must have ended."""
+        await self.upstream.close()
+        await super().close()
