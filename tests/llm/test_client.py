@@ -158,6 +158,44 @@ async def test_stream_that_breaks_in_the_middle_fails_and_is_never_repeated(llm,
     assert len(simulator.requests()) == 1
 
 
+async def test_silence_between_two_pieces_is_a_timeout(llm, simulator):
+    simulator.fault("stall", afterTokens=5)
+    with pytest.raises(LlmError) as failure:
+        await llm.read()
+    assert failure.value.kind is Kind.TRANSIENT
+    assert failure.value.detail.startswith("TimeoutError")
+    assert llm.outcomes == [("failed", "upstream_unavailable")]
+
+
+async def test_answer_may_take_longer_than_the_gap_and_so_may_its_reader(llm, simulator):
+    gap = llm.config.token_gap_timeout
+    simulator.set(answer_tokens=10, token_interval=gap / 3)
+    began, pieces = asyncio.get_running_loop().time(), 0
+    async for _ in llm.stream("answer", MESSAGES):
+        pieces += 1
+        if pieces == 2:
+            await asyncio.sleep(gap * 1.5)
+    assert asyncio.get_running_loop().time() - began > gap * 2
+    assert llm.outcomes == [("ok", "")]
+
+
+async def test_cancellation_while_a_stream_is_silent_stays_a_cancellation(llm, simulator):
+    simulator.fault("stall", afterTokens=5)
+    silent = replace(llm.config, token_gap_timeout=60)
+    reader, is_reading = Llm(llm.sdk, silent, llm.calls.append), asyncio.Event()
+
+    async def read():
+        async for _ in reader.stream("answer", MESSAGES):
+            is_reading.set()
+
+    reading = asyncio.create_task(read())
+    await is_reading.wait()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert llm.outcomes == [("cancelled", "")]
+
+
 async def test_answer_that_is_no_json_is_a_passing_failure(llm, simulator):
     simulator.fault("garbage", endpoint="embeddings", times=1)
     assert len(await llm.embed("embedding", ["x"])) == 1

@@ -97,4 +97,4 @@ async def test_tokens_gather_between_two_looks_and_the_first_does_not_wait():
     await writing
     assert "".join(pieces) == "".join(f" {n}" for n in range(150))
     assert pieces[0] == " 0" and moments[0] < streaming.REST_SECONDS
-    assert len(pieces) <= 6
+    assert len(pieces) <= 3 + (time.monotonic() - began) / streaming.REST_SECONDS
