@@ -135,6 +135,27 @@ async def test_limits_are_learned_from_the_answer_for_other_workers_too(redis, t
         assert await longest_wait(Governor(redis, one_a_second), model, 40) < 1
 
 
+async def test_stream_that_is_cancelled_while_redis_is_told_of_it_is_closed_and_recorded(
+    redis, slow_redis, through, simulator
+):
+    simulator.set(first_token=0.3, token_interval=0.05)
+    slow, replies = slow_redis
+    calls = []
+    reading = asyncio.create_task(streamed(through(Governor(slow, TEN_A_SECOND), calls.append)))
+    async with asyncio.timeout(5):
+        while not simulator.requests():
+            await asyncio.sleep(0.01)
+        replies.clear()
+        while not await redis.hexists(f"governor:{{{CONFIG.chat_model}}}:bucket", "limit_requests"):
+            await asyncio.sleep(0.01)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        while not simulator.counters["aborted"]:
+            await asyncio.sleep(0.01)
+    assert [call.outcome for call in calls] == ["cancelled"]
+
+
 async def test_call_says_how_long_it_waited_for_its_permit(redis, through, simulator):
     simulator.set(answer_tokens=5)
     calls = []
