@@ -9,7 +9,7 @@
 --   look                            returns the state and the changes, one per line: time|change|by, newest first
 --
 -- A field that is missing, malformed or out of range counts as absent, and so does a key of another type. Every write
--- replaces the whole key, so what cannot be read does not stay.
+-- replaces the whole key and so removes what cannot be read.
 local key, command = KEYS[1], ARGV[1]
 local threshold, open_seconds, probe_seconds = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local keep_seconds, changes_kept = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -107,7 +107,7 @@ if is_changed then
   redis.call('DEL', key)
   redis.call('HSET', key, 'state', state, 'since', seconds(since), 'failures', failures,
     'probe', probe, 'probe_until', seconds(probe_until), 'hold', hold, 'hold_until', seconds(hold_until),
-    'changes', table.concat(changes, '\n', 1, math.min(#changes, changes_kept)))
+    'changes', table.concat(changes, '\n'))
 end
 redis.call('EXPIRE', key, keep_seconds)
 return reply

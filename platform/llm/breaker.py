@@ -126,7 +126,7 @@ class Breakers:
         try:
             change = await _run(self._redis, entry.model, "leave", entry.token, outcome, entry.at)
         except (RedisError, OSError) as error:
-            logger.warning("the circuit breaker was not told: %s", type(error).__name__)
+            logger.warning("circuit breaker not updated, Redis is away: %s", type(error).__name__)
         else:
             if change:
                 logger.warning("breaker of %s: %s", entry.model, change)
