@@ -109,7 +109,7 @@ class _Model:
         self._process = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._waiting: dict[str, _Ticket] = {}
         self._new: list[_Ticket] = []
-        self._told_all_at = -math.inf
+        self._sent_all_at = -math.inf
         self._back = [0, 0]  # requests and tokens to give back
         self._remaining: list[str] = ["", ""]
         self._learned: tuple[str, ...] = ()
@@ -163,9 +163,9 @@ class _Model:
 
     async def _ask(self) -> float:
         new, self._new = self._new, []
-        if time.monotonic() - self._told_all_at > AGAIN_SECONDS:
+        if time.monotonic() - self._sent_all_at > AGAIN_SECONDS:
             # Redis may have been flushed, or a reply with grants lost; without this those calls would wait forever.
-            new, self._told_all_at = list(self._waiting.values()), time.monotonic()
+            new, self._sent_all_at = list(self._waiting.values()), time.monotonic()
         back, self._back = self._back, [0, 0]
         remaining, self._remaining = self._remaining, ["", ""]
         arguments: list[Any] = [self._process, ALIVE_MS, self._limits.requests, self._limits.tokens, *back, *remaining]

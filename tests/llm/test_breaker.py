@@ -1,4 +1,4 @@
-"""The circuit breaker on a real Redis: opens for all workers, lets single probes through, can be held by staff."""
+"""The circuit breaker on a real Redis: shared by all workers, one probe at a time, holds, and damaged keys."""
 
 import asyncio
 import contextlib
@@ -165,7 +165,7 @@ async def test_calls_wait_longer_for_an_opened_breaker_than_for_a_probe(breakers
     assert (opened.value.retry_after, half_opened.value.retry_after) == (10.0, 0.0005)
 
 
-async def test_cancelled_probe_gives_its_place_back_at_once(redis, breakers, model, probes_at_once):
+async def test_cancelled_probe_releases_its_slot_at_once(redis, breakers, model, probes_at_once):
     await fail(breakers, model)
     probe = await Running(breakers, model).entered()
     assert not await call(breakers, model)
@@ -175,7 +175,7 @@ async def test_cancelled_probe_gives_its_place_back_at_once(redis, breakers, mod
     assert await breaker.state_of(redis, model) == "closed"
 
 
-async def test_probe_that_ends_by_a_bug_gives_its_place_back_too(breakers, model, probes_at_once):
+async def test_probe_that_raises_another_exception_releases_its_slot(breakers, model, probes_at_once):
     await fail(breakers, model)
     with pytest.raises(ZeroDivisionError):
         async with breakers.guard(model):
@@ -183,7 +183,7 @@ async def test_probe_that_ends_by_a_bug_gives_its_place_back_too(breakers, model
     assert await call(breakers, model)
 
 
-async def test_probe_that_is_cancelled_before_redis_replies_gives_its_place_back(
+async def test_probe_that_is_cancelled_before_redis_replies_releases_its_slot(
     redis, slow_redis, model, key, probes_at_once
 ):
     await fail(Breakers(redis), model)
@@ -209,7 +209,7 @@ async def test_probe_whose_request_the_client_repeats_is_one_probe(redis, breake
     assert not await call(breakers, model)
 
 
-async def test_probe_without_an_outcome_makes_room_for_another(redis, breakers, model, probes_at_once, monkeypatch):
+async def test_probe_without_an_outcome_is_replaced_by_another(redis, breakers, model, probes_at_once, monkeypatch):
     await fail(breakers, model)
     monkeypatch.setattr(breaker, "PROBE_SECONDS", 0.01)
     late = await Running(breakers, model).entered()
@@ -217,7 +217,7 @@ async def test_probe_without_an_outcome_makes_room_for_another(redis, breakers, 
     monkeypatch.undo()
     monkeypatch.setattr(breaker, "OPEN_SECONDS", 0.0)
     async with breakers.guard(model):  # the second probe
-        await late.end(DOWN)  # says nothing: its place is another's
+        await late.end(DOWN)  # ignored: another call has the slot
         assert await breaker.state_of(redis, model) == "half-opened"
         assert not await call(breakers, model)
     assert await breaker.state_of(redis, model) == "closed"
@@ -270,7 +270,7 @@ async def test_hold_ends_by_itself_after_weeks(redis, breakers, model, key):
     assert await states(redis, model) == ["works by itself again", "held open"]
 
 
-async def test_changes_are_kept_with_who_wanted_them(redis, breakers, model, probes_at_once):
+async def test_changes_are_kept_with_who_made_them(redis, breakers, model, probes_at_once):
     began = time.time()
     await fail(breakers, model)
     await fail(Breakers(redis), model)  # probes
@@ -289,7 +289,7 @@ async def test_changes_are_kept_with_who_wanted_them(redis, breakers, model, pro
 
 
 @pytest.mark.parametrize("by", ["ada|1", "zoë\nopened", "100 %", ""])
-async def test_any_user_name_can_be_told(redis, breakers, model, by):
+async def test_any_user_name_can_be_recorded(redis, breakers, model, by):
     await breakers.hold(model, "open", by)
     assert [change.by for change in await breaker.changes(redis, model)] == [by]
 
@@ -298,7 +298,7 @@ async def test_without_redis_calls_go_through(model):
     assert await call(Breakers(Redis(port=1, retry=Retry(NoBackoff(), 0))), model)
 
 
-async def test_redis_that_is_away_when_the_call_ends_changes_nothing_for_it(redis, model):
+async def test_call_ends_normally_when_redis_is_away_by_then(redis, model):
     with pytest.raises(LlmError) as failure:
         async with Breakers(redis).guard(model):
             redis.connection_pool.connection_kwargs["port"] = 1
@@ -329,11 +329,11 @@ async def test_trust_ends_when_the_call_that_asks_finds_it_open(redis, breakers,
     assert not await call(breakers, model)
 
 
-# Whatever Redis holds counts as absent if it cannot be read.
+# What cannot be read in Redis counts as absent.
 
 
 async def opens_and_recovers(redis, model):
-    """Go through a whole outage."""
+    """Check that the breaker opens, lets a probe through and closes."""
     breakers = Breakers(redis)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(breaker, "OPEN_SECONDS", 10.0)
@@ -461,7 +461,7 @@ async def test_any_field_may_be_lost_during_a_call(redis, breakers, model, key, 
     ],
     ids=lambda garbage: repr(garbage[:30]),
 )
-async def test_changes_that_cannot_be_read_are_left_out(redis, breakers, model, key, garbage):
+async def test_unreadable_changes_are_dropped(redis, breakers, model, key, garbage):
     readable = b"1700000000.5|held open|ada%20b"
     line = garbage if isinstance(garbage, bytes) else garbage.encode()
     await redis.hset(key, mapping={"changes": line + b"\n" + readable + b"\n\n" + line})
@@ -484,7 +484,7 @@ async def test_keys_of_earlier_releases_are_ignored(redis, breakers, model):
     await opens_and_recovers(redis, model)
 
 
-async def test_redis_that_is_emptied_during_a_failing_call_counts_it_as_the_first(redis, breakers, model, key):
+async def test_failure_of_a_call_during_a_flush_is_the_first_one(redis, breakers, model, key):
     await fail(breakers, model, THRESHOLD - 1)
     running = await Running(breakers, model).entered()
     await redis.delete(key)
@@ -495,9 +495,7 @@ async def test_redis_that_is_emptied_during_a_failing_call_counts_it_as_the_firs
 
 
 @pytest.mark.parametrize("outcome", [DOWN, None, "cancelled"], ids=["failed", "answered", "cancelled"])
-async def test_redis_that_is_emptied_during_a_probe_leaves_it_closed(
-    redis, breakers, model, key, probes_at_once, outcome
-):
+async def test_flush_during_a_probe_leaves_it_closed(redis, breakers, model, key, probes_at_once, outcome):
     await fail(breakers, model)
     probe = await Running(breakers, model).entered()
     await redis.delete(key)
@@ -507,7 +505,7 @@ async def test_redis_that_is_emptied_during_a_probe_leaves_it_closed(
     await opens_and_recovers(redis, model)
 
 
-async def test_redis_that_forgot_its_scripts_is_given_them_again(redis, breakers, model):
+async def test_script_is_loaded_again_after_a_script_flush(redis, breakers, model):
     await redis.script_flush()
     assert await breaker.state_of(redis, model) == "closed"
     await opens_and_recovers(redis, model)
@@ -543,7 +541,7 @@ async def test_breaker_that_was_opened_a_day_ago_is_closed(redis, breakers, mode
     assert not await breaker.is_blocking(redis, model)
 
 
-async def test_clock_of_redis_counts_not_the_hosts(redis, breakers, model, monkeypatch):
+async def test_clock_is_the_one_of_redis(redis, breakers, model, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 0.0)
     await fail(breakers, model)
     monkeypatch.setattr(time, "time", lambda: 4e9)
