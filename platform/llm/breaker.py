@@ -1,24 +1,25 @@
-"""Circuit breakers, one for each model, shared by all workers through Redis.
+"""Circuit breakers, one for each model, shared by all workers through one atomic Redis script (breaker.lua).
 
-The states and their transitions are purgatory's: closed; opened after THRESHOLD failures in a row; half-opened when
-OPEN_SECONDS have passed. Two things are added here: while a breaker is not closed only one probe at a time is let
-through, and staff can hold a breaker open or closed.
+closed       all calls go
+opened       no call goes; begins after THRESHOLD transient failures in a row
+half-opened  one call at a time goes as a probe; begins OPEN_SECONDS after opening; ends with the probe's outcome
+
+Staff can hold a breaker open or closed, for up to KEEP_SECONDS. Without Redis all calls go.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable
+import uuid
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple, cast
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.parse import quote, unquote
 
-from purgatory import AsyncAbstractUnitOfWork, AsyncCircuitBreakerFactory
-from purgatory.domain.model import CLOSED, HALF_OPENED, OPENED, OpenedState
-from purgatory.service._async.circuitbreaker import AsyncCircuitBreaker
-from purgatory.service._async.repository import AsyncRedisRepository
 from redis import RedisError
 from redis.asyncio import Redis
 
@@ -26,19 +27,21 @@ from llm.errors import Kind, LlmError
 
 logger = logging.getLogger(__name__)
 
+SCRIPT = (Path(__file__).parent / "breaker.lua").read_text()
 THRESHOLD = 8
 OPEN_SECONDS = 10.0
-WELL_SECONDS = 0.25  # for so long a process trusts what it has seen of a closed breaker without failures
-PROBE_SECONDS = 30  # a probe that has not answered by then makes room for another
-PREFIX = "breaker:"
+PROBE_SECONDS = 30  # after which a probe without an outcome makes room for another one
+TRUST_SECONDS = 0.25  # how long a process relies on having seen a breaker healthy: closed and without failures
+KEEP_SECONDS = 30 * 24 * 3600  # since the last call for the whole key, since it was set for a hold
 CHANGES_KEPT = 20  # of each model
 
 Hold = Literal["open", "closed"]
+CLOSED, OPENED, HALF_OPENED = "closed", "opened", "half-opened"
 STATES = (CLOSED, OPENED, HALF_OPENED, "held open", "held closed")
 
 
 class Change(NamedTuple):
-    """A breaker's move to another state; `by` names the member of staff who wanted it, if anybody did."""
+    """A breaker's move to another state; `by` is the member of staff who asked for it, "" if nobody did."""
 
     at: datetime
     model: str
@@ -46,29 +49,14 @@ class Change(NamedTuple):
     by: str
 
 
-class _Contexts(AsyncRedisRepository):
-    """purgatory's Redis storage, on a client of ours, bounded and quick to give up. Logs and keeps changes."""
+class _Entry(NamedTuple):
+    """A call that the breaker let through. `at` is the time by the clock of Redis."""
 
-    def __init__(self, redis: Redis) -> None:
-        super().__init__("redis://")
-        self.redis, self.prefix = redis, PREFIX
-
-    async def update_state(self, name: str, state: str, opened_at: float | None) -> None:
-        logger.warning("breaker of %s: %s", name, state)
-        await super().update_state(name, state, opened_at)
-        if state != HALF_OPENED:  # a probe is no news until it has an answer
-            await _keep_change(self.redis, name, state)
-
-
-class _Storage(AsyncAbstractUnitOfWork):
-    """What purgatory reads and writes, each at once: there is nothing to commit."""
-
-    def __init__(self, redis: Redis) -> None:
-        self.contexts = _Contexts(redis)
-
-    async def commit(self) -> None: ...
-
-    async def rollback(self) -> None: ...
+    model: str
+    token: str
+    at: str
+    is_probe: bool
+    is_healthy: bool
 
 
 class Breakers:
@@ -76,128 +64,93 @@ class Breakers:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._factory = AsyncCircuitBreakerFactory(THRESHOLD, OPEN_SECONDS, uow=_Storage(redis))
-        self._well_until: dict[str, float] = {}
+        self._healthy: dict[str, tuple[float, _Entry]] = {}  # until when to rely on it, and the entry that saw it
 
     @asynccontextmanager
     async def guard(self, model: str) -> AsyncIterator[None]:
-        """Around one call. LlmError PAUSED when it may not be made; a passing failure counts against the model."""
-        is_well = time.monotonic() < self._well_until.get(model, 0.0)
-        breaker = None if is_well else await self._enter_first(model)
+        """Guard one call. Raises LlmError PAUSED if it may not be made; counts its transient failure."""
+        entry = await self._enter(model)
         try:
             yield
         except LlmError as error:
-            if error.kind is Kind.TRANSIENT:
-                self._well_until.pop(model, None)
-                breaker = breaker or (await self._look(model) if is_well else None)
-            await self._leave(breaker, error if error.kind is Kind.TRANSIENT else None)
+            await self._leave(entry, "failed" if error.kind is Kind.TRANSIENT else "answered")
             raise
-        await self._leave(breaker, None)
+        except (asyncio.CancelledError, Exception):
+            await self._leave(entry, "abandoned")
+            raise
+        await self._leave(entry, "answered")
 
     async def hold(self, model: str, state: Hold | None, by: str = "staff") -> None:
-        """Keep the model's breaker open or closed whatever happens; None lets it work by itself again."""
-        self._well_until.pop(model, None)
-        key = f"{PREFIX}{model}:hold"
-        await (self._redis.set(key, state) if state else self._redis.delete(key))
-        change = f"held {state}" if state else "works by itself again"
-        await _keep_change(self._redis, model, change, by)
+        """Hold the model's breaker open or closed for KEEP_SECONDS; None releases it. RedisError without Redis."""
+        self._healthy.pop(model, None)
+        change = await _run(self._redis, model, "hold", state or "", quote(by, safe=""))
         logger.warning("breaker of %s: %s, by %s", model, change, by)
 
-    async def _enter_first(self, model: str) -> AsyncCircuitBreaker | None:
-        """Enter as the one call that finds out whether those that follow need not ask."""
-        if model in self._well_until:  # hundreds need not find out at once: meanwhile the others go on as before
-            self._trust(model)
+    async def _enter(self, model: str) -> _Entry | None:
+        """Ask whether the call may go, unless the breaker was healthy just now. None: the outcome does not count."""
+        until, seen = self._healthy.get(model, (0.0, None))
+        if seen and time.monotonic() < until:
+            return seen
+        if seen:  # one call asks; hundreds that begin meanwhile rely on the last answer
+            self._healthy[model] = time.monotonic() + TRUST_SECONDS, seen
+        token = uuid.uuid4().hex
         try:
-            breaker = await self._enter(model)
-        except LlmError:
-            self._well_until.pop(model, None)
+            state, may_call, at, failures = await _run(self._redis, model, "enter", token)
+        except asyncio.CancelledError:  # Redis may have made this call its probe
+            await self._leave(_Entry(model, token, "0", is_probe=True, is_healthy=False), "abandoned")
             raise
-        if breaker and breaker.context.state == CLOSED and not breaker.context.failure_count:
-            self._trust(model)
+        except (RedisError, OSError) as error:
+            self._healthy.pop(model, None)
+            logger.warning("no circuit breaker, Redis is away: %s", type(error).__name__)
+            return None
+        entry = _Entry(model, token, at, is_probe=state == HALF_OPENED, is_healthy=state == CLOSED and not failures)
+        if entry.is_healthy:
+            self._healthy[model] = time.monotonic() + TRUST_SECONDS, entry
         else:
-            self._well_until.pop(model, None)
-        return breaker
+            self._healthy.pop(model, None)
+        if not may_call:
+            wait = OPEN_SECONDS / 2 if state == HALF_OPENED else OPEN_SECONDS
+            raise LlmError(Kind.PAUSED, f"the circuit breaker of {model} is open", wait)
+        if entry.is_probe:
+            logger.warning("breaker of %s: %s", model, state)
+        return None if state == "held closed" else entry
 
-    def _trust(self, model: str) -> None:
-        self._well_until[model] = time.monotonic() + WELL_SECONDS
-
-    async def _enter(self, model: str) -> AsyncCircuitBreaker | None:
-        """The breaker that lets this call through; None if none is asked. LlmError PAUSED if it does not."""
-        breaker = await self._look(model)
-        if breaker is None:
-            return None
-        try:
-            breaker.context.handle_new_request()
-            if breaker.context.state != CLOSED and not await self._may_probe(model):
-                raise _paused(model, OPEN_SECONDS / 2)
-        except OpenedState as opened:
-            raise _paused(model, OPEN_SECONDS) from opened
-        except (RedisError, OSError) as error:
-            _note_absence(error)
-            return None
-        return breaker
-
-    async def _look(self, model: str) -> AsyncCircuitBreaker | None:
-        """The model's breaker as Redis has it now; None if none is asked. LlmError PAUSED when staff hold it open."""
-        try:
-            held = await self._redis.get(f"{PREFIX}{model}:hold")
-            if held == "open":
-                raise _paused(model, OPEN_SECONDS)
-            return None if held == "closed" else await self._factory.get_breaker(model)
-        except (RedisError, OSError) as error:
-            _note_absence(error)
-            return None
-
-    async def _leave(self, breaker: AsyncCircuitBreaker | None, error: LlmError | None) -> None:
-        if breaker is None:
+    async def _leave(self, entry: _Entry | None, outcome: Literal["answered", "failed", "abandoned"]) -> None:
+        """Report an outcome to Redis, unless it cannot change anything there."""
+        if entry is None or (outcome == "answered" and entry.is_healthy):
             return
-        was_probe = breaker.context.state != CLOSED
+        if outcome == "abandoned" and not entry.is_probe:
+            return
+        if outcome == "failed":
+            self._healthy.pop(entry.model, None)
         try:
-            await breaker.__aexit__(type(error) if error else None, error, None)
-            if was_probe:
-                await self._redis.delete(f"{PREFIX}{breaker.context.name}:probe")
-        except (RedisError, OSError) as trouble:
-            logger.warning("the circuit breaker was not told: %s", type(trouble).__name__)
-
-    async def _may_probe(self, model: str) -> bool:
-        return bool(await self._redis.set(f"{PREFIX}{model}:probe", "1", nx=True, ex=PROBE_SECONDS))
+            change = await _run(self._redis, entry.model, "leave", entry.token, outcome, entry.at)
+        except (RedisError, OSError) as error:
+            logger.warning("circuit breaker not updated, Redis is away: %s", type(error).__name__)
+        else:
+            if change:
+                logger.warning("breaker of %s: %s", entry.model, change)
 
 
 async def state_of(redis: Redis, model: str) -> str:
-    """The state of a model's breaker, one of STATES."""
-    held = cast("str | None", await redis.get(f"{PREFIX}{model}:hold"))
-    context = await _Storage(redis).contexts.get(model)
-    return f"held {held}" if held else str(context.state if context else CLOSED)
+    """The state of a model's breaker, one of STATES. RedisError without Redis."""
+    state, _ = await _run(redis, model, "look")
+    return str(state)
 
 
 async def changes(redis: Redis, model: str) -> list[Change]:
-    """The breaker's newest changes of state, the newest first."""
-    kept = await cast("Awaitable[list[str]]", redis.lrange(_changes_key(model), 0, -1))
-    return [Change(datetime.fromtimestamp(at, UTC), model, state, by) for at, state, by in map(json.loads, kept)]
-
-
-async def _keep_change(redis: Redis, model: str, state: str, by: str = "") -> None:
-    newest = await cast("Awaitable[str | None]", redis.lindex(_changes_key(model), 0))
-    if newest and json.loads(newest)[1:] == [state, by]:
-        return  # a probe has failed, or calls of other workers have found out at the same time
-    async with redis.pipeline() as pipeline:
-        pipeline.lpush(_changes_key(model), json.dumps([time.time(), state, by]))
-        pipeline.ltrim(_changes_key(model), 0, CHANGES_KEPT - 1)
-        await pipeline.execute()
-
-
-def _changes_key(model: str) -> str:
-    return f"{PREFIX}{model}:changes"
-
-
-def _note_absence(trouble: Exception) -> None:
-    logger.warning("no circuit breaker, Redis is away: %s", type(trouble).__name__)
+    """The last changes of a model's breaker, newest first. RedisError without Redis."""
+    _, lines = await _run(redis, model, "look")
+    parts = [line.split("|") for line in lines.splitlines()]
+    return [Change(datetime.fromtimestamp(float(at), UTC), model, state, unquote(by)) for at, state, by in parts]
 
 
 async def is_blocking(redis: Redis, model: str) -> bool:
-    """Whether calls to the model are being held back, or would be but for a probe."""
+    """Whether the breaker holds back calls to the model, all or all but a probe. RedisError without Redis."""
     return await state_of(redis, model) not in (CLOSED, "held closed")
 
 
-def _paused(model: str, seconds: float) -> LlmError:
-    return LlmError(Kind.PAUSED, f"the circuit breaker of {model} is open", seconds)
+async def _run(redis: Redis, model: str, command: str, *arguments: str) -> Any:
+    limits = [THRESHOLD, OPEN_SECONDS, PROBE_SECONDS, KEEP_SECONDS, CHANGES_KEPT]
+    key = f"breaker:{{{model}}}"  # braces: one slot of a cluster, and no key that earlier releases wrote
+    return await redis.register_script(SCRIPT)([key], [command, *limits, *arguments])

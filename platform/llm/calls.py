@@ -1,4 +1,4 @@
-"""The account of one upstream call: what it was for, what it used, what it cost, how long it took."""
+"""The record of one upstream call: its purpose, usage, cost and duration."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from llm.tokens import estimate
 
 @dataclass
 class Call:
-    """One request to the upstream. Times in milliseconds, cost in US dollars (None: no price is known)."""
+    """One request to the upstream. Times are in milliseconds, the cost in US dollars (None: the price is unknown)."""
 
     purpose: str
     model: str
     input_text: str = field(repr=False)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     expected_tokens: int = 0
-    governor_ms: int = 0  # waited for the rate governor, before the call
+    governor_ms: int = 0  # spent waiting for the rate governor before the call
     outcome: str = "ok"  # ok, failed or cancelled
     error_code: str = ""
     error_detail: str = ""
@@ -39,19 +39,18 @@ class Call:
     _began: float = field(default_factory=time.perf_counter, repr=False)
 
     def got_first_token(self) -> None:
-        """Note that the first token is here; later calls change nothing."""
+        """Record the time to the first token; later calls change nothing."""
         if self.first_token_ms is None:
             self.first_token_ms = self._elapsed_ms()
 
     def got_usage(self, usage: dict[str, Any]) -> None:
-        """Take over the usage that the upstream reported."""
+        """Record the usage that the upstream reported."""
         self.input_tokens = usage.get("prompt_tokens", 0)
         self.output_tokens = usage.get("completion_tokens", 0)
         self.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
 
     def end(self, outcome: str, output: str = "") -> None:
-        """Close the account. Without a reported usage, a call is billed by estimate if it got tokens, or was given up
-        by us while the upstream was at work."""
+        """Close the record. Estimate the usage that was not reported, if tokens arrived or we cancelled the call."""
         self.outcome = outcome
         self.duration_ms = self._elapsed_ms()
         if not self.input_tokens and (self.first_token_ms is not None or outcome == "cancelled"):
@@ -67,18 +66,18 @@ Recorder = Callable[[Call], None]
 
 
 class Account:
-    """Closes calls and hands them to whoever keeps the books."""
+    """Closes the records of calls and passes them to `record`."""
 
     def __init__(self, record: Recorder) -> None:
         self._record = record
 
     def end(self, call: Call, outcome: str, output: str = "") -> None:
-        """Enter a call that was answered or given up."""
+        """Record a call that was answered or cancelled."""
         call.end(outcome, output)
         self._record(call)
 
     def fail(self, call: Call, error: BaseException, output: str = "") -> BaseException:
-        """Enter a call that raised; returns what to raise for it: LlmError, or the cancellation itself."""
+        """Record a call that raised. Returns the exception to raise: an LlmError, or the cancellation itself."""
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
             self.end(call, "cancelled", output)
             return error

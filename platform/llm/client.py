@@ -1,4 +1,4 @@
-"""The one place that talks to OpenAI."""
+"""The gateway: every call to the upstream goes through `Llm`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SYSTEM = Caller(priority=2)
 
 @dataclass(frozen=True)
 class Traffic:
-    """What all workers share on their way to the upstream."""
+    """What all workers share: the rate governor and the circuit breakers."""
 
     governor: Governor
     breakers: Breakers
@@ -42,7 +42,7 @@ EMBEDDING_BATCH = 128
 
 
 class Llm:
-    """Upstream calls on behalf of one piece of work. `record` is told of every call, however it ended."""
+    """Makes the upstream calls of one piece of work. `record` gets every call, whatever its outcome."""
 
     def __init__(
         self,
@@ -58,21 +58,21 @@ class Llm:
         self._governor = traffic.governor if traffic else None
         self._breakers = traffic.breakers if traffic else None
         self._caller = caller
-        self._waiting, self._waiting_since = 0, 0.0  # calls that wait now, and since when any does
+        self._waiting, self._waiting_since = 0, 0.0  # calls waiting for a permit, and since when at least one is
         self._waited = 0.0
 
     @property
     def waited(self) -> float:
-        """Seconds spent waiting for a permit so far; time in which nothing could be done."""
+        """Seconds so far in which at least one call waited for a permit."""
         return self._waited + (time.monotonic() - self._waiting_since if self._waiting else 0.0)
 
     async def stream(self, purpose: str, messages: Messages, max_tokens: int = 1200) -> AsyncGenerator[str, None]:
-        """Yield the pieces of an answer as they come. Raises LlmError, also in mid-stream.
+        """Yield the pieces of an answer as they arrive. Raises LlmError, also in mid-stream.
 
-        Retried only before the first piece: nothing that was shown is ever shown again.
+        Retries only before the first piece, so that no text is shown twice.
         """
         body = self._chat(self.config.chat_model, messages, max_tokens)
-        stream = await retry.in_call(lambda: self._open_guarded(purpose, body))
+        stream = await retry.in_call(lambda: self._open(purpose, body))
         try:
             async for text in stream:
                 yield text
@@ -81,14 +81,14 @@ class Llm:
             self._settle(stream.call)
 
     async def text(self, purpose: str, messages: Messages, max_tokens: int = 400) -> str:
-        """A short answer in one piece, from the fast model. Raises LlmError."""
+        """Return a short answer of the fast model. Raises LlmError."""
         body = self._chat(self.config.fast_model, messages, max_tokens)
         return await self._once(purpose, sdk.CHAT, body, _content)
 
     async def parse(self, purpose: str, messages: Messages, schema: type[Schema], max_tokens: int = 800) -> Schema:
-        """An answer as an instance of `schema`. Raises LlmError; one that does not fit is asked for once more.
+        """Return an answer as an instance of `schema`. Retries once if it does not fit. Raises LlmError.
 
-        OpenAI's strict mode wants a schema that forbids extra keys and has no optional ones.
+        OpenAI's strict mode requires a schema without optional keys that forbids extra ones.
         """
         body = self._chat(self.config.fast_model, messages, max_tokens)
         json_schema = {"name": schema.__name__, "schema": _json_schema(schema), "strict": True}
@@ -100,64 +100,61 @@ class Llm:
         return await retry.once_more(Kind.INVALID, ask)
 
     async def embed(self, purpose: str, texts: list[str]) -> list[list[float]]:
-        """One vector per text, in order, asked for in batches. Raises LlmError."""
-        batches = [texts[i : i + EMBEDDING_BATCH] for i in range(0, len(texts), EMBEDDING_BATCH)]
-        return [vector for batch in batches for vector in await self._embed(purpose, batch)]
-
-    async def _embed(self, purpose: str, texts: list[str]) -> list[list[float]]:
-        body: dict[str, Any] = {
-            "model": self.config.embedding_model,
-            "input": texts,
-            "dimensions": self.config.embedding_dimensions,
-            "encoding_format": "base64",  # a third of the size
-        }
-        return await self._once(purpose, sdk.EMBEDDINGS, body, _vectors)
+        """Return one vector per text, in order, requested in batches. Raises LlmError."""
+        vectors: list[list[float]] = []
+        for start in range(0, len(texts), EMBEDDING_BATCH):
+            body = {
+                "model": self.config.embedding_model,
+                "input": texts[start : start + EMBEDDING_BATCH],
+                "dimensions": self.config.embedding_dimensions,
+                "encoding_format": "base64",  # a third of the size
+            }
+            vectors += await self._once(purpose, sdk.EMBEDDINGS, body, _vectors)
+        return vectors
 
     def _chat(self, model: str, messages: Messages, max_tokens: int) -> dict[str, Any]:
         return {"model": model, "messages": messages, "max_completion_tokens": max_tokens}
 
     async def _once(self, purpose: str, path: str, body: dict[str, Any], read: Callable[[Any], T]) -> T:
-        """A call whose answer comes in one piece, with retries; each try is a call of its own in the account."""
+        """Make a call whose answer arrives whole, with retries. Each try is a call of its own for `record`."""
 
         async def attempt() -> T:
             async with self._guard(body["model"]):
-                return await once()
-
-        async def once() -> T:
-            call = await self._begin(purpose, body)
-            try:
-                async with asyncio.timeout(self.config.first_token_timeout):
-                    response = await sdk.ask(self._client, path, body)
-                call.got_first_token()
-                answer = response.json()
-                call.upstream_id = response.headers.get("x-request-id", "")
-                call.got_usage(answer.get("usage") or {})
-                value = read(answer)
-            except BaseException as error:
-                raise await self._failed(call, error) from error
-            self._account.end(call, "ok")
-            self._settle(call)
-            await self._learn(call, response.headers)
-            return value
+                call = await self._begin(purpose, body)
+                try:
+                    async with asyncio.timeout(self.config.first_token_timeout):
+                        response = await sdk.ask(self._client, path, body)
+                    call.got_first_token()
+                    answer = response.json()
+                    call.upstream_id = response.headers.get("x-request-id", "")
+                    call.got_usage(answer.get("usage") or {})
+                    value = read(answer)
+                except BaseException as error:
+                    raise await self._refused(call, self._account.fail(call, error)) from error
+                self._account.end(call, "ok")
+                self._settle(call)
+                await self._learn(call, response.headers)
+                return value
 
         return await retry.in_call(attempt)
 
-    async def _open_guarded(self, purpose: str, body: dict[str, Any]) -> streaming.Stream:
-        async with self._guard(body["model"]):
-            return await self._open(purpose, body)
+    async def _open(self, purpose: str, body: dict[str, Any]) -> streaming.Stream:
+        stream = None
+        try:
+            async with self._guard(body["model"]):
+                call = await self._begin(purpose, body)
+                stream = streaming.Stream(self._client, body, call, self.config, self._account)
+                await stream.open()
+                await self._learn(call, stream.headers)
+            return stream
+        except BaseException as error:
+            if stream:
+                await stream.aclose()  # no-op if `open` failed; otherwise the task was cancelled after it
+                await self._refused(stream.call, error)
+            raise
 
     def _guard(self, model: str) -> AbstractAsyncContextManager[None]:
         return self._breakers.guard(model) if self._breakers else nullcontext()
-
-    async def _open(self, purpose: str, body: dict[str, Any]) -> streaming.Stream:
-        call = await self._begin(purpose, body)
-        stream = streaming.Stream(self._client, body, call, self.config, self._account)
-        try:
-            await stream.open()
-        except BaseException as error:
-            raise await self._refused(call, error) from error
-        await self._learn(call, stream.headers)
-        return stream
 
     async def _begin(self, purpose: str, body: dict[str, Any]) -> Call:
         text = json.dumps(body.get("messages") or body["input"])
@@ -179,11 +176,8 @@ class Llm:
             if not self._waiting:
                 self._waited = waited
 
-    async def _failed(self, call: Call, error: BaseException) -> BaseException:
-        return await self._refused(call, self._account.fail(call, error))
-
     async def _refused(self, call: Call, error: BaseException) -> BaseException:
-        """Let the governor know of an upstream that says: too many."""
+        """Tell the governor if the upstream refused the call for its rate. Returns the error."""
         if self._governor and isinstance(error, LlmError) and error.kind is Kind.RATE_LIMITED:
             await self._governor.close_for(call.model, error.retry_after or 1.0, gently=error.gently)
         return error
@@ -210,12 +204,9 @@ def _content(answer: dict[str, Any]) -> str:
 
 
 def _vectors(answer: dict[str, Any]) -> list[list[float]]:
-    return [_vector(each["embedding"]) for each in answer["data"]]
-
-
-def _vector(embedding: str | list[float]) -> list[float]:
-    # Some servers that speak OpenAI's API answer in plain numbers all the same.
-    return array("f", b64decode(embedding)).tolist() if isinstance(embedding, str) else embedding
+    vectors = [each["embedding"] for each in answer["data"]]
+    # Some OpenAI-compatible servers return plain numbers although base64 was requested.
+    return [array("f", b64decode(each)).tolist() if isinstance(each, str) else each for each in vectors]
 
 
 def _fit(schema: type[Schema], answer: dict[str, Any]) -> Schema:

@@ -1,4 +1,4 @@
-"""What the gateway has to be told."""
+"""The configuration of the gateway."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LlmConfig:
-    """Where the upstream is, which models serve which purpose, and how long to wait (seconds)."""
+    """The upstream's address and key, the model for each purpose, and time-outs in seconds."""
 
     api_key: str
     base_url: str

@@ -1,4 +1,4 @@
-"""The few ways an upstream call can fail, mapped once from the SDK's exceptions."""
+"""The kinds of failure of an upstream call, and the one mapping from the SDK's exceptions to them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Kind:
 
 
 class Kind(Enum):
-    """Kinds of failure: a code, whether it passes by itself, and what the person is told."""
+    """Kinds of failure: a code, whether the same call may succeed later, and the message for the person."""
 
     TRANSIENT = _Kind("upstream_unavailable", True, "The AI service is not answering. Your question is kept.")
     RATE_LIMITED = _Kind("upstream_busy", True, "The AI service is very busy right now. Your question is kept.")
@@ -34,9 +34,9 @@ class Kind(Enum):
 
 
 class LlmError(Exception):
-    """A failed upstream call. `detail` is for staff and carries no secret; `retry_after` is in seconds.
+    """A failed upstream call. `detail` is for staff and contains no secret; `retry_after` is in seconds.
 
-    `gently`: the upstream asks for a slower start, not only for a pause.
+    `gently`: the upstream asks for a lower rate, not only for a pause.
     """
 
     def __init__(self, kind: Kind, detail: str, retry_after: float | None = None, *, gently: bool = False) -> None:
@@ -53,7 +53,7 @@ class LlmError(Exception):
 
 
 def from_sdk(error: BaseException) -> LlmError:
-    """Map whatever the SDK or its transport raised. Unknown errors are raised again as they are."""
+    """Map an exception of the SDK or its transport. Raises unknown exceptions unchanged."""
     match error:
         case LlmError():
             return error
@@ -61,7 +61,7 @@ def from_sdk(error: BaseException) -> LlmError:
             return _from_status(error)
         case openai.APIConnectionError() | TimeoutError() | asyncio.TimeoutError() | OSError() | EOFError():
             return LlmError(Kind.TRANSIENT, f"{type(error).__name__}: {scrub(str(error.__cause__ or error))}")
-        case json.JSONDecodeError():  # a proxy's page, or an answer that was cut off
+        case json.JSONDecodeError():  # a proxy's error page, or a truncated answer
             return LlmError(Kind.TRANSIENT, f"the answer is no JSON: {error.msg}")
         case openai.APIError():
             return from_body({"code": error.code, "type": error.type, "message": error.message})
@@ -71,13 +71,13 @@ def from_sdk(error: BaseException) -> LlmError:
 
 
 def from_body(body: dict[str, object]) -> LlmError:
-    """Map an error object that arrived inside a stream that had begun well."""
+    """Map an error object that arrived in mid-stream."""
     detail = scrub(f"{body.get('code') or body.get('type')}: {body.get('message')}")
     return LlmError(_from_code(body.get("code")) or Kind.TRANSIENT, detail)
 
 
 def scrub(text: str) -> str:
-    """Upstream text that is safe to store and show to staff: bounded, and without anything like a key."""
+    """Make upstream text safe to store and show to staff: at most 300 characters, without keys."""
     return re.sub(r"\b(sk|Bearer)[-\s][\w*.-]+", "[key]", text)[:300]
 
 
@@ -86,7 +86,7 @@ def _from_status(error: openai.APIStatusError) -> LlmError:
     if kind is None:
         kind = Kind.TRANSIENT if error.status_code >= 500 else Kind.BAD_REQUEST
     detail = f"HTTP {error.status_code} {error.code or ''} (request {error.request_id})"
-    if kind is not Kind.AUTH:  # its message echoes part of the key
+    if kind is not Kind.AUTH:  # its message quotes part of the key
         detail += f": {scrub(error.message)}"
     return LlmError(kind, detail, waits.wanted(error.response.headers), gently=error.code == "slow_down")
 

@@ -1,15 +1,15 @@
--- Hands the upstream's rate out: who may call now. One run of it is one atomic step for one model.
+-- Grants calls to the upstream within its rate. Each run is one atomic step for one model.
 --
 -- KEYS[1]  prefix of the model's keys
--- ARGV     process, its time to live (ms), requests per minute, tokens per minute (both: until learned),
---          requests and tokens to give back, the upstream's last remaining requests and tokens ("" unknown),
---          then for each ticket that is new, or asked for again: id, class, flow, tokens
+-- ARGV     process, its time to live (ms), requests per minute, tokens per minute (both used until learned),
+--          requests and tokens to give back, the upstream's last remaining requests and tokens ('' if unknown),
+--          then for each new or repeated ticket: id, class, flow, tokens
 --
--- A class (0 first) is served before the next. Within it, flows (people) take turns by start-time fair queueing:
--- a ticket's place is where its flow's previous one ends, in tokens. Lower classes leave a part of the bucket
--- alone, so that a question finds room at once; every TURN-th grant is theirs all the same while they wait.
+-- Class 0 is served before 1, and 1 before 2. Within a class, flows (people) take turns by start-time fair queueing:
+-- a ticket starts where the previous ticket of its flow ends, in tokens. Lower classes leave a reserve in the bucket, so
+-- that a question can go at once; while they wait, every TURN-th grant is theirs.
 local prefix, process = KEYS[1], ARGV[1]
-local BURST = 6          -- seconds of the rate that may go out at once
+local BURST = 6          -- seconds' worth of the rate that may be granted at once
 local RESERVE = {0, 0.1, 0.25}
 local TURN = 20
 local KEEP = 3600
@@ -59,7 +59,7 @@ local function head(class)
     if owner == process or redis.call('EXISTS', prefix .. ':alive:' .. owner) == 1 then
       return {member = first[1], owner = owner, id = id, tokens = math.min(tonumber(tokens), cap_t), at = first[2]}
     end
-    redis.call('ZREM', queue(class), first[1])  -- its process is gone
+    redis.call('ZREM', queue(class), first[1])  -- its process has died
   end
 end
 
@@ -73,7 +73,7 @@ local function next_in_line()
       last = ticket
     end
   end
-  if first and last.class == first.class then turn = 0 end  -- nobody waits behind a higher class
+  if first and last.class == first.class then turn = 0 end  -- no lower class waits
   if first and last.class > first.class and turn >= TURN then
     last.by_turn = true
     return last, 0

@@ -1,8 +1,8 @@
-"""The rate governor: who may call the upstream now. Shared by all workers through one atomic Redis script.
+"""The rate governor: decides which call may go to the upstream next, for all workers, through one atomic Redis script.
 
-The scarce thing is the upstream's rate, in requests and tokens a minute for each model. It goes out by priority,
-and fairly between people within a priority (governor.lua says how). Each process asks for all its waiting calls at
-once, so that hundreds of them cost one script call every few milliseconds, and none while nobody waits.
+It shares out the upstream's limits, requests and tokens per minute for each model, by priority, and fairly between
+people within a priority (see governor.lua). Each process asks for all its waiting calls together: hundreds of them cost
+one script call every few milliseconds, and idle processes make none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from redis.asyncio import Redis
 logger = logging.getLogger(__name__)
 
 SCRIPT = (Path(__file__).parent / "governor.lua").read_text()
-# KEYS: the bucket. ARGV: seconds to stay closed, and the factor of the rate to begin again with ("" as it is).
+# KEYS: the bucket. ARGV: seconds to stay closed, and the factor of the rate to resume with ("" leaves it unchanged).
 CLOSE = """
 local clock = redis.call('TIME')
 local wanted = clock[1] + clock[2] / 1e6 + ARGV[1]
@@ -35,13 +35,13 @@ end
 if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'factor', ARGV[2]) end
 """
 ALIVE_MS = 5000
-SHORTEST_WAIT, LONGEST_WAIT = 0.005, 0.25  # seconds between two looks while calls wait
-AGAIN_SECONDS = 2.0  # after which Redis is told of all waiting calls again
+SHORTEST_WAIT, LONGEST_WAIT = 0.005, 0.25  # seconds between two script calls while calls wait
+AGAIN_SECONDS = 2.0  # how often all waiting calls are sent to Redis again
 
 
 @dataclass(frozen=True)
 class Caller:
-    """On whose behalf a call is made: its priority (0 first, at most 2) and the person it is fair to."""
+    """For whom a call is made: its priority (0 highest, 2 lowest) and its flow, usually the person."""
 
     priority: int = 0
     flow: str = "system"
@@ -49,7 +49,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Limits:
-    """The upstream's limits a minute, as long as its headers have not told better."""
+    """Limits per minute, used until the upstream's headers report its own."""
 
     requests: int = 500
     tokens: int = 200_000
@@ -72,24 +72,24 @@ class Governor:
         self._models: dict[str, _Model] = {}
 
     async def permit(self, model: str, caller: Caller, tokens: int) -> float:
-        """Wait until a call of about so many tokens may be made; returns the seconds waited.
+        """Wait until a call of about this many tokens may be made. Returns the seconds waited.
 
-        Without Redis there is no wait: the upstream's own refusals have to do then.
+        Without Redis nobody waits: then only the upstream's own refusals limit the rate.
         """
         began = time.perf_counter()
         await self._model(model).permit(caller, max(1, tokens))
         return time.perf_counter() - began
 
     def correct(self, model: str, estimated: int, used: int) -> None:
-        """Settle the difference between the estimate and the reported usage."""
+        """Return the difference between the estimated and the reported tokens."""
         self._model(model).give_back(0, estimated - used)
 
     async def learn(self, model: str, headers: Mapping[str, str]) -> None:
-        """Take the upstream's limits over from the headers of its answer."""
+        """Learn the upstream's limits from the headers of its answer."""
         await self._model(model).learn(headers)
 
     async def close_for(self, model: str, seconds: float, *, gently: bool) -> None:
-        """The upstream refused: no calls for so long; `gently`: start again at half the rate."""
+        """Stop all calls for this many seconds after a refusal; `gently`: resume at half the rate."""
         await self._model(model).close_for(seconds, gently)
 
     def _model(self, name: str) -> _Model:
@@ -109,7 +109,7 @@ class _Model:
         self._process = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._waiting: dict[str, _Ticket] = {}
         self._new: list[_Ticket] = []
-        self._told_all_at = -math.inf
+        self._sent_all_at = -math.inf
         self._back = [0, 0]  # requests and tokens to give back
         self._remaining: list[str] = ["", ""]
         self._learned: tuple[str, ...] = ()
@@ -122,9 +122,9 @@ class _Model:
         self._new.append(ticket)
         self._wake.set()
         if self._agent is None or self._agent.done():
-            # In a context of its own: its log lines are not about the call that happens to be the first.
+            # In an empty context, so that its log lines do not carry the ids of the call that started it.
             self._agent = asyncio.create_task(self._ask_while_waiting(), context=contextvars.Context())
-        await ticket.granted  # cancelled meanwhile: the grant is given back when it comes
+        await ticket.granted  # if this is cancelled, _grant gives the permit back
 
     def give_back(self, requests: int, tokens: int) -> None:
         self._back[0] += requests
@@ -135,12 +135,12 @@ class _Model:
         self._remaining = [headers.get(f"x-ratelimit-remaining-{kind}", "") for kind in ("requests", "tokens")]
         if limits != self._learned and all(limit.isdecimal() and int(limit) for limit in limits):
             self._learned = limits
-            self._limits = Limits(*map(int, limits))  # Redis forgets them when it is emptied, or after a quiet hour
+            self._limits = Limits(*map(int, limits))  # Redis loses them when flushed, or after an idle hour
             learned = {"limit_requests": limits[0], "limit_tokens": limits[1]}
-            await _told(self._redis.hset(f"{self._prefix}:bucket", mapping=learned))  # type: ignore[arg-type]
+            await _tell(self._redis.hset(f"{self._prefix}:bucket", mapping=learned))  # type: ignore[arg-type]
 
     async def close_for(self, seconds: float, gently: bool) -> None:
-        await _told(self._close([f"{self._prefix}:bucket"], [seconds, 0.5 if gently else ""]))
+        await _tell(self._close([f"{self._prefix}:bucket"], [seconds, 0.5 if gently else ""]))
 
     async def _ask_while_waiting(self) -> None:
         while self._waiting:
@@ -163,9 +163,9 @@ class _Model:
 
     async def _ask(self) -> float:
         new, self._new = self._new, []
-        if time.monotonic() - self._told_all_at > AGAIN_SECONDS:
-            # Redis may have been emptied, or its answer with a grant was lost: nobody would wait for ever.
-            new, self._told_all_at = list(self._waiting.values()), time.monotonic()
+        if time.monotonic() - self._sent_all_at > AGAIN_SECONDS:
+            # Redis may have been flushed, or a reply with grants lost; without this those calls would wait forever.
+            new, self._sent_all_at = list(self._waiting.values()), time.monotonic()
         back, self._back = self._back, [0, 0]
         remaining, self._remaining = self._remaining, ["", ""]
         arguments: list[Any] = [self._process, ALIVE_MS, self._limits.requests, self._limits.tokens, *back, *remaining]
@@ -180,12 +180,12 @@ class _Model:
             ticket = self._waiting.pop(ticket_id, None)
             if ticket and not ticket.granted.done():
                 ticket.granted.set_result(None)
-            elif ticket:  # who waited has left
+            elif ticket:  # its call was cancelled
                 self.give_back(1, ticket.tokens)
 
 
-async def _told(news: Awaitable[Any]) -> None:
+async def _tell(command: Awaitable[Any]) -> None:
     try:
-        await news
+        await command
     except (RedisError, OSError) as error:
-        logger.warning("the governor could not be told: %s", type(error).__name__)
+        logger.warning("rate governor not updated, Redis is away: %s", type(error).__name__)

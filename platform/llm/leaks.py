@@ -1,6 +1,6 @@
-"""A model that was talked into repeating its instructions is stopped after the first few words of them.
+"""Cuts off an answer that repeats the model's instructions word by word.
 
-A last line of defence: translated or reworded instructions pass, so nothing in them may be a secret.
+A last line of defence: translated or rephrased instructions pass, so they must not contain a secret.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import functools
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 
-LEAKED = 10  # so many words in a row as in the instructions are a leak
-SUSPICIOUS = 4  # so many are shown only when the next ones differ; fewer are ordinary, and holding them costs time
+LEAKED = 10  # this many consecutive words of the instructions are a leak
+SUSPICIOUS = 4  # from this many on, words are held back until the next one differs; fewer are shown at once
 _WORD = re.compile(r"\w+")
 _PART = re.compile(r"\w+|\W+")
 
 
 async def stopped(instructions: str, pieces: AsyncGenerator[str, None], instead: str) -> AsyncIterator[str]:
-    """The pieces, up to the third word that repeats the instructions; then `instead`, and the stream is closed."""
+    """Yield the pieces. At a leak, yield `instead` and close the stream; the held back words are not shown."""
     repeated, held = _Repeated(instructions), ""
     async for piece in pieces:
         shown = ""
@@ -41,7 +41,7 @@ def _words_of(instructions: str) -> str:
 
 
 class _Repeated:
-    """The longest end of a text that the instructions also have, word by word."""
+    """Tracks the longest suffix of a text, in words, that also occurs in the instructions."""
 
     def __init__(self, instructions: str) -> None:
         self._known = _words_of(instructions)
@@ -49,14 +49,14 @@ class _Repeated:
         self._is_in_word = False
 
     def after(self, part: str) -> int:
-        """How many words it is once the text has gone on: by a word, the rest of one, or what stands between two."""
+        """Append a part (a word, the rest of one, or the characters between two) and return the suffix's length."""
         words, was_in_word, self._is_in_word = self._words, self._is_in_word, part[0] == "_" or part[0].isalnum()
         if self._is_in_word:
             if was_in_word and words:
                 words[-1] += part.lower()
             else:
                 words.append(part.lower())
-            # No space behind it: the last word may go on in the next piece.
+            # No space at the end: the last word may continue in the next piece.
             while words and f" {' '.join(words)}" not in self._known:
                 del words[0]
         return len(words)

@@ -1,4 +1,4 @@
-"""What the models cost. One table, one date: check it against the provider's price page when you change it."""
+"""Prices of the models, as of one date: check all of them against the provider's price page when you change one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ AS_OF = "2026-01"
 
 @dataclass(frozen=True)
 class Price:
-    """US dollars for a million tokens."""
+    """US dollars per million tokens."""
 
     input: Decimal
     cached_input: Decimal
@@ -38,7 +38,7 @@ _MILLION = Decimal(1_000_000)
 
 
 def cost_of(model: str, input_tokens: int, cached_tokens: int, output_tokens: int) -> Decimal | None:
-    """US dollars for these tokens; None for a model without a known price, which is not the same as free.
+    """The cost in US dollars; None, not 0, if the price of the model is unknown.
 
     A dated model name ("gpt-4.1-mini-2025-04-14") has the price of its family.
     """

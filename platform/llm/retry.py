@@ -1,4 +1,4 @@
-"""Retries of short failures, within one call. The only module that knows the `backoff` package."""
+"""Retries of short failures within one call. The only module that imports the `backoff` package."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from llm.errors import Kind, LlmError
 T = TypeVar("T")
 
 TRIES = 3
-LONGEST_WAIT = 4.0  # seconds; a longer wait is not spent in the call, the job gives its slot back
+LONGEST_WAIT = 4.0  # seconds; for a longer wait the job releases its slot instead
 
 
 async def once_more(kind: Kind, ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask again, once, after a failure of this kind. Raises LlmError."""
+    """Retry once after a failure of this kind. Raises LlmError."""
     try:
         return await ask()
     except LlmError as error:
@@ -27,18 +27,18 @@ async def once_more(kind: Kind, ask: Callable[[], Awaitable[T]]) -> T:
 
 
 async def until(errors: tuple[type[Exception], ...], max_time: float, attempt: Callable[[], Awaitable[T]]) -> T:
-    """Run `attempt` again while it raises one of `errors`, for up to `max_time` seconds."""
+    """Retry `attempt` while it raises one of `errors`, for up to `max_time` seconds. Raises the last error."""
 
     @backoff.on_exception(backoff.expo, errors, max_time=max_time, max_value=2, factor=0.1, logger=None)
-    async def insist() -> T:
+    async def retried() -> T:
         return await attempt()
 
-    return await insist()
+    return await retried()
 
 
 def _waits() -> Generator[float, Any, None]:
-    """Full jitter over doubling waits, unless the upstream says itself when to come back."""
-    error = yield 0.0  # backoff's first send only starts the generator
+    """Yield the wait after each error: what the upstream asks for, otherwise exponential backoff with full jitter."""
+    error = yield 0.0  # the first send of `backoff` only starts the generator
     ceiling = 0.5
     while True:
         error = yield error.retry_after or random.uniform(0, ceiling)
@@ -53,5 +53,5 @@ def _is_not_worth_waiting(error: Exception) -> bool:
 
 @backoff.on_exception(_waits, LlmError, max_tries=TRIES, giveup=_is_not_worth_waiting, jitter=None, logger=None)
 async def in_call(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Run one upstream attempt, again after short passing failures. Raises the last LlmError."""
+    """Run one upstream attempt; retry it after short transient failures. Raises the last LlmError."""
     return await attempt()

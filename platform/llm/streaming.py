@@ -1,7 +1,7 @@
-"""One streamed answer, read as it comes over the network.
+"""One streamed answer, read from the network as it arrives.
 
-The SDK's own stream objects build a model per chunk, which is most of a worker's CPU; reading the lines as plain
-JSON costs a third of it (docs/decisions/0006), and keeps the SDK's connection, auth and errors.
+The SDK's stream objects build a model per chunk, which was most of a worker's CPU. Reading the lines as plain JSON
+costs a third of that (docs/decisions/0006); connection, authentication and errors are still the SDK's.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from llm import sdk
 from llm.calls import Account, Call
 from llm.config import LlmConfig
 from llm.errors import Kind, LlmError, from_body
-from llm.patience import Patience
 
-# Between two looks at a stream. Tokens that come one by one cost several times of those that come together, and viewers
-# are sent what has gathered in so long anyway (jobs/events/batcher.py). The first piece of an answer never waits.
+# Pause between two reads of a stream: reading tokens one by one costs several times as much CPU as reading batches, and
+# viewers get batches anyway (jobs/events/batcher.py). The first piece of an answer is not delayed.
 REST_SECONDS = 0.1
 
 
 class Stream:
-    """Iterates over the pieces of one answer. `open` waits for the first piece, `aclose` hangs up."""
+    """Iterates over the pieces of one answer. `open` waits for the first piece, `aclose` closes the connection."""
 
     def __init__(
         self, client: sdk.Client, body: dict[str, Any], call: Call, config: LlmConfig, account: Account
@@ -43,7 +42,7 @@ class Stream:
         self._is_closed = False
 
     async def open(self) -> None:
-        """Connect and wait for the first piece. Raises LlmError; nothing has been shown then."""
+        """Connect and wait for the first piece. Raises LlmError; no piece has been shown then."""
         try:
             async with asyncio.timeout(self._config.first_token_timeout):
                 self._response = response = await sdk.begin(self._client, sdk.CHAT, self._body)
@@ -55,21 +54,21 @@ class Stream:
             raise await self._fail(error) from error
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        piece, patience = self._first, Patience(self._config.token_gap_timeout)
+        piece, loop = self._first, asyncio.get_running_loop()
         try:
-            while piece:
-                self._shown.append(piece)
-                yield piece
-                with patience:
+            async with asyncio.timeout(None) as gap:  # one for all pieces: a new one for each costs twice as much
+                while piece:
+                    self._shown.append(piece)
+                    gap.reschedule(None)  # the time that the reader takes does not count
+                    yield piece
+                    gap.reschedule(loop.time() + self._config.token_gap_timeout)
                     piece = await anext(self._pieces, "") if self._pieces else ""
         except BaseException as error:
             raise await self._fail(error) from error
-        finally:
-            patience.close()
         self._close("ok")
 
     async def aclose(self) -> None:
-        """Hang up. The upstream sees it at once; a stream left early is accounted as cancelled."""
+        """Close the connection, which the upstream notices at once; record an unfinished stream as cancelled."""
         self._close("cancelled")
         await self._hang_up()
 
@@ -91,7 +90,7 @@ class Stream:
 
 
 async def _pieces(chunks: AsyncIterator[bytes], call: Call) -> AsyncIterator[str]:
-    """The answer's text out of an event stream: what has come together is one piece. One that just stops has failed."""
+    """Yield the text of an event stream, one piece per read. Raises LlmError, also if the end mark is missing."""
     lines = _Lines(call)
     async for chunk in chunks:
         if text := lines.read(chunk):
@@ -108,7 +107,7 @@ async def _pieces(chunks: AsyncIterator[bytes], call: Call) -> AsyncIterator[str
 
 
 class _Lines:
-    """The lines of an event stream that is cut anywhere. After a failure or the end nothing more is to be read."""
+    """Parses the lines of an event stream, split at any byte. Do not read on after `failure` or `is_done`."""
 
     def __init__(self, call: Call) -> None:
         self.failure: LlmError | None = None
@@ -118,12 +117,12 @@ class _Lines:
 
     @property
     def is_done_with_rest(self) -> bool:
-        """Whether the end mark is there, be it without a line break."""
+        """Whether the last line, without a line break, is the end mark."""
         return _data(self._rest) == _DONE
 
     def read(self, chunk: bytes) -> str:
-        """The text of the lines that are complete now, up to the first that tells of a failure."""
-        *lines, self._rest = (self._rest + chunk).split(b"\n")  # the client's own iter_lines decodes all of it twice
+        """Return the text of the lines that this chunk completes, up to the first that reports a failure."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")  # httpx's iter_lines decodes everything twice
         texts = []
         for line in lines:
             data = _data(line)
@@ -147,7 +146,7 @@ def _data(line: bytes) -> bytes:
 
 def _loads(data: bytes) -> dict[str, Any]:
     try:
-        return from_json(data)  # what pydantic reads JSON with: a third of the time of json.loads
+        return from_json(data)  # pydantic's parser: a third of the time of json.loads
     except ValueError:
         raise LlmError(Kind.TRANSIENT, "the stream was garbled") from None
 

@@ -9,8 +9,8 @@ from llm.prices import cost_of
 from llm.tokens import estimate
 
 
-def test_cost_counts_fresh_cached_and_output_tokens_apart():
-    # gpt-4.1-mini: 0.40 fresh, 0.10 cached, 1.60 output for a million
+def test_cost_counts_fresh_cached_and_output_tokens_separately():
+    # gpt-4.1-mini: 0.40 fresh, 0.10 cached, 1.60 output per million
     assert cost_of("gpt-4.1-mini", 1_000_000, 400_000, 500_000) == Decimal("0.24") + Decimal("0.04") + Decimal("0.80")
 
 
@@ -18,7 +18,7 @@ def test_dated_model_has_the_price_of_its_family():
     assert cost_of("gpt-4.1-mini-2025-04-14", 1000, 0, 10) == cost_of("gpt-4.1-mini", 1000, 0, 10)
 
 
-def test_unknown_model_is_not_free_but_unknown():
+def test_cost_of_an_unknown_model_is_unknown_not_zero():
     assert cost_of("somebody-elses-model", 1000, 0, 1000) is None
 
 

@@ -1,6 +1,9 @@
-"""The circuit breaker on a real Redis: opens for all workers, lets single probes through, can be held by staff."""
+"""The circuit breaker on a real Redis: shared by all workers, one probe at a time, holds, and damaged keys."""
 
 import asyncio
+import contextlib
+import json
+import time
 
 import pytest
 from redis.asyncio import Redis
@@ -8,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from llm import breaker
-from llm.breaker import THRESHOLD, Breakers
+from llm.breaker import CHANGES_KEPT, KEEP_SECONDS, THRESHOLD, Breakers
 from llm.errors import Kind, LlmError
 
 DOWN = LlmError(Kind.TRANSIENT, "down")
@@ -17,6 +20,17 @@ DOWN = LlmError(Kind.TRANSIENT, "down")
 @pytest.fixture
 def breakers(redis) -> Breakers:
     return Breakers(redis)
+
+
+@pytest.fixture
+def key(model) -> str:
+    return f"breaker:{{{model}}}"
+
+
+@pytest.fixture
+def probes_at_once(monkeypatch) -> None:
+    """An opened breaker lets its first probe through without a pause."""
+    monkeypatch.setattr(breaker, "OPEN_SECONDS", 0.0)
 
 
 async def call(breakers, model, error=None):
@@ -35,13 +49,49 @@ async def fail(breakers, model, times=THRESHOLD):
         await call(breakers, model, DOWN)
 
 
+async def states(redis, model):
+    return [change.state for change in await breaker.changes(redis, model)]
+
+
+class Running:
+    """A call that has been let through, and whose outcome is still to come."""
+
+    def __init__(self, breakers, model):
+        self._outcome = asyncio.get_running_loop().create_future()
+        self._entered = asyncio.Event()
+        self.task = asyncio.create_task(self._run(breakers, model))
+
+    async def _run(self, breakers, model):
+        async with breakers.guard(model):
+            self._entered.set()
+            await self._outcome
+
+    async def entered(self):
+        async with asyncio.timeout(5):
+            await self._entered.wait()
+        return self
+
+    async def end(self, error=None):
+        self._outcome.set_exception(error) if error else self._outcome.set_result(None)
+        with contextlib.suppress(LlmError):
+            await self.task
+
+    async def cancel(self):
+        self.task.cancel()
+        await self.cancelled()
+
+    async def cancelled(self):
+        with pytest.raises(asyncio.CancelledError):
+            await self.task
+
+
 async def test_it_opens_after_failures_in_a_row_and_stops_calls(breakers, model):
     await fail(breakers, model, THRESHOLD - 1)
     assert await call(breakers, model, DOWN)
     assert not await call(breakers, model)
 
 
-async def test_success_in_between_starts_the_count_anew(breakers, model):
+async def test_success_resets_the_count(breakers, model):
     await fail(breakers, model, THRESHOLD - 1)
     await call(breakers, model)
     await fail(breakers, model, THRESHOLD - 1)
@@ -65,20 +115,23 @@ async def test_each_model_has_its_own(breakers, model):
     assert await call(breakers, model + "-other")
 
 
-async def test_only_one_probe_goes_through_and_its_success_closes(redis, model, monkeypatch):
-    monkeypatch.setattr(breaker, "OPEN_SECONDS", 0.0)
-    breakers = Breakers(redis)
+async def test_failures_of_many_workers_at_once_are_all_counted(redis, model):
+    running = [await Running(Breakers(redis), model).entered() for _ in range(THRESHOLD)]
+    await asyncio.gather(*(each.end(DOWN) for each in running))
+    assert await breaker.state_of(redis, model) == "opened"
+
+
+async def test_only_one_probe_goes_through_and_its_success_closes(redis, breakers, model, probes_at_once):
     await fail(breakers, model)
     async with breakers.guard(model):  # the probe
+        assert await breaker.state_of(redis, model) == "half-opened"
         assert not await call(breakers, model)
         assert not await call(Breakers(redis), model)
     assert await call(breakers, model)
     assert await breaker.state_of(redis, model) == "closed"
 
 
-async def test_it_blocks_until_a_probe_has_been_answered_well(redis, model, monkeypatch):
-    monkeypatch.setattr(breaker, "OPEN_SECONDS", 0.0)
-    breakers = Breakers(redis)
+async def test_it_blocks_until_a_probe_has_succeeded(redis, breakers, model, probes_at_once):
     assert not await breaker.is_blocking(redis, model)
     await fail(breakers, model)
     async with breakers.guard(model):  # the probe
@@ -89,12 +142,111 @@ async def test_it_blocks_until_a_probe_has_been_answered_well(redis, model, monk
         assert await breaker.is_blocking(redis, model) is blocks
 
 
-async def test_failed_probe_keeps_it_open(redis, model, monkeypatch):
-    monkeypatch.setattr(breaker, "OPEN_SECONDS", 0.0)
-    breakers = Breakers(redis)
+async def test_failed_probe_opens_it_again(redis, breakers, model, monkeypatch):
     await fail(breakers, model)
-    assert await call(breakers, model, DOWN)  # the probe
+    with monkeypatch.context() as patch:
+        patch.setattr(breaker, "OPEN_SECONDS", 0.0)
+        assert await call(breakers, model, DOWN)  # the probe
     assert await breaker.state_of(redis, model) == "opened"
+    assert not await call(breakers, model)  # and the pause begins again
+
+
+async def test_calls_wait_longer_for_an_opened_breaker_than_for_a_probe(breakers, model, monkeypatch):
+    await fail(breakers, model)
+    with pytest.raises(LlmError) as opened:
+        async with breakers.guard(model):
+            pass
+    monkeypatch.setattr(breaker, "OPEN_SECONDS", 0.001)
+    await asyncio.sleep(0.002)
+    async with breakers.guard(model):
+        with pytest.raises(LlmError) as half_opened:
+            async with breakers.guard(model):
+                pass
+    assert (opened.value.retry_after, half_opened.value.retry_after) == (10.0, 0.0005)
+
+
+async def test_cancelled_probe_releases_its_slot_at_once(redis, breakers, model, probes_at_once):
+    await fail(breakers, model)
+    probe = await Running(breakers, model).entered()
+    assert not await call(breakers, model)
+    await probe.cancel()
+    assert await breaker.state_of(redis, model) == "opened"
+    assert await call(breakers, model)  # the next probe
+    assert await breaker.state_of(redis, model) == "closed"
+
+
+async def test_probe_that_raises_another_exception_releases_its_slot(breakers, model, probes_at_once):
+    await fail(breakers, model)
+    with pytest.raises(ZeroDivisionError):
+        async with breakers.guard(model):
+            raise ZeroDivisionError
+    assert await call(breakers, model)
+
+
+async def test_probe_that_is_cancelled_before_redis_replies_releases_its_slot(
+    redis, slow_redis, model, key, probes_at_once
+):
+    await fail(Breakers(redis), model)
+    slow, replies = slow_redis
+    replies.clear()
+    probe = Running(Breakers(slow), model)
+    async with asyncio.timeout(5):
+        while await redis.hget(key, "state") != "half-opened":
+            await asyncio.sleep(0.005)
+    probe.task.cancel()
+    await asyncio.sleep(0)
+    replies.set()
+    await probe.cancelled()
+    assert await redis.hget(key, "state") == "opened"
+    assert await call(Breakers(redis), model)
+
+
+async def test_probe_whose_request_the_client_repeats_is_one_probe(redis, breakers, model, probes_at_once):
+    """redis-py sends a command again when the reply was lost."""
+    await fail(breakers, model)
+    first, again = [await breaker._run(redis, model, "enter", "token") for _ in range(2)]
+    assert first[:2] == again[:2] == ["half-opened", 1]
+    assert not await call(breakers, model)
+
+
+async def test_probe_without_an_outcome_is_replaced_by_another(redis, breakers, model, probes_at_once, monkeypatch):
+    await fail(breakers, model)
+    monkeypatch.setattr(breaker, "PROBE_SECONDS", 0.01)
+    late = await Running(breakers, model).entered()
+    await asyncio.sleep(0.02)
+    monkeypatch.undo()
+    monkeypatch.setattr(breaker, "OPEN_SECONDS", 0.0)
+    async with breakers.guard(model):  # the second probe
+        await late.end(DOWN)  # ignored: another call has the slot
+        assert await breaker.state_of(redis, model) == "half-opened"
+        assert not await call(breakers, model)
+    assert await breaker.state_of(redis, model) == "closed"
+
+
+async def test_late_probe_still_counts_while_it_is_the_only_one(redis, breakers, model, probes_at_once, monkeypatch):
+    await fail(breakers, model)
+    monkeypatch.setattr(breaker, "PROBE_SECONDS", 0.001)
+    async with breakers.guard(model):
+        await asyncio.sleep(0.002)
+        assert await breaker.state_of(redis, model) == "opened"
+    assert await breaker.state_of(redis, model) == "closed"
+
+
+async def test_success_of_a_call_that_began_before_it_opened_does_not_close_it(redis, model):
+    await fail(Breakers(redis), model, 1)
+    early = await Running(Breakers(redis), model).entered()
+    await fail(Breakers(redis), model)
+    await early.end()
+    assert await breaker.state_of(redis, model) == "opened"
+
+
+async def test_failures_of_calls_that_began_before_it_closed_do_not_open_it(redis, model, probes_at_once):
+    early = [await Running(Breakers(redis), model).entered() for _ in range(THRESHOLD)]
+    await fail(Breakers(redis), model)
+    await call(Breakers(redis), model)  # the probe
+    for each in early:
+        await each.end(DOWN)
+    assert await breaker.state_of(redis, model) == "closed"
 
 
 async def test_staff_can_hold_it_open_and_closed(redis, breakers, model):
@@ -109,43 +261,289 @@ async def test_staff_can_hold_it_open_and_closed(redis, breakers, model):
     assert await breaker.state_of(redis, model) == "closed"
 
 
-async def test_changes_are_kept_with_who_wanted_them(redis, model, monkeypatch):
-    monkeypatch.setattr(breaker, "OPEN_SECONDS", 0.0)
-    breakers = Breakers(redis)
+async def test_hold_ends_by_itself_after_weeks(redis, breakers, model, key):
+    await breakers.hold(model, "open", "ada")
+    assert float(await redis.hget(key, "hold_until")) - time.time() > KEEP_SECONDS - 60
+    await redis.hset(key, "hold_until", time.time() - 1)
+    assert await breaker.state_of(redis, model) == "closed"
+    assert await call(breakers, model)
+    assert await states(redis, model) == ["works by itself again", "held open"]
+
+
+async def test_changes_are_kept_with_who_made_them(redis, breakers, model, probes_at_once):
+    began = time.time()
     await fail(breakers, model)
     await fail(Breakers(redis), model)  # probes
     await call(breakers, model)
     await breakers.hold(model, "open", "ada")
     await breakers.hold(model, None, "ada")
-    kept = [(change.state, change.by) for change in await breaker.changes(redis, model)]
+    changes = await breaker.changes(redis, model)
+    kept = [(change.state, change.by) for change in changes]
     assert kept == [("works by itself again", "ada"), ("held open", "ada"), ("closed", ""), ("opened", "")]
-    for _ in range(breaker.CHANGES_KEPT):
+    assert {change.model for change in changes} == {model}
+    assert began - 1 < min(change.at.timestamp() for change in changes) < time.time() + 1
+    for _ in range(CHANGES_KEPT):
         await breakers.hold(model, "open", "ada")
         await breakers.hold(model, "closed", "ada")
-    assert len(await breaker.changes(redis, model)) == breaker.CHANGES_KEPT
+    assert len(await breaker.changes(redis, model)) == CHANGES_KEPT
+
+
+@pytest.mark.parametrize("by", ["ada|1", "zoë\nopened", "100 %", ""])
+async def test_any_user_name_can_be_recorded(redis, breakers, model, by):
+    await breakers.hold(model, "open", by)
+    assert [change.by for change in await breaker.changes(redis, model)] == [by]
 
 
 async def test_without_redis_calls_go_through(model):
     assert await call(Breakers(Redis(port=1, retry=Retry(NoBackoff(), 0))), model)
 
 
-async def test_of_many_calls_at_once_one_looks_whether_all_is_still_well(breakers, model, monkeypatch):
+async def test_call_ends_normally_when_redis_is_away_by_then(redis, model):
+    with pytest.raises(LlmError) as failure:
+        async with Breakers(redis).guard(model):
+            redis.connection_pool.connection_kwargs["port"] = 1
+            await redis.connection_pool.disconnect()
+            redis.connection_pool.reset()
+            redis.set_retry(Retry(NoBackoff(), 0))
+            raise DOWN
+    assert failure.value is DOWN
+
+
+async def test_of_many_calls_at_once_one_asks_whether_it_is_still_healthy(redis, breakers, model):
     await call(breakers, model)
-    breakers._well_until[model] = 0.0
-    looks, look = [], breakers._look
-
-    async def counted(name):
-        looks.append(name)
-        return await look(name)
-
-    monkeypatch.setattr(breakers, "_look", counted)
+    await asyncio.sleep(breaker.TRUST_SECONDS)
+    before = await scripts_run(redis)
     assert all(await asyncio.gather(*(call(breakers, model) for _ in range(100))))
-    assert looks == [model]
+    assert await scripts_run(redis) - before == 1
 
 
-async def test_trust_ends_when_the_one_that_looks_finds_it_open(redis, breakers, model):
+async def scripts_run(redis):
+    return (await redis.info("commandstats")).get("cmdstat_evalsha", {"calls": 0})["calls"]
+
+
+async def test_trust_ends_when_the_call_that_asks_finds_it_open(redis, breakers, model):
     await call(breakers, model)
     await fail(Breakers(redis), model)
-    breakers._well_until[model] = 0.0
+    await asyncio.sleep(breaker.TRUST_SECONDS)
     assert not await call(breakers, model)
     assert not await call(breakers, model)
+
+
+# What cannot be read in Redis counts as absent.
+
+
+async def opens_and_recovers(redis, model):
+    """Check that the breaker opens, lets a probe through and closes."""
+    breakers = Breakers(redis)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(breaker, "OPEN_SECONDS", 10.0)
+        await fail(breakers, model)
+        assert await breaker.state_of(redis, model) == "opened"
+        assert not await call(breakers, model)
+        patch.setattr(breaker, "OPEN_SECONDS", 0.0)
+        assert await call(breakers, model)
+        assert await breaker.state_of(redis, model) == "closed"
+    assert (await states(redis, model))[:2] == ["closed", "opened"]
+
+
+FAR = 10**15
+OTHER_TYPES = {
+    "string": lambda redis, key: redis.set(key, '{"state": "opened"}'),
+    "bytes": lambda redis, key: redis.set(key, b"\xff\xfe"),
+    "list": lambda redis, key: redis.rpush(key, "opened"),
+    "set": lambda redis, key: redis.sadd(key, "opened"),
+    "sorted set": lambda redis, key: redis.zadd(key, {"opened": 1}),
+    "stream": lambda redis, key: redis.xadd(key, {"state": "opened"}),
+}
+
+
+@pytest.mark.parametrize("write", OTHER_TYPES.values(), ids=OTHER_TYPES)
+async def test_key_of_another_type_is_replaced(redis, model, key, write):
+    await write(redis, key)
+    assert await breaker.state_of(redis, model) == "closed"
+    assert await breaker.changes(redis, model) == []
+    assert await call(Breakers(redis), model)
+    await opens_and_recovers(redis, model)
+    assert await redis.type(key) == "hash"
+
+
+@pytest.mark.parametrize("write", OTHER_TYPES.values(), ids=OTHER_TYPES)
+async def test_key_that_changes_its_type_during_a_call_is_replaced(redis, breakers, model, key, write):
+    async with breakers.guard(model):
+        await redis.delete(key)
+        await write(redis, key)
+    running = await Running(breakers, model).entered()
+    await running.end(DOWN)
+    assert await redis.hget(key, "failures") == "1"
+    await write_other(redis, key, write)
+    await breakers.hold(model, "open")
+    assert await breaker.state_of(redis, model) == "held open"
+
+
+async def write_other(redis, key, write):
+    await redis.delete(key)
+    await write(redis, key)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"state": "opened"},
+        {"state": "half-opened"},
+        {"state": "half-opened", "probe": "x", "probe_until": FAR},
+        {"state": "opened", "since": "yesterday"},
+        {"state": "opened", "since": "nan"},
+        {"state": "opened", "since": "-inf"},
+        {"state": "opened", "since": FAR},
+        {"state": "opened", "since": 1_700_000_000},  # years ago
+        {"state": "", "since": ""},
+        {"state": "OPEN", "since": FAR},
+        {"state": b"\xff\xfe", "since": b"\xff"},
+        {"state": "closed", "since": FAR},
+        {"failures": "many"},
+        {"failures": "nan"},
+        {"failures": -5},
+        {"failures": FAR},
+        {"since": "0x"},
+        {"hold": "open"},
+        {"hold": "open", "hold_until": "later"},
+        {"hold": "open", "hold_until": "inf"},
+        {"hold": "open", "hold_until": 1_700_000_000},
+        {"hold": "ajar", "hold_until": FAR},
+        {"threshold": 1, "ttl": 1},
+    ],
+    ids=str,
+)
+async def test_half_a_hash_or_one_of_another_version_counts_as_absent(redis, model, key, stored):
+    await redis.hset(key, mapping=stored)
+    assert await breaker.state_of(redis, model) == "closed"
+    assert await breaker.changes(redis, model) == []
+    assert not await breaker.is_blocking(redis, model)
+    assert await call(Breakers(redis), model)
+    await opens_and_recovers(redis, model)
+    assert 0 < await redis.ttl(key) <= KEEP_SECONDS
+    assert "threshold" not in await redis.hgetall(key)
+
+
+@pytest.mark.parametrize("field", ["since", "failures", "probe", "probe_until", "hold", "hold_until", "changes"])
+@pytest.mark.parametrize("phase", ["opened", "half-opened", "held"])
+async def test_any_field_may_be_lost_during_a_call(redis, breakers, model, key, field, phase, probes_at_once):
+    await fail(breakers, model, THRESHOLD if phase != "held" else 1)
+    if phase == "held":
+        await breakers.hold(model, "closed", "ada")
+    if phase == "half-opened":
+        async with breakers.guard(model):
+            await redis.hdel(key, field)
+    else:
+        await redis.hdel(key, field)
+    assert await call(Breakers(redis), model)
+    assert await breaker.state_of(redis, model) == (
+        "held closed" if phase == "held" and not field.startswith("hold") else "closed"
+    )
+    await breakers.hold(model, None)
+    await opens_and_recovers(redis, model)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        '[[1700000000.0, "opened", ""]]',
+        "nonsense",
+        "||",
+        "1700000000.0|opened",
+        "1e400|opened|",
+        f"{'9' * 400}.0|opened|",
+        f"{FAR}.0|opened|",
+        "1700000000.0|opened|a|b",
+        "nan|opened|",
+        b"1700000000.0|opened|\xff",
+        b"\xff\xfe\x00",
+    ],
+    ids=lambda garbage: repr(garbage[:30]),
+)
+async def test_unreadable_changes_are_dropped(redis, breakers, model, key, garbage):
+    readable = b"1700000000.5|held open|ada%20b"
+    line = garbage if isinstance(garbage, bytes) else garbage.encode()
+    await redis.hset(key, mapping={"changes": line + b"\n" + readable + b"\n\n" + line})
+    [change] = await breaker.changes(redis, model)
+    assert (change.at.timestamp(), change.state, change.by) == (1700000000.5, "held open", "ada b")
+    await breakers.hold(model, "open", "eve")
+    assert [change.by for change in await breaker.changes(redis, model)] == ["eve", "ada b"]
+
+
+async def test_more_changes_than_are_kept_are_cut(redis, model, key):
+    await redis.hset(key, "changes", "\n".join(f"1700000{n:03}.0|opened|" for n in range(100)))
+    assert len(await breaker.changes(redis, model)) == CHANGES_KEPT
+
+
+async def test_keys_of_earlier_releases_are_ignored(redis, breakers, model):
+    old = json.dumps({"name": model, "threshold": 8, "ttl": 10.0, "state": "opened", "opened_at": time.time()})
+    await redis.mset({f"breaker:{model}": old, f"breaker:{model}:hold": "open", f"breaker:{model}:probe": "1"})
+    assert await breaker.state_of(redis, model) == "closed"
+    assert await call(breakers, model)
+    await opens_and_recovers(redis, model)
+
+
+async def test_failure_of_a_call_during_a_flush_is_the_first_one(redis, breakers, model, key):
+    await fail(breakers, model, THRESHOLD - 1)
+    running = await Running(breakers, model).entered()
+    await redis.delete(key)
+    await running.end(DOWN)
+    assert await redis.hget(key, "failures") == "1"
+    await call(breakers, model)
+    await opens_and_recovers(redis, model)
+
+
+@pytest.mark.parametrize("outcome", [DOWN, None, "cancelled"], ids=["failed", "answered", "cancelled"])
+async def test_flush_during_a_probe_leaves_it_closed(redis, breakers, model, key, probes_at_once, outcome):
+    await fail(breakers, model)
+    probe = await Running(breakers, model).entered()
+    await redis.delete(key)
+    await (probe.cancel() if outcome == "cancelled" else probe.end(outcome))
+    assert await breaker.state_of(redis, model) == "closed"
+    await call(breakers, model)
+    await opens_and_recovers(redis, model)
+
+
+async def test_script_is_loaded_again_after_a_script_flush(redis, breakers, model):
+    await redis.script_flush()
+    assert await breaker.state_of(redis, model) == "closed"
+    await opens_and_recovers(redis, model)
+
+
+@pytest.mark.parametrize("what", ["failures", "opened", "probe", "hold", "looked at"])
+async def test_every_key_expires(redis, breakers, model, key, what, probes_at_once):
+    await fail(breakers, model, 1 if what == "failures" else THRESHOLD)
+    if what == "hold":
+        await breakers.hold(model, "closed")
+    if what == "looked at":
+        await redis.persist(key)  # as another program may have left it
+        await call(breakers, model, DOWN)
+    async with contextlib.AsyncExitStack() as stack:
+        if what == "probe":
+            await stack.enter_async_context(breakers.guard(model))
+        assert KEEP_SECONDS - 60 < await redis.ttl(key) <= KEEP_SECONDS
+        assert [name async for name in redis.scan_iter(f"breaker:*{model}*")] == [key]
+
+
+async def test_calls_refresh_the_time_to_live(redis, breakers, model, key):
+    await fail(breakers, model, 1)
+    await redis.expire(key, 100)
+    await call(Breakers(redis), model)
+    assert await redis.ttl(key) > KEEP_SECONDS - 60
+
+
+async def test_breaker_that_was_opened_a_day_ago_is_closed(redis, breakers, model, key):
+    await fail(breakers, model)
+    await redis.hset(key, "since", time.time() - 86400 + 60)
+    assert await breaker.is_blocking(redis, model)
+    await redis.hset(key, "since", time.time() - 86400 - 1)
+    assert not await breaker.is_blocking(redis, model)
+
+
+async def test_clock_is_the_one_of_redis(redis, breakers, model, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    await fail(breakers, model)
+    monkeypatch.setattr(time, "time", lambda: 4e9)
+    assert not await call(breakers, model)
+    assert (await breaker.changes(redis, model))[0].at.year >= 2026

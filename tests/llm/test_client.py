@@ -1,4 +1,4 @@
-"""The gateway against the simulator: answers, failures, retries, and the account of every call."""
+"""The gateway against the simulator: answers, failures, retries, and the record of every call."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ CONFIG = LlmConfig(
 
 
 class Gateway(Llm):
-    """The gateway with its account at hand."""
+    """A gateway that keeps the records of its calls."""
 
     def __init__(self, config: LlmConfig) -> None:
         self.calls = []
@@ -48,7 +48,7 @@ async def llm(simulator) -> AsyncIterator[Gateway]:
     await gateway.sdk.close()
 
 
-async def test_streamed_answer_is_accounted_with_usage_price_and_times(llm):
+async def test_streamed_answer_is_recorded_with_usage_price_and_times(llm):
     text = await llm.read()
     [call] = llm.calls
     assert text
@@ -80,13 +80,13 @@ async def test_structured_answer_is_an_instance_of_its_schema(llm):
     assert isinstance(await llm.parse("verdict", MESSAGES, Verdict), Verdict)
 
 
-async def test_structured_answer_that_does_not_fit_is_asked_for_again(llm, simulator):
+async def test_structured_answer_that_does_not_fit_is_requested_again(llm, simulator):
     simulator.fault("invalid_json", times=1)
     assert isinstance(await llm.parse("verdict", MESSAGES, Verdict), Verdict)
     assert llm.outcomes == [("failed", "upstream_invalid"), ("ok", "")]
 
 
-async def test_structured_answer_that_never_fits_is_asked_for_twice(llm, simulator):
+async def test_structured_answer_that_never_fits_is_requested_twice(llm, simulator):
     simulator.fault("invalid_json")
     with pytest.raises(LlmError) as failed:
         await llm.parse("verdict", MESSAGES, Verdict)
@@ -127,7 +127,7 @@ async def test_long_retry_after_is_not_waited_for_in_the_call(llm, simulator):
         ("content_filter", Kind.REFUSED),
     ],
 )
-async def test_lasting_failure_is_not_retried(llm, simulator, fault, kind):
+async def test_permanent_failure_is_not_retried(llm, simulator, fault, kind):
     simulator.fault(fault)
     with pytest.raises(LlmError) as failure:
         await llm.read()
@@ -158,13 +158,51 @@ async def test_stream_that_breaks_in_the_middle_fails_and_is_never_repeated(llm,
     assert len(simulator.requests()) == 1
 
 
-async def test_answer_that_is_no_json_is_a_passing_failure(llm, simulator):
+async def test_silence_between_two_pieces_is_a_timeout(llm, simulator):
+    simulator.fault("stall", afterTokens=5)
+    with pytest.raises(LlmError) as failure:
+        await llm.read()
+    assert failure.value.kind is Kind.TRANSIENT
+    assert failure.value.detail.startswith("TimeoutError")
+    assert llm.outcomes == [("failed", "upstream_unavailable")]
+
+
+async def test_answer_may_take_longer_than_the_gap_and_so_may_its_reader(llm, simulator):
+    gap = llm.config.token_gap_timeout
+    simulator.set(answer_tokens=10, token_interval=gap / 3)
+    began, pieces = asyncio.get_running_loop().time(), 0
+    async for _ in llm.stream("answer", MESSAGES):
+        pieces += 1
+        if pieces == 2:
+            await asyncio.sleep(gap * 1.5)
+    assert asyncio.get_running_loop().time() - began > gap * 2
+    assert llm.outcomes == [("ok", "")]
+
+
+async def test_cancellation_while_a_stream_is_silent_stays_a_cancellation(llm, simulator):
+    simulator.fault("stall", afterTokens=5)
+    silent = replace(llm.config, token_gap_timeout=60)
+    reader, is_reading = Llm(llm.sdk, silent, llm.calls.append), asyncio.Event()
+
+    async def read():
+        async for _ in reader.stream("answer", MESSAGES):
+            is_reading.set()
+
+    reading = asyncio.create_task(read())
+    await is_reading.wait()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert llm.outcomes == [("cancelled", "")]
+
+
+async def test_answer_that_is_not_json_is_a_transient_failure(llm, simulator):
     simulator.fault("garbage", endpoint="embeddings", times=1)
     assert len(await llm.embed("embedding", ["x"])) == 1
     assert llm.outcomes == [("failed", "upstream_unavailable"), ("ok", "")]
 
 
-async def test_upstream_that_never_answers_is_given_up(llm, simulator):
+async def test_upstream_that_never_answers_times_out(llm, simulator):
     simulator.fault("hang")
     with pytest.raises(LlmError) as failure:
         await llm.read()
@@ -172,14 +210,14 @@ async def test_upstream_that_never_answers_is_given_up(llm, simulator):
     assert [outcome for outcome, _ in llm.outcomes] == ["failed"] * 3
 
 
-async def test_upstream_that_is_down_is_a_passing_failure(llm, simulator):
+async def test_upstream_that_is_down_is_a_transient_failure(llm, simulator):
     simulator.set(down=True)
     with pytest.raises(LlmError) as failure:
         await llm.embed("embedding", ["x"])
     assert failure.value.kind is Kind.TRANSIENT
 
 
-async def test_stream_left_early_is_hung_up_and_billed_by_estimate(llm, simulator):
+async def test_stream_left_early_is_closed_and_billed_by_estimate(llm, simulator):
     simulator.set(token_interval=0.05)
     stream = llm.stream("answer", MESSAGES)
     await anext(stream)
@@ -189,7 +227,7 @@ async def test_stream_left_early_is_hung_up_and_billed_by_estimate(llm, simulato
     assert call.cost > 0
 
 
-async def test_cancelled_call_is_accounted_and_seen_by_the_upstream(llm, simulator):
+async def test_cancelled_call_is_recorded_and_noticed_by_the_upstream(llm, simulator):
     simulator.set(token_interval=0.05)
     reading = asyncio.create_task(llm.read())
     while not any(r["first_token_at"] for r in simulator.requests()):
@@ -203,7 +241,7 @@ async def test_cancelled_call_is_accounted_and_seen_by_the_upstream(llm, simulat
             await asyncio.sleep(0.01)
 
 
-async def test_wrong_key_is_told_without_the_key(simulator):
+async def test_error_about_a_wrong_key_does_not_contain_it(simulator):
     llm = Gateway(replace(CONFIG, base_url=f"{simulator.url}/v1", api_key="sk-wrong-1234567890abcdef"))
     with pytest.raises(LlmError) as failure:
         await llm.read()

@@ -1,4 +1,4 @@
-"""The rate governor on a real Redis: by priority, fairly between people, within the upstream's limits."""
+"""The rate governor on a real Redis: priority, fairness between people, the upstream's limits."""
 
 import asyncio
 import time
@@ -20,12 +20,12 @@ def governor(redis) -> Governor:
 
 
 async def drain(governor, model, requests=60):
-    """Use the burst up, so that what follows has to wait."""
+    """Use up the burst, so that the next calls have to wait."""
     await asyncio.gather(*(governor.permit(model, Caller(0, "drain"), 1) for _ in range(requests)))
 
 
 async def order_of(governor, model, callers, tokens=1):
-    """The callers' names in the order in which they are served, all asking at the same moment."""
+    """The callers' names in the order in which they are served, when all ask at the same moment."""
     served = []
 
     async def ask(caller):
@@ -36,7 +36,7 @@ async def order_of(governor, model, callers, tokens=1):
     return served
 
 
-async def test_there_is_no_wait_while_there_is_room(governor, model):
+async def test_call_within_the_burst_does_not_wait(governor, model):
     assert await governor.permit(model, Caller(), 10) < 0.1
 
 
@@ -65,7 +65,7 @@ async def test_higher_priority_is_served_first(governor, model):
     assert await order_of(governor, model, callers) == ["high"] * 3 + ["mid"] * 3 + ["low"] * 3
 
 
-async def test_lower_priority_leaves_room_for_a_question_that_comes_suddenly(governor, model):
+async def test_lower_priority_leaves_a_reserve_for_questions(governor, model):
     background = [asyncio.create_task(governor.permit(model, Caller(2, "batch"), 1)) for _ in range(100)]
     await asyncio.sleep(0.1)
     assert await governor.permit(model, Caller(0, "learner"), 1) < 0.1
@@ -99,19 +99,19 @@ async def test_two_processes_share_one_limit(redis, model):
     assert [len(part) for part in served] == [8, 8]
 
 
-async def test_calls_of_a_process_that_died_are_passed_over(redis, governor, model, monkeypatch):
+async def test_calls_of_a_dead_process_are_skipped(redis, governor, model, monkeypatch):
     await drain(governor, model)
     monkeypatch.setattr("llm.governor.ALIVE_MS", 100)
     dead = Governor(redis, Limits(requests=600, tokens=PLENTY))
     asking = asyncio.create_task(dead.permit(model, Caller(0, "dead"), 1))
     await asyncio.sleep(0.02)
-    dead._model(model)._agent.cancel()  # it asks no more
+    dead._model(model)._agent.cancel()  # it stops asking
     async with asyncio.timeout(2):
         await governor.permit(model, Caller(0, "alive"), 1)
     asking.cancel()
 
 
-async def test_who_leaves_gives_the_permit_back(redis, model):
+async def test_cancelled_call_gives_its_permit_back(redis, model):
     governor = Governor(redis, Limits(requests=60, tokens=PLENTY))  # one a second
     await drain(governor, model, 6)
     leaving = asyncio.create_task(governor.permit(model, Caller(), 1))
@@ -129,19 +129,19 @@ async def test_limits_are_learned_from_the_upstreams_headers(governor, model):
     assert time.monotonic() - began < 2
 
 
-async def test_remaining_requests_of_the_upstream_are_believed(governor, model):
+async def test_remaining_requests_of_the_upstream_count(governor, model):
     await governor.learn(model, {"x-ratelimit-remaining-requests": "1", "x-ratelimit-remaining-tokens": "1000000"})
     assert await governor.permit(model, Caller(), 1) < 0.1
     assert await governor.permit(model, Caller(), 1) > 0.05
 
 
-async def test_refusal_closes_the_gate_for_everybody_for_its_time(redis, governor, model):
+async def test_refusal_stops_all_workers_for_its_time(redis, governor, model):
     await governor.close_for(model, 2, gently=False)
     other = Governor(redis, Limits(requests=600, tokens=PLENTY))
     assert await other.permit(model, Caller(), 1) > 0.8  # the clock is cut to whole seconds
 
 
-async def test_gentle_start_goes_on_at_half_the_rate(governor, model):
+async def test_gentle_start_resumes_at_half_the_rate(governor, model):
     await drain(governor, model)
     await governor.close_for(model, 0, gently=True)
     began = time.monotonic()
@@ -162,7 +162,7 @@ async def test_without_redis_nobody_waits(model):
         await asyncio.gather(*(governor.permit(model, Caller(), 1) for _ in range(50)))
 
 
-async def test_waiting_calls_are_granted_although_redis_was_emptied(redis, governor, model, monkeypatch):
+async def test_waiting_calls_are_granted_after_a_flush(redis, governor, model, monkeypatch):
     monkeypatch.setattr("llm.governor.AGAIN_SECONDS", 0.1)
     await drain(governor, model)
     waiting = asyncio.gather(*(governor.permit(model, Caller(), 1) for _ in range(5)))
@@ -173,7 +173,7 @@ async def test_waiting_calls_are_granted_although_redis_was_emptied(redis, gover
         await waiting
 
 
-async def test_calls_that_are_told_of_again_keep_their_places(redis, governor, model, monkeypatch):
+async def test_calls_that_are_sent_again_keep_their_places(redis, governor, model, monkeypatch):
     monkeypatch.setattr("llm.governor.AGAIN_SECONDS", 0.0)
     await governor.close_for(model, 1.0, gently=False)
     waiting = asyncio.gather(*(governor.permit(model, Caller(0, flow), 5) for flow in ("heavy", "heavy", "light")))
@@ -184,15 +184,15 @@ async def test_calls_that_are_told_of_again_keep_their_places(redis, governor, m
     async with asyncio.timeout(3):
         while len(before := await places()) < 3:
             await asyncio.sleep(0.005)
-        told_at = governor._models[model]._told_all_at
-        while governor._models[model]._told_all_at == told_at:
+        told_at = governor._models[model]._sent_all_at
+        while governor._models[model]._sent_all_at == told_at:
             await asyncio.sleep(0.005)
-        await redis.ping()  # behind what was told
+        await redis.ping()  # after the script call
         assert await places() == before
         await waiting
 
 
-async def test_learned_limits_outlive_a_redis_that_was_emptied(redis, governor, model):
+async def test_learned_limits_survive_a_flush(redis, governor, model):
     headers = {"x-ratelimit-limit-requests": "60000", "x-ratelimit-limit-tokens": str(PLENTY)}
     await governor.learn(model, headers)
     await redis.delete(f"governor:{{{model}}}:bucket")

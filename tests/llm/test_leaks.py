@@ -1,4 +1,4 @@
-"""A stream that repeats its instructions ends before they are shown; every other stream passes whole."""
+"""A stream that repeats its instructions is cut off before they are shown; every other stream passes unchanged."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ INSTEAD = "No."
 
 
 def stopped(*pieces):
-    """(what comes through, whether the stream was closed early)"""
+    """(the shown pieces, whether the stream was closed early)"""
     ended = []
 
     async def stream():
@@ -33,13 +33,13 @@ def cut(text, size):
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
-def test_instructions_are_cut_off_however_they_are_cut(size):
+def test_instructions_are_cut_off_however_they_are_split(size):
     shown, is_closed = stopped(*cut(f"Sure: {RULES} More.", size))
     assert "".join(shown).split() == ["Sure:", "Answer", "only", "from", INSTEAD] and is_closed
 
 
 @pytest.mark.parametrize("text", [RULES.upper(), RULES.replace(" ", "\n- "), f"**{RULES}**", RULES[20:]])
-def test_case_marks_and_the_beginning_do_not_matter(text):
+def test_case_punctuation_and_a_missing_beginning_do_not_matter(text):
     assert "".join(stopped(*cut(text, 5))[0]).endswith(INSTEAD)
 
 
@@ -48,7 +48,7 @@ def test_case_marks_and_the_beginning_do_not_matter(text):
     ["", "Yes.", "That is not in the course.", "Answer only from the passages, and then go on"],
 )
 @pytest.mark.parametrize("size", [1, 4, 1000])
-def test_other_text_passes_whole(text, size):
+def test_other_text_passes_unchanged(text, size):
     shown, is_closed = stopped(*cut(text, size))
     assert "".join(shown) == text and not is_closed
 

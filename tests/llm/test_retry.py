@@ -1,4 +1,4 @@
-"""Retries within one call: how long they wait, and that waiters do not come back together."""
+"""Retries within one call: how long they wait, and that callers do not retry at the same moment."""
 
 import time
 from itertools import pairwise
@@ -21,7 +21,7 @@ def waits_after(*errors):
 
 
 def failing(*errors):
-    """An attempt that raises these errors, one each time, and the moments at which it was made."""
+    """An attempt that raises these errors in turn, and the times of its calls."""
     moments = []
 
     async def attempt():
@@ -32,21 +32,21 @@ def failing(*errors):
 
 
 @pytest.mark.parametrize(("place", "ceiling"), list(enumerate(CEILINGS)))
-def test_waits_spread_from_nothing_to_a_ceiling_that_doubles_up_to_the_longest(place, ceiling):
+def test_waits_spread_from_zero_to_a_ceiling_that_doubles_up_to_the_longest(place, ceiling):
     waits = sorted(waits_after(*[DOWN] * len(CEILINGS))[place] for _ in range(500))
     assert 0 <= waits[0] < 0.1 * ceiling
     assert 0.9 * ceiling < waits[-1] <= ceiling <= LONGEST_WAIT
     assert 0.4 * ceiling < sum(waits) / len(waits) < 0.6 * ceiling
 
 
-def test_upstreams_own_time_goes_before_ours_and_the_ceiling_grows_all_the_same():
-    told = LlmError(Kind.RATE_LIMITED, "busy", retry_after=3.5)
-    waits = [waits_after(told, told, DOWN) for _ in range(500)]
+def test_retry_after_replaces_the_wait_and_the_ceiling_still_grows():
+    asked = LlmError(Kind.RATE_LIMITED, "busy", retry_after=3.5)
+    waits = [waits_after(asked, asked, DOWN) for _ in range(500)]
     assert {(first, second) for first, second, _ in waits} == {(3.5, 3.5)}
     assert 1.0 < max(third for _, _, third in waits) <= 2.0
 
 
-async def test_upstreams_own_time_is_waited_in_full_up_to_the_last_try():
+async def test_retry_after_is_waited_in_full_before_each_try():
     attempt, moments = failing(LlmError(Kind.RATE_LIMITED, "busy", retry_after=0.2))
     with pytest.raises(LlmError):
         await retry.in_call(attempt)
@@ -71,7 +71,7 @@ async def test_failure_that_is_not_worth_waiting_for_ends_the_call_at_once(error
     assert len(moments) == 1
 
 
-async def test_last_failure_is_the_one_that_is_told():
+async def test_last_failure_is_raised():
     first, last = LlmError(Kind.TRANSIENT, "first", retry_after=0.01), LlmError(Kind.QUOTA, "last")
     attempt, moments = failing(first, last)
     with pytest.raises(LlmError) as failed:

@@ -1,4 +1,4 @@
-"""What calls tell the governor: refusals, reported usage and the upstream's limits, for all workers."""
+"""What the governor learns from calls, for all workers: refusals, reported usage, the upstream's limits."""
 
 import asyncio
 from contextlib import aclosing
@@ -56,7 +56,7 @@ every_call = pytest.mark.parametrize(("call", "model"), CALLS, ids=[call.__name_
 
 @pytest.fixture
 async def through(simulator, redis):
-    """Makes gateways that call through this governor."""
+    """Make gateways that use this governor."""
     config = replace(CONFIG, base_url=f"{simulator.url}/v1", first_token_timeout=5.0)
     client = connect(config)
     yield lambda governor, record=[].append: Llm(client, config, record, Traffic(governor, Breakers(redis)))
@@ -64,18 +64,18 @@ async def through(simulator, redis):
 
 
 @pytest.fixture
-def no_patience(monkeypatch):
-    """A refused call is given up at once, however short the pause that the upstream asks for."""
+def no_retries(monkeypatch):
+    """Refused calls are not retried, however short the pause that the upstream asks for."""
     monkeypatch.setattr("llm.retry.LONGEST_WAIT", 0.0)
 
 
 async def longest_wait(governor, model, times):
-    """The longest of so many waits for a permit that begin together."""
+    """The longest wait of several that begin together."""
     return max(await asyncio.gather(*(governor.permit(model, Caller(), 1) for _ in range(times))))
 
 
 @every_call
-async def test_refusal_closes_the_gate_for_other_workers_too(redis, through, simulator, no_patience, call, model):
+async def test_refusal_stops_other_workers_too(redis, through, simulator, no_retries, call, model):
     simulator.fault("429", endpoint="*", times=1, retryAfter=1)
     with pytest.raises(LlmError) as refused:
         await call(through(Governor(redis, TEN_A_SECOND)))
@@ -86,7 +86,7 @@ async def test_refusal_closes_the_gate_for_other_workers_too(redis, through, sim
 
 
 @every_call
-async def test_refusal_that_names_no_time_closes_it_for_a_second(redis, through, simulator, call, model):
+async def test_refusal_without_a_time_stops_calls_for_a_second(redis, through, simulator, call, model):
     simulator.fault("429", endpoint="*", times=1)
     llm = through(Governor(redis, TEN_A_SECOND))
     await call(llm)
@@ -95,7 +95,7 @@ async def test_refusal_that_names_no_time_closes_it_for_a_second(redis, through,
 
 @pytest.mark.parametrize(("call", "model"), CALLS[:2], ids=["streamed", "whole"])
 @pytest.mark.parametrize("fault", ["500", "400", "quota"])
-async def test_other_failures_leave_the_gate_open(redis, through, simulator, fault, call, model):
+async def test_other_failures_do_not_stop_calls(redis, through, simulator, fault, call, model):
     simulator.fault(fault)
     governor = Governor(redis, TEN_A_SECOND)
     with pytest.raises(LlmError):
@@ -104,9 +104,7 @@ async def test_other_failures_leave_the_gate_open(redis, through, simulator, fau
 
 
 @pytest.mark.parametrize(("fault", "is_gentle"), [("slow_down", True), ("429", False)])
-async def test_only_who_is_told_to_slow_down_goes_on_at_half_the_rate(
-    redis, through, simulator, no_patience, fault, is_gentle
-):
+async def test_only_slow_down_halves_the_rate(redis, through, simulator, no_retries, fault, is_gentle):
     simulator.fault(fault, times=1, retryAfter=0.01)
     with pytest.raises(LlmError):
         await streamed(through(Governor(redis, TEN_A_SECOND)))
@@ -120,7 +118,7 @@ async def test_only_who_is_told_to_slow_down_goes_on_at_half_the_rate(
     [(streamed, CONFIG.chat_model), (left_early, CONFIG.chat_model), (whole, CONFIG.fast_model)],
     ids=["streamed", "left early", "whole"],
 )
-async def test_tokens_that_were_not_used_come_back(redis, through, simulator, call, model):
+async def test_unused_tokens_are_returned(redis, through, simulator, call, model):
     simulator.set(answer_tokens=20, tokens_per_minute=60_000)  # 6000 at once, then 1000 a second
     governor = Governor(redis, Limits(requests=PLENTY, tokens=60_000))
     await call(through(governor), max_tokens=20_000)  # expected to use 5000
@@ -128,14 +126,35 @@ async def test_tokens_that_were_not_used_come_back(redis, through, simulator, ca
 
 
 @every_call
-async def test_limits_are_learned_from_the_answer_for_other_workers_too(redis, through, call, model):
+async def test_limits_are_learned_from_answers_for_all_workers(redis, through, call, model):
     one_a_second = Limits(requests=60, tokens=6000)
     await call(through(Governor(redis, one_a_second)))
     async with asyncio.timeout(3):
         assert await longest_wait(Governor(redis, one_a_second), model, 40) < 1
 
 
-async def test_call_says_how_long_it_waited_for_its_permit(redis, through, simulator):
+async def test_stream_that_is_cancelled_while_redis_is_told_of_it_is_closed_and_recorded(
+    redis, slow_redis, through, simulator
+):
+    simulator.set(first_token=0.3, token_interval=0.05)
+    slow, replies = slow_redis
+    calls = []
+    reading = asyncio.create_task(streamed(through(Governor(slow, TEN_A_SECOND), calls.append)))
+    async with asyncio.timeout(5):
+        while not simulator.requests():
+            await asyncio.sleep(0.01)
+        replies.clear()
+        while not await redis.hexists(f"governor:{{{CONFIG.chat_model}}}:bucket", "limit_requests"):
+            await asyncio.sleep(0.01)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        while not simulator.counters["aborted"]:
+            await asyncio.sleep(0.01)
+    assert [call.outcome for call in calls] == ["cancelled"]
+
+
+async def test_call_records_how_long_it_waited_for_its_permit(redis, through, simulator):
     simulator.set(answer_tokens=5)
     calls = []
     governor = Governor(redis, TEN_A_SECOND)
@@ -148,7 +167,7 @@ async def test_call_says_how_long_it_waited_for_its_permit(redis, through, simul
     assert call.duration_ms < call.governor_ms
 
 
-async def test_of_two_waits_at_the_same_time_the_longer_one_counts(through, redis):
+async def test_of_two_simultaneous_waits_the_longer_one_counts(through, redis):
     governor = Governor(redis, TEN_A_SECOND)
     llm = through(governor)
     await governor.close_for(CONFIG.fast_model, 0.6, gently=False)

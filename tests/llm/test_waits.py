@@ -1,4 +1,4 @@
-"""How long to wait is read from whichever header says so."""
+"""Reading how long to wait from the headers."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -26,7 +26,7 @@ from llm import waits
         ({}, None),
     ],
 )
-def test_what_the_headers_say(headers, seconds):
+def test_wait_is_read_from_the_headers(headers, seconds):
     assert waits.wanted(headers) == (seconds if seconds is None else pytest.approx(seconds))
 
 
@@ -35,6 +35,6 @@ def test_the_longer_of_two_resets_counts():
     assert waits.wanted(used_up | {"x-ratelimit-reset-requests": "2s", "x-ratelimit-reset-tokens": "30s"}) == 30
 
 
-def test_a_date_is_read_too():
+def test_a_date_is_read():
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     assert 25 < waits.wanted({"retry-after": date}) <= 30
