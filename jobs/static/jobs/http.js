@@ -38,7 +38,7 @@ export async function request(method, url, { payload, headers = {} } = {}) {
   const signal = AbortSignal.timeout(TIMEOUT);
   let response, body;
   try {
-    response = await fetch(url, { method, headers: sent, body: payload, credentials: "same-origin", signal });
+    response = await fetch(url, { method, headers: sent, body: payload ?? null, credentials: "same-origin", signal });
     body = await readJson(response);
   } catch {
     throw new ApiError({ code: "network", message: "The server cannot be reached." }, 0);
@@ -63,8 +63,9 @@ export async function submitOnce(url, body) {
     } catch (caught) {
       const error = /** @type {ApiError} */ (caught);
       if (!error.isTransient) forgetKey();
-      if (!error.isTransient || repeats === REPEAT_AFTER.length) throw error;
-      await pause(REPEAT_AFTER[repeats] * (0.5 + Math.random()));
+      const delay = REPEAT_AFTER[repeats];
+      if (!error.isTransient || delay === undefined) throw error;
+      await pause(delay * (0.5 + Math.random()));
     }
   }
 }

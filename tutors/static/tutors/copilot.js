@@ -30,7 +30,7 @@ const quizForm = /** @type {HTMLFormElement | null} */ (document.getElementById(
 quizForm?.addEventListener("submit", (event) => {
   event.preventDefault();
   const { value, selectedOptions } = /** @type {HTMLSelectElement} */ (quizForm.elements.namedItem("lesson"));
-  ask(`Propose a quiz on “${selectedOptions[0].text}”`, { intent: "quiz", lessonId: value });
+  ask(`Propose a quiz on “${selectedOptions[0]?.text}”`, { intent: "quiz", lessonId: value });
 });
 
 // The page came without its scripts: until now the form would have sent itself.

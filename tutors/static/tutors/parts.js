@@ -22,8 +22,10 @@ export function part(root, name) {
 }
 
 /**
- * @param {string} tag @param {object} [properties] @param {...(Node | string)} children
- * @returns {any}
+ * A new element. Only the tag decides its type, not the place where it is put (NoInfer).
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag @param {Partial<HTMLElementTagNameMap[Tag]>} [properties]
+ * @param {...(Node | string)} children @returns {HTMLElementTagNameMap[NoInfer<Tag>]}
  */
 export function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);

@@ -29,7 +29,7 @@ export class GrowingMarkdown {
   /** @param {{raw: string}[]} tokens */
   #countKept(tokens) {
     let kept = 0;
-    while (kept < this.#blocks.length && this.#blocks[kept].raw === tokens[kept]?.raw) kept += 1;
+    while (kept < this.#blocks.length && this.#blocks[kept]?.raw === tokens[kept]?.raw) kept += 1;
     return kept;
   }
 }

@@ -9,6 +9,7 @@ import DOMPurify from "../vendor/purify.mjs";
 /** @typedef {import("../vendor/marked.mjs").Marked} Parser */
 /** @typedef {import("../vendor/marked.mjs").MarkedExtension} Extension */
 
+/** @type {import("../vendor/purify.mjs").Config & {RETURN_DOM_FRAGMENT: true}} */
 const ALLOWED = {
   ALLOWED_TAGS: (
     "p br hr h1 h2 h3 h4 h5 h6 strong em del code pre blockquote ul ol li a img cite table thead tbody tr th td " +
@@ -36,7 +37,7 @@ export function createParser(...extensions) {
 
 /** Safe nodes from what a parser made. @param {string} html @returns {DocumentFragment} */
 export function toFragment(html) {
-  const fragment = /** @type {any} */ (purifier.sanitize(html, ALLOWED));
+  const fragment = purifier.sanitize(html, ALLOWED);
   makeScrollable(fragment);
   return fragment;
 }
@@ -47,13 +48,16 @@ export function slugify(heading) {
   return words.trim().replace(/\s+/g, "-") || "section";
 }
 
-/** @type {Extension["renderer"]} */
+/** @type {NonNullable<Extension["renderer"]>} */
 const RENDERER = {
   html: ({ text }) => escapeHtml(text.replace(/<!--[^]*?(-->|$)/g, "")).replace(BARE_TAGS, "<$1>"),
   checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
 };
 
-/** HTML is text here, so it neither starts a block nor makes what follows it raw. @type {Extension["tokenizer"]} */
+/**
+ * HTML is text here, so it neither starts a block nor makes what follows it raw.
+ * @type {NonNullable<Extension["tokenizer"]>}
+ */
 const TOKENIZER = {
   html: () => undefined,
   tag(source) {

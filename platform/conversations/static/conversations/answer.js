@@ -13,8 +13,8 @@ import { RatingView } from "./rating.js";
  * @typedef {object} Surroundings
  * @property {(citation: Citation) => string} address where a citation leads
  * @property {() => void} onRetry
- * @property {import("./rating.js").Rate} onRate
- * @property {(question: string) => void} onSuggestion one of the suggested questions was chosen
+ * @property {import("./rating.js").Rate} [onRate] needed where the template has the part "rating"
+ * @property {(question: string) => void} [onSuggestion] one of the suggested questions was chosen
  * @property {() => void} onGrown the answer has been drawn anew
  * @property {Record<string, string>} steps words for the steps of a job's progress, in place of the usual ones
  * @property {(text: string) => void} announce to screen readers
@@ -41,7 +41,7 @@ export class AnswerView {
     this.markdown = new GrowingMarkdown(this.body, answerParser);
     this.#part("retry").addEventListener("click", () => surroundings.onRetry());
     // A small chat may leave ratings and suggestions out of its template.
-    this.rating = this.#part("rating") && new RatingView(this.element, surroundings.onRate);
+    this.rating = surroundings.onRate && new RatingView(this.element, surroundings.onRate);
     this.think();
   }
 
@@ -94,7 +94,7 @@ export class AnswerView {
     this.#part("follow-up-list")?.replaceChildren(
       ...questions.map((question) => {
         const button = Object.assign(document.createElement("button"), { type: "button", textContent: question });
-        button.addEventListener("click", () => this.surroundings.onSuggestion(question));
+        button.addEventListener("click", () => this.surroundings.onSuggestion?.(question));
         const item = document.createElement("li");
         item.append(button);
         return item;

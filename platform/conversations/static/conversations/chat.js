@@ -14,6 +14,7 @@ import { Transcript } from "./transcript.js";
 /** @typedef {import("../jobs/client.js").ApiError} ApiError */
 /** @typedef {import("../jobs/client.js").JobEvent} JobEvent */
 /** @typedef {import("./transcript.js").Turn} Turn */
+/** @typedef {{jobId: string, conversationId: string, messageId: string}} Accepted the 202 body */
 /**
  * @typedef {object} Surface what differs from surface to surface
  * @property {string} kind of the jobs that answer, such as "assistant.answer"
@@ -95,7 +96,7 @@ export class Chat {
     if (matchMedia("(pointer: fine)").matches) this.composer.focus();
   }
 
-  /** @param {Turn} turn @param {Record<string, string>} job the 202 body @param {string} question */
+  /** @param {Turn} turn @param {Accepted} job @param {string} question */
   #accept(turn, job, question) {
     this.composer.accepted();
     if (!this.conversationId) {

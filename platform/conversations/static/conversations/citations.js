@@ -13,7 +13,7 @@ export const answerParser = createParser({
       start: (source) => source.match(/ ?\[\d/)?.index,
       tokenizer(source) {
         const match = /^( ?)\[(\d{1,3})\](?!\()/.exec(source);
-        return match ? { type: "citation", raw: match[0], mark: match[1] + match[2] } : undefined;
+        return match ? { type: "citation", raw: match[0], mark: `${match[1]}${match[2]}` } : undefined;
       },
       // No other Markdown makes a <cite>: HTML in the text is shown as text. Its space is kept but not shown.
       renderer: ({ mark }) => `<cite>${mark}</cite>`,

@@ -70,7 +70,7 @@ export class Composer {
 
   /**
    * @param {string} message empty to take the present one away
-   * @param {{seconds?: number, link?: {href: string, text: string}}} [more] a wait to count down, a way out
+   * @param {{seconds?: number | undefined, link?: {href: string, text: string}}} [more] a wait to count down, a way out
    */
   showError(message, { seconds = 0, link } = {}) {
     clearInterval(this.#countdown);

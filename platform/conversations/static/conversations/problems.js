@@ -2,7 +2,7 @@
 /** What a person is told when a request was refused or did not arrive. */
 
 /** @typedef {import("../jobs/client.js").ApiError} ApiError */
-/** @typedef {{message: string, seconds?: number, link?: {href: string, text: string}}} Problem */
+/** @typedef {{message: string, seconds?: number | undefined, link?: {href: string, text: string}}} Problem */
 
 /** @param {ApiError} error @returns {Problem} */
 export function explain(error) {

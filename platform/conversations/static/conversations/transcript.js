@@ -63,6 +63,7 @@ export class Transcript {
     const question = clone("question-template");
     const part = /** @type {HTMLElement} */ (question.querySelector("[data-part=text]"));
     part.textContent = text;
+    /** @type {AnswerView} */
     const answer = new AnswerView(template("answer-template"), {
       ...this.surroundings,
       onRetry: () => this.surroundings.onRetry(turn),
