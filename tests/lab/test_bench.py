@@ -4,13 +4,14 @@ import itertools
 
 import pytest
 
-from tests.lab.bench import main, report
+from tests.lab import report
+from tests.lab.bench import main
 from tests.lab.bench.load import Answer, Person
-from tests.lab.bench.report import Result, Row
 from tests.lab.bench.scenarios import BY_DEFAULT, SCENARIOS, outage
-from tests.lab.bench.stats import mean, percentile, ratio
-from tests.lab.bench.upstream import Latencies, number_of, numbered
 from tests.lab.bench.watched import Watched
+from tests.lab.report import Result, Row
+from tests.lab.stats import mean, percentile, ratio
+from tests.lab.upstream import Latencies, number_of, numbered
 
 HUNDRED = [float(n) for n in range(100, 0, -1)]
 

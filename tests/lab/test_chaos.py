@@ -9,10 +9,11 @@ from collections import Counter
 import psutil
 import pytest
 
-from tests.lab.chaos import account, plan
-from tests.lab.chaos.account import Story
-from tests.lab.chaos.books import Books, Job
-from tests.lab.chaos.havoc import Struck
+from tests.lab.chaos import checks as account
+from tests.lab.chaos import plan
+from tests.lab.chaos.checks import Story
+from tests.lab.chaos.database import Books, Job
+from tests.lab.chaos.injector import Struck
 from tests.lab.chaos.people import Diary, Schedule
 from tests.lab.chaos.plan import Blow
 from tests.lab.chaos.upstream import Billed

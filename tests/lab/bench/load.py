@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from tests.lab.bench import upstream
-from tests.lab.bench.people import COURSE
+from tests.lab import upstream
 from tests.lab.bench.watched import Watched
+from tests.lab.people import COURSE
 
 T = TypeVar("T")
 

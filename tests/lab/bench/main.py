@@ -13,13 +13,14 @@ from collections.abc import Sequence
 
 import aiohttp
 
-from tests.lab.bench import cpu, report, rig
+from tests.lab import report, rig
+from tests.lab.bench import cpu
 from tests.lab.bench.load import Unexpected, crowd
 from tests.lab.bench.measuring import Bench
-from tests.lab.bench.report import Result
-from tests.lab.bench.rig import Rig
 from tests.lab.bench.scenarios import BY_DEFAULT, SCENARIOS
-from tests.lab.bench.upstream import Control
+from tests.lab.report import Result
+from tests.lab.rig import Rig
+from tests.lab.upstream import Control
 
 PEOPLE = 300
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from tests.lab.bench.cpu import Meter
 from tests.lab.bench.load import Answer, Crowd
-from tests.lab.bench.report import Row
-from tests.lab.bench.rig import Rig
-from tests.lab.bench.stats import percentile
-from tests.lab.bench.upstream import AT_ONCE, Control
+from tests.lab.report import Row
+from tests.lab.rig import Rig
+from tests.lab.stats import percentile
+from tests.lab.upstream import AT_ONCE, Control
 
 GETS_PER_SECOND = 20
 

@@ -16,10 +16,13 @@ from typing import Any
 
 import aiohttp
 
-from tests.lab.bench import cpu, report
-from tests.lab.chaos import account, books, plan, rig
-from tests.lab.chaos.account import Story
-from tests.lab.chaos.havoc import Havoc
+from tests.lab import report
+from tests.lab.bench import cpu
+from tests.lab.chaos import checks as account
+from tests.lab.chaos import database as books
+from tests.lab.chaos import plan, rig
+from tests.lab.chaos.checks import Story
+from tests.lab.chaos.injector import Havoc
 from tests.lab.chaos.people import Diary, Person, Schedule, ask_all
 from tests.lab.chaos.plan import Weather
 from tests.lab.chaos.rig import Rig

@@ -13,9 +13,9 @@ from typing import Any
 import aiohttp
 
 from tests.lab.bench.load import QUESTIONS
-from tests.lab.bench.people import COURSE
-from tests.lab.bench.upstream import numbered
 from tests.lab.chaos.watch import Watch
+from tests.lab.people import COURSE
+from tests.lab.upstream import numbered
 
 KIND = "assistant.answer"
 SILENCE = 4.0  # seconds after which the row is asked

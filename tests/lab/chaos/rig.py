@@ -10,8 +10,8 @@ from pathlib import Path
 from devstack.servers import processes
 from devstack.servers.processes import Program
 from devstack.servers.stack import Stack
-from tests.lab.bench import people
-from tests.lab.bench.rig import RATE, own_stack, wait_until_ready
+from tests.lab import people
+from tests.lab.rig import RATE, own_stack, wait_until_ready
 
 MAX_FAILURES = 60
 # Recovery in seconds instead of minutes, so that a short run holds many kills; limits that nobody reaches.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.lab.bench.upstream import JOURNAL, Control, number_of
 from tests.lab.chaos.plan import Weather
+from tests.lab.upstream import JOURNAL, Control, number_of
 
 LOOK_AT = 500  # of its last requests, at every look
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from devstack.simulator.text import stems
-from tests.lab.bench.stats import mean
 from tests.lab.eval.questions import Question
+from tests.lab.stats import mean
 
 AT_ONCE = 8
 _SAYS = "cover|answer|mention|say|explain|discuss|contain|include|describe|provide"

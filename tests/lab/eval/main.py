@@ -10,11 +10,11 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.lab.bench.report import table
 from tests.lab.eval import answers, courses, questions, retrieval, upstream
 from tests.lab.eval.answers import Outcome
 from tests.lab.eval.questions import Question
 from tests.lab.eval.retrieval import Found
+from tests.lab.report import table
 
 THRESHOLDS = Path(__file__).with_name("thresholds.toml")
 SHOWN = 8  # examples of what went wrong, of each sort

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.lab.bench.report import table
-from tests.lab.bench.stats import mean
 from tests.lab.eval.questions import Question
+from tests.lab.report import table
+from tests.lab.stats import mean
 
 WAYS = ("vector only", "full text only", "hybrid")
 DEPTH = 10  # a passage below this place counts as not found

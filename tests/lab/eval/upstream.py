@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devstack.servers.stack import SIMULATOR_KEY, Stack
-from tests.lab.bench import rig
+from tests.lab import rig
 
 if TYPE_CHECKING:
     from llm.client import Llm

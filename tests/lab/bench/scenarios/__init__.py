@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from tests.lab.bench.measuring import Bench
-from tests.lab.bench.report import Result
 from tests.lab.bench.scenarios import (
     answers,
     at_once,
@@ -18,6 +17,7 @@ from tests.lab.bench.scenarios import (
     stock,
     viewers,
 )
+from tests.lab.report import Result
 
 SCENARIOS: dict[str, Callable[[Bench], Awaitable[Result]]] = {
     "accept": basics.accept,

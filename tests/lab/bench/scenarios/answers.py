@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import psutil
 
-from tests.lab.bench import people
+from tests.lab import people
 from tests.lab.bench.cpu import Meter
 from tests.lab.bench.load import Unexpected
 from tests.lab.bench.measuring import Bench, usage
-from tests.lab.bench.report import Result, Row
-from tests.lab.bench.stats import mean, percentile, ratio
-from tests.lab.bench.upstream import LONG, OLD, REALISTIC, Latencies
+from tests.lab.report import Result, Row
+from tests.lab.stats import mean, percentile, ratio
+from tests.lab.upstream import LONG, OLD, REALISTIC, Latencies
 
 SECONDS = 6.0  # in which the answers that count are asked for, under full load
 NEAR_IDEAL = 1.15

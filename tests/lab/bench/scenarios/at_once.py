@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from tests.lab.bench import people
+from tests.lab import people
 from tests.lab.bench.cpu import Meter
 from tests.lab.bench.load import Answer
 from tests.lab.bench.measuring import Bench, usage
-from tests.lab.bench.report import Result, Row
 from tests.lab.bench.scenarios.answers import MOST_MB, NEAR_IDEAL, most_memory
-from tests.lab.bench.stats import percentile
-from tests.lab.bench.upstream import AT_ONCE, FOLLOW_UP, UNHURRIED, Latencies
+from tests.lab.report import Result, Row
+from tests.lab.stats import percentile
+from tests.lab.upstream import AT_ONCE, FOLLOW_UP, UNHURRIED, Latencies
 
 IN_FLIGHT = 300
 

@@ -12,9 +12,9 @@ from tests.lab.bench import sdk_loop
 from tests.lab.bench.cpu import Meter
 from tests.lab.bench.load import Answer, Unexpected, at_rate
 from tests.lab.bench.measuring import GETS_PER_SECOND, Bench, latency_rows, one_by_one, usage
-from tests.lab.bench.report import Result, Row
-from tests.lab.bench.stats import mean, percentile, ratio
-from tests.lab.bench.upstream import OLD, REALISTIC, Latencies
+from tests.lab.report import Result, Row
+from tests.lab.stats import mean, percentile, ratio
+from tests.lab.upstream import OLD, REALISTIC, Latencies
 
 IN_FLIGHT = 100
 SECONDS = 15.0  # of measuring under load, after everything is under way

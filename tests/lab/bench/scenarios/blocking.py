@@ -13,10 +13,10 @@ import aiohttp
 from devstack.servers import processes
 from tests.lab.bench.load import QUESTIONS, at_rate
 from tests.lab.bench.measuring import GETS_PER_SECOND, Bench
-from tests.lab.bench.people import COURSE
-from tests.lab.bench.report import Result, Row
-from tests.lab.bench.stats import percentile
-from tests.lab.bench.upstream import REALISTIC
+from tests.lab.people import COURSE
+from tests.lab.report import Result, Row
+from tests.lab.stats import percentile
+from tests.lab.upstream import REALISTIC
 
 ASKERS = 40
 SECONDS = 8.0

@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 
 from llm.governor import Caller, Governor, Limits
 from tests.lab.bench.measuring import Bench
-from tests.lab.bench.report import Result, Row
 from tests.lab.bench.scenarios.overload import overload
-from tests.lab.bench.stats import percentile, ratio
+from tests.lab.report import Result, Row
+from tests.lab.stats import percentile, ratio
 
 PER_SECOND = 20
 PEOPLE = 30

@@ -6,13 +6,13 @@ import asyncio
 import itertools
 import time
 
-from tests.lab.bench import people
+from tests.lab import people
 from tests.lab.bench.load import Answer, at_rate
 from tests.lab.bench.measuring import GETS_PER_SECOND, Bench
-from tests.lab.bench.report import Result, Row
 from tests.lab.bench.scenarios.basics import get_lessons
-from tests.lab.bench.stats import percentile, ratio
-from tests.lab.bench.upstream import REALISTIC
+from tests.lab.report import Result, Row
+from tests.lab.stats import percentile, ratio
+from tests.lab.upstream import REALISTIC
 
 OUTAGE = 300.0
 QUESTIONS_PER_SECOND = 5

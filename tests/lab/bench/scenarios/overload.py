@@ -19,8 +19,8 @@ from llm.sdk import connect
 from llm.tokens import estimate
 from tests.lab.bench.load import Unexpected, at_rate
 from tests.lab.bench.measuring import Bench
-from tests.lab.bench.report import Row
-from tests.lab.bench.upstream import Latencies
+from tests.lab.report import Row
+from tests.lab.upstream import Latencies
 
 CALLS_PER_SECOND = 10  # allowed; twice as many are asked for
 PROMPT = "What is a window function good for? " * 120  # as long as one with passages

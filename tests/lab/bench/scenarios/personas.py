@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tests.lab.bench import people
+from tests.lab import people
 from tests.lab.bench.cpu import Meter
 from tests.lab.bench.load import Answer, Unexpected, at_rate
 from tests.lab.bench.measuring import Bench
-from tests.lab.bench.report import Result, Row
-from tests.lab.bench.stats import percentile, ratio
-from tests.lab.bench.upstream import REALISTIC
+from tests.lab.report import Result, Row
+from tests.lab.stats import percentile, ratio
+from tests.lab.upstream import REALISTIC
 
 PROFILES = 500
 QUESTIONS_PER_SECOND = 5

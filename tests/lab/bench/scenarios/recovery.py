@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 
 from tests.lab.bench.load import Answer, Person, Unexpected
 from tests.lab.bench.measuring import Bench
-from tests.lab.bench.report import Result, Row
 from tests.lab.bench.scenarios.stock import renew_worker
-from tests.lab.bench.upstream import AT_ONCE, LONG
+from tests.lab.report import Result, Row
+from tests.lab.upstream import AT_ONCE, LONG
 
 ANSWERS = 20
 PATIENCE = 120.0

@@ -7,9 +7,9 @@ import os
 import time
 
 from tests.lab.bench.measuring import Bench
-from tests.lab.bench.report import Result, Row
-from tests.lab.bench.stats import ratio
-from tests.lab.bench.upstream import REALISTIC
+from tests.lab.report import Result, Row
+from tests.lab.stats import ratio
+from tests.lab.upstream import REALISTIC
 
 STOCK_SECONDS = 18.0
 SECONDS = 8.0

@@ -11,12 +11,12 @@ import aiohttp
 import psutil
 
 from devstack.servers import processes
-from tests.lab.bench import people
+from tests.lab import people
 from tests.lab.bench.load import Unexpected, crowd
 from tests.lab.bench.measuring import Bench
-from tests.lab.bench.report import Result, Row
-from tests.lab.bench.stats import percentile
-from tests.lab.bench.upstream import LONG
+from tests.lab.report import Result, Row
+from tests.lab.stats import percentile
+from tests.lab.upstream import LONG
 
 IDLE = 2000
 PEOPLE = 20  # behind the idle sockets

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tests.lab.bench.upstream import number_in
 from tests.lab.chaos.people import KIND
+from tests.lab.upstream import number_in
 
 if TYPE_CHECKING:
     from jobs.models import AiJob

@@ -14,7 +14,7 @@ from pathlib import Path
 from devstack.servers import stack
 from devstack.servers.processes import Program
 from devstack.servers.stack import Stack
-from tests.lab.bench import people
+from tests.lab import people
 from tests.lab.bench.fleet import Fleet, is_well, wait_until
 
 NAMED_SERVERS = ("DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")

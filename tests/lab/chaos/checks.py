@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.lab.bench.report import table
-from tests.lab.bench.stats import percentile
-from tests.lab.chaos.books import Books, Job
-from tests.lab.chaos.havoc import Struck
+from tests.lab.chaos.database import Books, Job
+from tests.lab.chaos.injector import Struck
 from tests.lab.chaos.people import Diary
 from tests.lab.chaos.plan import KILLED, LASTING
 from tests.lab.chaos.upstream import Billed
 from tests.lab.chaos.watch import Watch
+from tests.lab.report import table
+from tests.lab.stats import percentile
 
 SHOWN = 8  # offenders that a row names
 GIVEN_UP = ("upstream_unavailable", "upstream_busy", "upstream_paused")
