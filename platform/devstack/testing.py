@@ -13,9 +13,9 @@ CHECKS = (
     ["ruff", "format", "--check", "."],
     ["mypy"],
 )
-# Processes, each with servers of its own: most tests wait for processes to start, to end or to be missed.
+# More processes than most machines have idle cores, because most tests wait. Each has its own servers.
 WHOLE = ["-n", "3", "--dist", "loadfile"]
-# The type checker's Django plugin loads the settings, which want these to be set.
+# The type checker's Django plugin loads the settings, which require these.
 PLACEHOLDERS = {
     "DEV_STACK": "1",
     "SECRET_KEY": "-",
@@ -27,14 +27,14 @@ PLACEHOLDERS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run the checks, then pytest with these arguments; the exit code of the first that fails."""
+    """Run the checks, then pytest with these arguments; returns the exit code of the first that fails."""
     for check in CHECKS:
         print(f"- {' '.join(check)}", flush=True)
         env = os.environ | PLACEHOLDERS
         if code := subprocess.run([sys.executable, "-m", *check], cwd=ROOT, env=env, check=False).returncode:
             return code
     print("- pytest", flush=True)
-    # Where it is set, pytest-django reads the settings before tests/conftest.py has started the servers.
+    # With it, pytest-django would read the settings before tests/conftest.py starts the servers.
     env = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     return subprocess.run(
         [sys.executable, "-m", "pytest", *(arguments or WHOLE)], cwd=ROOT, env=env, check=False

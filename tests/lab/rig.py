@@ -1,46 +1,102 @@
-"""The stack that is measured: servers of its own in a temporary folder, one Daphne, one worker process."""
+"""A platform of its own for one run: servers in a temporary folder, a web process, workers."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from devstack.servers import stack
+from redis import Redis
+
+from devstack.servers import processes, stack
 from devstack.servers.processes import Program
 from devstack.servers.stack import Stack
 from tests.lab import people
-from tests.lab.bench.fleet import Fleet, is_well, wait_until
 
 NAMED_SERVERS = ("DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
-# What the simulator's headers tell: the upstream's rate is not what is measured here.
+# The limits that the simulator announces in its headers: so high that the platform never throttles itself.
 RATE = {"LLM_REQUESTS_PER_MINUTE": "30000", "LLM_TOKENS_PER_MINUTE": "150000000"}
-# Some few people ask for many; a worker takes all that is asked at once.
-ENVIRONMENT = RATE | {"LOG_FORMAT": "json", "JOBS_PER_WORKER": "300", "JOBS_PER_PERSON": "1000"}
+START_SECONDS = 60.0
+POLL_SECONDS = 0.1
 
 
-@dataclass(frozen=True)
 class Rig:
-    """Where the running platform is, who its people are, and which processes it is made of."""
+    """A running platform: its servers, web process, workers (oldest first) and the tokens of its learners."""
 
     url: str
-    simulator_url: str
-    tokens: list[str]
-    lesson_path: str
-    pids: dict[str, int]
-    fleet: Fleet
+    web: Program
+
+    def __init__(self, parts: Stack, data: Path, tokens: list[str]) -> None:
+        self.parts = parts
+        self.tokens = tokens
+        self.logs = data / "logs"
+        self.workers: list[Program] = []
+        self._data = data
+        self._worker_numbers = itertools.count(1)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process id of each part; of the workers, the oldest."""
+        programs = {
+            "simulator": self.parts.simulator,
+            "Redis": self.parts.redis,
+            "Daphne": self.web,
+            "worker": self.workers[0],
+        }
+        pids = {name: program.pid for name, program in programs.items() if program}
+        pids["Postgres"] = int((self._data / "postgres" / "postmaster.pid").read_text().split()[0])
+        return pids
+
+    def start_web(self, name: str) -> tuple[str, Program]:
+        """Start a Daphne process and wait until it answers; returns its address too."""
+        port = processes.free_port()
+        command = ("daphne", "--bind", "127.0.0.1", "--port", str(port))
+        program = self.parts.supervisor.start(processes.manage(name, *command))
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_ok(f"{url}/healthz")
+        return url, program
+
+    def start_worker(self, **env: str) -> Program:
+        """Start an `rqworker` process and wait until it has registered."""
+        name = f"worker-{next(self._worker_numbers)}"
+        worker = self.parts.supervisor.start(processes.manage(name, "rqworker", "--name", name, env=env))
+        self.workers.append(worker)
+        with Redis.from_url(os.environ["REDIS_URL"]) as redis:
+            _wait_until(lambda: bool(redis.sismember("rq:workers", f"rq:worker:{name}")), name)
+        return worker
+
+    def end_workers(self) -> None:
+        """End all workers and wait for them."""
+        while self.workers:
+            processes.end(self.workers.pop().process)
+
+    def replace_workers(self) -> None:
+        """End all workers and start one with default settings."""
+        self.end_workers()
+        self.start_worker()
 
 
 @contextmanager
-def running(count: int) -> Iterator[Rig]:
-    """The platform with so many learners; ended and removed with the block."""
-    with own_stack("bench", ENVIRONMENT) as (parts, data):
-        yield _start(parts, data, count)
+def running(
+    name: str, env: dict[str, str], learners: int, workers: int = 1, simulator_flags: tuple[str, ...] = ()
+) -> Iterator[Rig]:
+    """Run the platform with the demo courses embedded and this many enrolled learners; remove it afterwards."""
+    with own_stack(name, env, simulator_flags) as (parts, data):
+        rig = Rig(parts, data, people.prepare(learners))
+        rig.url, rig.web = rig.start_web("daphne")
+        for _ in range(workers):
+            rig.start_worker()
+        _wait_until_ok(f"{rig.url}/readyz")
+        people.wait_until_embedded()
+        yield rig
 
 
 @contextmanager
@@ -48,15 +104,16 @@ def own_stack(
     name: str,
     env: dict[str, str],
     simulator_flags: tuple[str, ...] = (),
-    not_used: tuple[str, ...] = NAMED_SERVERS,
+    ignored: tuple[str, ...] = NAMED_SERVERS,
 ) -> Iterator[tuple[Stack, Path]]:
-    """Servers in a temporary folder, and this process's environment set for them; all of it ended with the block.
+    """Start servers in a temporary folder and set this process's environment for them; remove them afterwards.
 
-    Of the servers that the environment names, those `not_used` are left alone: no database that somebody named may be
-    filled, and no account used by accident.
+    Variables in `ignored` are removed from the environment first: a run must not fill an existing database or spend an
+    account's money. SIGTERM raises SystemExit, so that the servers end with this process.
     """
-    for server in not_used:
-        os.environ.pop(server, None)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for variable in ignored:
+        os.environ.pop(variable, None)
     data = Path(tempfile.mkdtemp(prefix=f"course-ai-{name}-"))
     try:
         parts = stack.start(data, simulator_flags=simulator_flags)
@@ -64,7 +121,7 @@ def own_stack(
             os.environ.update(parts.env | env)
             yield parts, data
         except Exception:
-            _show_logs(data / "logs")  # they go with the folder
+            _print_logs(data / "logs")  # the folder is about to be removed
             raise
         finally:
             people.disconnect()
@@ -73,32 +130,25 @@ def own_stack(
         shutil.rmtree(data, ignore_errors=True)
 
 
-def _show_logs(folder: Path) -> None:
+def _print_logs(folder: Path) -> None:
     for log in sorted(folder.glob("*.log")):
         last = log.read_text(errors="replace").splitlines()[-3:]
         print(f"- the end of {log.name}:", *last, sep="\n  ", file=sys.stderr)
 
 
-def _start(parts: Stack, data: Path, count: int) -> Rig:
-    tokens = people.prepare(count)
-    fleet = Fleet(parts.supervisor)
-    url, daphne = fleet.start_web("daphne")
-    fleet.start_worker()
-    wait_until_ready(f"{url}/readyz")
-    people.wait_until_embedded()
-    pids = {
-        name: _pid(program) for name, program in (("simulator", parts.simulator), ("Redis", parts.redis)) if program
-    }
-    pids |= {"Daphne": _pid(daphne), "worker": fleet.workers[0].pid}
-    pids["Postgres"] = int((data / "postgres" / "postmaster.pid").read_text().split()[0])
-    return Rig(url, parts.simulator_url, tokens, people.lesson_path(), pids, fleet)
+def _wait_until_ok(url: str) -> None:
+    def is_ok() -> bool:
+        with suppress(OSError), urllib.request.urlopen(url, timeout=5):
+            return True
+        return False
+
+    _wait_until(is_ok, url)
 
 
-def wait_until_ready(url: str) -> None:
-    """Return when this address answers 200; TimeoutError when it does not."""
-    wait_until(lambda: is_well(url), url)
-
-
-def _pid(program: Program) -> int:
-    assert program.process, "it was started"
-    return program.process.pid
+def _wait_until(is_ready: Callable[[], bool], what: str) -> None:
+    """Return when the condition holds; TimeoutError after START_SECONDS."""
+    deadline = time.monotonic() + START_SECONDS
+    while not is_ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not start within {START_SECONDS:.0f} s")
+        time.sleep(POLL_SECONDS)

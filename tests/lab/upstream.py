@@ -1,17 +1,25 @@
-"""The simulator as the benchmark uses it: its latencies, and what it says each answer took."""
+"""The simulator's control API, and a gateway to the upstream without the engine."""
 
 from __future__ import annotations
 
-import re
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import astuple, dataclass
 from typing import Any
 
 import aiohttp
+from redis.asyncio import Redis
+
+from llm.breaker import Breakers
+from llm.client import Llm, Traffic
+from llm.config import LlmConfig
+from llm.governor import Caller, Governor, Limits
+from llm.sdk import connect
+from tests.lab.people import number_in
 
 DELTAS = 150
-JOURNAL = 2000  # requests that the simulator remembers
-ANSWER_CALLS = ("embedding", "rewrite", "answer")
-_NUMBER = re.compile(r"\(no\. (\d+)\)")
+JOURNAL = 2000  # the number of requests that the simulator remembers
 
 
 @dataclass(frozen=True)
@@ -34,86 +42,62 @@ class Latencies:
 REALISTIC = Latencies(embedding=0.2, first_token=0.5, stream=3.0)
 AT_ONCE = Latencies(0, 0, 0)
 OLD = Latencies(embedding=0.5, first_token=1.0, stream=4.5)  # the middle of the replaced system's 3 to 8 s
-FOLLOW_UP = Latencies(rewrite=2.0, embedding=0.5, first_token=0.02, stream=2.98)  # one that used to take two calls
-# The same as a machine three times as fast would see it, or as near to that as this one can show: the work for each
-# answer is the same and more, the time for it three times as long.
+FOLLOW_UP = Latencies(rewrite=2.0, embedding=0.5, first_token=0.02, stream=2.98)  # two calls in the replaced system
+# Three times as long: the same work for each answer in three times the time approximates a machine three times as fast.
 UNHURRIED = Latencies(*(3 * seconds for seconds in astuple(FOLLOW_UP)))
-LONG = Latencies(embedding=0.5, first_token=1.0, stream=18.5)  # many in flight, few begun and ended in a second
-
-
-@dataclass
-class Upstream:
-    """What the upstream took for one answer: seconds of all its calls, and when its first token left."""
-
-    seconds: float = 0.0
-    first_token_at: float = 0.0
-
-
-def numbered(question: str, number: int) -> str:
-    """The question with its number, by which its calls are recognised in the simulator's journal."""
-    return f"{question} (no. {number})"
+LONG = Latencies(embedding=0.5, first_token=1.0, stream=18.5)  # many in flight, few starts and ends in a second
 
 
 class Control:
-    """The simulator's control API."""
+    """A client of the simulator's control API."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http = http
         self._url = f"{url}/control"
 
     async def begin(self, latencies: Latencies, deltas: int = DELTAS) -> None:
-        """Forget what was seen and answer with these latencies from now on."""
-        settings = {
-            "first_token": latencies.first_token,
-            "token_interval": latencies.stream / max(1, deltas - 1),
-            "embedding_latency": latencies.embedding,
-            "rewrite_latency": latencies.rewrite,
-            "answer_tokens": deltas,
-        }
-        await self._call("POST", "/reset")
-        await self.change(**settings)
+        """Reset the simulator, its counters and its journal, and answer with these latencies from now on."""
+        await self.call("POST", "/reset")
+        await self.change(
+            first_token=latencies.first_token,
+            token_interval=latencies.stream / max(1, deltas - 1),
+            embedding_latency=latencies.embedding,
+            rewrite_latency=latencies.rewrite,
+            answer_tokens=deltas,
+        )
 
     async def change(self, **settings: float | None) -> None:
-        """Change these of the simulator's settings and leave the others."""
-        await self._call("PATCH", "", json={"settings": settings})
+        """Change these settings of the simulator and leave the others."""
+        await self.call("PATCH", json={"settings": settings})
 
     async def counters(self) -> dict[str, Any]:
-        """What was counted since `begin`."""
-        answer: dict[str, Any] = (await self._call("GET", ""))["counters"]
+        """What the simulator counted since the last reset."""
+        answer: dict[str, Any] = (await self.call("GET"))["counters"]
         return answer
 
-    async def statuses(self, model: str, since: float) -> list[int]:
-        """The HTTP status of each request for this model that has come since that moment and has ended."""
-        seen = (await self._call("GET", f"/requests?last={JOURNAL}&bodies=false"))["requests"]
-        ours = [each for each in seen if each["model"] == model and each["received_at"] >= since]
-        return [each["status"] for each in ours if each["status"]]
+    async def requests(self, last: int = JOURNAL, bodies: bool = True) -> list[dict[str, Any]]:
+        """The last requests in the simulator's journal."""
+        path = f"/requests?last={last}" + ("" if bodies else "&bodies=false")
+        answer: list[dict[str, Any]] = (await self.call("GET", path))["requests"]
+        return answer
 
-    async def timings(self) -> dict[int, Upstream]:
-        """For each question's number, what the upstream took for it since `begin`."""
-        seen: dict[int, Upstream] = {}
-        for request in (await self._call("GET", f"/requests?last={JOURNAL}"))["requests"]:
-            if request["purpose"] not in ANSWER_CALLS:
-                continue  # suggestions of what to ask next come after the answer
-            answer = seen.setdefault(number_of(request), Upstream())
-            answer.seconds += request["finished_at"] - request["received_at"]
-            if request["purpose"] == "answer":
-                answer.first_token_at = request["first_token_at"]
-        return seen
-
-    async def _call(self, method: str, path: str, **options: Any) -> Any:
+    async def call(self, method: str, path: str = "", **options: Any) -> Any:
+        """Make a call to the control API. Raises aiohttp.ClientError."""
         async with self._http.request(method, self._url + path, **options) as response:
             response.raise_for_status()
             return await response.json()
 
 
 def number_of(request: dict[str, Any]) -> int:
-    """The number of the question that a request of the journal was made for; -1 for one of no question."""
+    """The number of the question that a request of the journal was made for; -1 when it belongs to no question."""
     body = request["body"]
     text = body["input"][0] if "input" in body else body["messages"][-1]["content"]
     return number_in(text)
 
 
-def number_in(text: str) -> int:
-    """The number in a text that carries a question; -1 when there is none."""
-    found = _NUMBER.search(text)
-    return int(found[1]) if found else -1
+@asynccontextmanager
+async def gateway(config: LlmConfig, limits: Limits) -> AsyncIterator[Callable[[Caller], Llm]]:
+    """A client with a rate governor and breakers, as workers use it; yields a function that makes a caller's `Llm`."""
+    async with Redis.from_url(os.environ["REDIS_URL"], decode_responses=True) as redis, connect(config) as client:
+        traffic = Traffic(Governor(redis, limits), Breakers(redis))
+        yield lambda caller: Llm(client, config, lambda call: None, traffic, caller)
