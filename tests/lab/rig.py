@@ -67,10 +67,15 @@ class Rig:
     def start_worker(self, **env: str) -> Program:
         """Start an `rqworker` process and wait until it has registered."""
         name = f"worker-{next(self._worker_numbers)}"
-        worker = self.parts.supervisor.start(processes.manage(name, "rqworker", "--name", name, env=env))
+        # Without --name: RQ would refuse to restart a worker under the name of one that was just killed.
+        worker = self.parts.supervisor.start(processes.manage(name, "rqworker", env=env))
         self.workers.append(worker)
-        with Redis.from_url(os.environ["REDIS_URL"]) as redis:
-            _wait_until(lambda: bool(redis.sismember("rq:workers", f"rq:worker:{name}")), name)
+        with Redis.from_url(os.environ["REDIS_URL"], decode_responses=True) as redis:
+
+            def is_registered() -> bool:
+                return any(redis.hget(key, "pid") == str(worker.pid) for key in redis.smembers("rq:workers"))
+
+            _wait_until(is_registered, name)
         return worker
 
     def end_workers(self) -> None:

@@ -39,7 +39,7 @@ class Evidence:
             one.target in KILLED and job.created_at - AFTERMATH <= one.at <= job.finished_at for one in self.injected
         )
 
-    def was_worker_killed(self, job: Job) -> list[bool]:
+    def killed_during_attempts(self, job: Job) -> list[bool]:
         """For each lost attempt, whether a worker was killed during it."""
         killed = [one.at for one in self.injected if one.target == "worker"]
         return [any(began <= at <= ended for at in killed) for began, ended in job.lost]
@@ -74,7 +74,7 @@ def _facts(evidence: Evidence) -> list[list[str]]:
     jobs, kills = evidence.rows.jobs, Counter(one.target for one in evidence.injected)
     errors = Counter(f"failed: {job.error}" for job in jobs if job.status == "failed")
     took = [job.finished_at - job.created_at for job in jobs if job.finished_at] or [0.0]
-    lost = [really for job in jobs for really in evidence.was_worker_killed(job)]
+    lost = [was_killed for job in jobs for was_killed in evidence.killed_during_attempts(job)]
     watches = evidence.observations.watches.values()
     broken = sum(call.is_broken for call in evidence.billed)
     return [
@@ -85,10 +85,7 @@ def _facts(evidence: Evidence) -> list[list[str]]:
         ["attempts lost with their worker", f"{len(lost)}, {lost.count(False)} of them without a worker being killed"],
         ["seconds from accepted to ended", ", ".join(f"p{p} {percentile(took, p):.1f}" for p in (50, 95, 100))],
         ["at the viewers", _counts(evidence.observations.counts)],
-        [
-            "ends learned by polling instead of an event",
-            f"{sum(watch.was_polled for watch in watches)}",
-        ],
+        ["ends learned by polling instead of an event", f"{sum(watch.was_polled for watch in watches)}"],
         ["answer calls for which text was sent", f"{len(evidence.billed)}, {broken} of them broken off by a fault"],
         ["answer calls with tokens in AiCall", f"{evidence.rows.calls}"],
     ]
@@ -124,7 +121,7 @@ def _fitting_failure(evidence: Evidence) -> Guarantee:
 
 def _fits(evidence: Evidence, job: Job) -> bool:
     if job.error == "poisonous":
-        return evidence.was_worker_killed(job).count(True) >= 2
+        return evidence.killed_during_attempts(job).count(True) >= 2
     if job.error in LASTING.values():
         return True
     return job.error in GIVEN_UP and job.failures + 1 >= evidence.max_failures
