@@ -70,7 +70,7 @@ from django.db import IntegrityError, OperationalError  # noqa: E402
 
 from courses.ingestion import ingest  # noqa: E402
 from courses.models import Course, Enrollment  # noqa: E402
-from devstack.run import DEMO_COURSES  # noqa: E402
+from devstack.demo import COURSES as DEMO_COURSES  # noqa: E402
 from jobs.backends import connections  # noqa: E402
 from jobs.backends.connections import Resources  # noqa: E402
 from jobs.models import AiJob, Reading  # noqa: E402

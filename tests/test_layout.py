@@ -266,6 +266,17 @@ def test_product_does_not_know_the_development_stack():
     assert {path.partition("/")[0] for path in users_of("devstack")} <= {"devstack"}
 
 
+def test_only_the_command_line_of_the_development_stack_knows_the_tests():
+    assert users_of("tests") == {"devstack/cli.py"}
+
+
+@pytest.mark.parametrize("command", ["run", "testing"])
+def test_running_and_testing_need_no_test_code(command):
+    code = f"import sys, manage; from devstack import cli, {command}; print('tests' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.stdout.split() == ["False"], result.stderr
+
+
 def test_packages_form_no_cycle():
     graph = {package: set() for package in PACKAGES}
     for path in set(SOURCES) - COMPOSITION:

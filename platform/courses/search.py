@@ -42,7 +42,7 @@ WITH asked AS (
                (SELECT count(*) + 1.0 FROM courses_passage WHERE course_id = %(course)s)
                / count(*) OVER (PARTITION BY asked.lexeme)
            ) AS worth
-    FROM asked JOIN courses_passage p ON p.course_id = %(course)s AND p.words  asked.query
+    FROM asked JOIN courses_passage p ON p.course_id = %(course)s AND p.words @@ asked.query
 ), by_meaning AS (
     SELECT id, row_number() OVER (ORDER BY distance) AS rank
     FROM (

@@ -1,1 +1,1 @@
-"""What makes a bare machine enough to run the project: embedded servers and an OpenAI simulator."""
+"""Runs the project on a bare machine: embedded servers, an OpenAI simulator, demo data."""

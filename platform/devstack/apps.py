@@ -2,6 +2,6 @@ from django.apps import AppConfig
 
 
 class DevstackConfig(AppConfig):
-    """Installed only with DEV_STACK=1: the demo people with their known passwords exist nowhere else."""
+    """Installed only with DEV_STACK=1, because the demo people have known passwords."""
 
     name = "devstack"

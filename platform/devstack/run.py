@@ -1,4 +1,4 @@
-"""`./dev run`: the whole platform on a bare machine, in one command."""
+"""`./dev run`: sets up and runs the whole platform on a bare machine."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ from devstack.servers import processes, stack
 from devstack.servers.processes import ROOT
 from devstack.servers.stack import Stack
 
-DEMO_COURSES = Path(__file__).parent / "demo" / "courses"
 WAIT_SECONDS = 120.0
-DEMO_BUDGET = "300000"  # tokens a person and day: about a hundred questions, so that the pages have something to show
+DEMO_BUDGET = "300000"  # tokens per person and day, about a hundred questions, so that pages show a budget
 
 
 class Unusable(Exception):
-    """What the person has to change before the stack can start; said in one line."""
+    """The stack cannot start. The message is one line that says what to change."""
 
 
 def main() -> int:
-    """Start everything, print where it is, run until Ctrl-C."""
+    """Start everything, print the addresses, run until Ctrl-C."""
     port, data = _port(), Path(os.environ.get("DEV_DATA", ROOT / ".dev")).resolve()
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also when started in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background processes with SIGINT ignored
     try:
         with _only_one(data), _running_stack(data) as parts:
             _serve(parts, port, data)
@@ -53,7 +52,7 @@ def _serve(parts: Stack, port: int, data: Path) -> None:
     env_file = _write_env(parts, data)
     try:
         _step("Preparing the database", lambda: _manage("migrate", "--verbosity", "0"))
-        _step("Loading the demo courses and people", lambda: _manage("load_demo", str(DEMO_COURSES), "--questions"))
+        _step("Loading the demo courses and people", lambda: _manage("load_demo", "--questions"))
         daphne = processes.manage("daphne", "daphne", "--bind", "127.0.0.1", "--port", str(port))
         parts.supervisor.start(daphne)
         parts.supervisor.start(processes.manage("rqworker", "rqworker"))
@@ -71,9 +70,9 @@ def _watch(parts: Stack) -> None:
     while True:
         time.sleep(1)
         for name in parts.supervisor.check():
-            print(f"{name} has ended and is started again; its log: {parts.supervisor.log_of(name)}")
+            print(f"{name} ended and is restarted; log: {parts.supervisor.log_of(name)}")
         if parts.postgres and not parts.postgres.is_running():
-            print("Postgres has ended and is started again")
+            print("Postgres ended and is restarted")
             parts.postgres.start()
 
 
@@ -116,7 +115,7 @@ def _wait(parts: Stack, is_done: Callable[[], bool]) -> None:
         if time.monotonic() > deadline:
             raise Unusable(f"this took over {WAIT_SECONDS:.0f} s; see the logs in {parts.supervisor.log_of('')}")
         for name in parts.supervisor.check():
-            print(f"[{name} has ended, see {parts.supervisor.log_of(name)}] ", end="", flush=True)
+            print(f"[{name} ended, see {parts.supervisor.log_of(name)}] ", end="", flush=True)
         time.sleep(0.2)
 
 
@@ -131,7 +130,7 @@ def _is_embedded() -> bool:
 
 
 def _answers(url: str) -> bool:
-    """Whether a real request by a real person succeeds."""
+    """Whether a person can sign in and fetch the courses."""
     credentials = json.dumps({"username": "learner", "password": "demo-learner"}).encode()
     token = _get(f"{url}/api/auth/token", credentials)
     return token is not None and _get(f"{url}/api/courses", token=token["token"]) is not None
@@ -148,7 +147,7 @@ def _get(url: str, body: bytes | None = None, token: str | None = None) -> dict 
 
 
 def _write_env(parts: Stack, data: Path) -> Path:
-    """What manage.py commands typed in another terminal need to meet the same servers."""
+    """Write the variables with which manage.py in another terminal uses the same servers."""
     path = data / "env"
     path.touch(mode=0o600)
     path.write_text("".join(f"{name}={value}\n" for name, value in parts.env.items()))
@@ -174,13 +173,13 @@ def _running_stack(data: Path) -> Iterator[Stack]:
         yield parts
     finally:
         print("\nStopping ...", flush=True)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C must not leave processes behind
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave processes behind
         parts.stop()
 
 
 @contextlib.contextmanager
 def _only_one(data: Path) -> Iterator[IO[str]]:
-    """Hold the data folder for this process; it is freed even if we are killed."""
+    """Lock the data folder for this process; the lock is released even if the process is killed."""
     try:
         data.mkdir(parents=True, exist_ok=True)
         lock = (data / "lock").open("w")

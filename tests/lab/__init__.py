@@ -1,1 +1,1 @@
-"""Measuring and breaking the running platform: ./dev bench, ./dev chaos and ./dev eval."""
+"""Tools that run the whole platform: benchmarks (bench), fault injection (chaos), answer quality (eval)."""

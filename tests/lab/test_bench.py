@@ -4,13 +4,14 @@ import itertools
 
 import pytest
 
-from tests.lab.bench import main, report
+from tests.lab import people, report
+from tests.lab.bench import main
 from tests.lab.bench.load import Answer, Person
-from tests.lab.bench.report import Result, Row
 from tests.lab.bench.scenarios import BY_DEFAULT, SCENARIOS, outage
-from tests.lab.bench.stats import mean, percentile, ratio
-from tests.lab.bench.upstream import Latencies, number_of, numbered
 from tests.lab.bench.watched import Watched
+from tests.lab.report import Result, Row
+from tests.lab.stats import mean, percentile, ratio
+from tests.lab.upstream import Latencies, number_of
 
 HUNDRED = [float(n) for n in range(100, 0, -1)]
 
@@ -66,7 +67,7 @@ def test_row_says_which_side_of_the_target_is_good():
 def test_report_is_a_markdown_table_with_the_machine_above_it():
     met = Result("accept", [Row("POST, p50", 12.34, "ms", 25)], ["450 posts"], {"Daphne": 11.0, "worker": 52.25})
     missed = Result("lessons", [Row("GET, p99 against idle", 2.5, "x", 2, inclusive=True)])
-    text = report.render(report.machine(3.0), [met, missed])
+    text = report.render(report.machine(seconds=0.1), [met, missed])
     assert text.startswith("Machine: ") and "cores" in text.splitlines()[0] and "Python 3" in text.splitlines()[0]
     assert "| POST, p50 | 12.3 ms | < 25.0 ms | met |" in text
     assert "| GET, p99 against idle | 2.50x | <= 2.00x | **missed** |" in text
@@ -76,7 +77,7 @@ def test_report_is_a_markdown_table_with_the_machine_above_it():
 
 
 def test_a_question_is_recognised_in_the_upstreams_journal():
-    question = numbered("What is NULL?", 17)
+    question = people.question(17)
     assert number_of({"body": {"input": [question]}}) == 17
     assert (
         number_of({"body": {"messages": [{"content": "rules"}, {"content": f"<question>{question}</question>"}]}}) == 17
@@ -130,7 +131,7 @@ def test_every_scenario_but_the_longest_runs_by_default():
 
 
 def test_only_runs_the_scenarios_that_are_named():
-    assert main.chosen(["--only", "stock", "limits"]) == ["stock", "limits"]
+    assert main.chosen(["--only", "accept", "limits"]) == ["accept", "limits"]
     assert main.chosen([]) == BY_DEFAULT
     with pytest.raises(SystemExit):
         main.chosen(["--only", "nothing"])

@@ -1,4 +1,4 @@
-"""`./dev chaos`: a short run that kills everything once, and that its account would tell of every broken promise."""
+"""`./dev chaos`: a short run that kills everything once, and that its checks would tell of every broken guarantee."""
 
 import dataclasses
 import os
@@ -9,12 +9,12 @@ from collections import Counter
 import psutil
 import pytest
 
-from tests.lab.chaos import account, plan
-from tests.lab.chaos.account import Story
-from tests.lab.chaos.books import Books, Job
-from tests.lab.chaos.havoc import Struck
-from tests.lab.chaos.people import Diary, Schedule
-from tests.lab.chaos.plan import Blow
+from tests.lab.chaos import checks, plan
+from tests.lab.chaos.checks import Evidence
+from tests.lab.chaos.database import Job, Rows
+from tests.lab.chaos.injector import Injected
+from tests.lab.chaos.people import Observations, Schedule
+from tests.lab.chaos.plan import Disruption
 from tests.lab.chaos.upstream import Billed
 from tests.lab.chaos.watch import Watch
 from tests.support import ROOT, unique
@@ -28,19 +28,19 @@ def test_nothing_is_lost_or_doubled_while_everything_is_killed():
     command, env = [sys.executable, "-c", RUN, *arguments], os.environ | {"MARK": mark}
     run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "| killed, or emptied | postgres: 1, redis: 1, web: 1, worker: 1 |" in run.stdout
+    assert "| killed or flushed | postgres: 1, redis: 1, web: 1, worker: 1 |" in run.stdout
     assert "40 of 40" in run.stdout
     assert not [p for p in psutil.process_iter(["environ"]) if (p.info["environ"] or {}).get("MARK") == mark]
 
 
 def test_a_seed_plans_the_same_run_again_and_every_target_has_its_turn():
-    blows = plan.blows(3, 120)
-    assert blows == plan.blows(3, 120) != plan.blows(4, 120)
-    assert plan.weather(3, 120) == plan.weather(3, 120)
-    assert {blow.target for blow in blows[:5]} == set(plan.TARGETS)
-    assert all(isinstance(blow, Blow) and blow.at < 120 for blow in blows)
-    assert {change.fault["kind"] for change in plan.weather(3, 120) if change.fault} == set(plan.FAULTS)
-    assert any(change.down for change in plan.weather(3, 120))
+    disruptions = plan.disruptions(3, 120)
+    assert disruptions == plan.disruptions(3, 120) != plan.disruptions(4, 120)
+    assert plan.upstream_changes(3, 120) == plan.upstream_changes(3, 120)
+    assert {disruption.target for disruption in disruptions[:5]} == set(plan.TARGETS)
+    assert all(isinstance(disruption, Disruption) and disruption.at < 120 for disruption in disruptions)
+    assert {change.fault["kind"] for change in plan.upstream_changes(3, 120) if change.fault} == set(plan.FAULTS)
+    assert any(change.down for change in plan.upstream_changes(3, 120))
 
 
 def test_questions_are_spread_over_the_run():
@@ -84,72 +84,75 @@ async def test_what_contradicts_the_end_is_noted(later):
     assert watch.contradiction
 
 
-def story(**changes) -> Story:
-    """A run of one question in which every promise was kept, with changes to its job, books or billed calls."""
+def evidence(**changes) -> Evidence:
+    """A run of one question in which every guarantee was kept, with changes to its job, rows or billed calls."""
     watch = Watch(text="yes", status="completed", streamed="yes", attempt=1)
     job = Job("j0", 0, "completed", "", "", 1, 0, 0, 100.0, 110.0, "yes", ("yes",), 1)
     job = dataclasses.replace(job, **changes.pop("job", {}))
     watches = {"j0": dataclasses.replace(watch, **changes.pop("watch", {}))}
-    billed, struck = changes.pop("billed", [Billed(0, False)]), changes.pop("struck", [])
-    diary = Diary(accepted=changes.pop("accepted", {0: "j0"}), watches=watches)
-    books = dataclasses.replace(Books([job], [0], [], 0, 0, 1, []), **changes)
-    return Story(1, 60, diary, books, billed, struck, Counter())
+    billed, injected = changes.pop("billed", [Billed(0, False)]), changes.pop("injected", [])
+    observations = Observations(accepted=changes.pop("accepted", {0: "j0"}), watches=watches)
+    rows = dataclasses.replace(Rows([job], [0], [], 0, 0, 1, []), **changes)
+    return Evidence(1, 60, observations, rows, billed, injected, Counter())
 
 
-def broken(told: Story) -> list[str]:
-    return [promise.what for promise in account.promises(told) if promise.offenders]
+def broken(given: Evidence) -> list[str]:
+    return [guarantee.what for guarantee in checks.guarantees(given) if guarantee.offenders]
 
 
 def test_a_kept_run_breaks_no_promise():
-    assert broken(story()) == []
-    assert "| no orphan rows | 0 | kept |" in account.render("a machine", story(), account.promises(story()))
+    assert broken(evidence()) == []
+    assert "| no orphan rows | 0 | kept |" in checks.render("a machine", evidence(), checks.guarantees(evidence()))
 
 
 @pytest.mark.parametrize(
-    ("changes", "promise"),
+    ("changes", "guarantee"),
     [
         ({"accepted": {}}, "every question is accepted in the end"),
         ({"accepted": {0: "another"}}, "each has exactly one job"),
         ({"active": ["j0"]}, "every job has ended"),
-        ({"job": {"status": "failed", "error": "internal", "saved": ()}}, "what failed has a reason"),
-        ({"background_failed": ["j9 internal"]}, "what failed has a reason"),
+        ({"job": {"status": "failed", "error": "internal", "saved": ()}}, "every failure is explained"),
+        ({"background_failed": ["j9 internal"]}, "every failure is explained"),
         ({"job": {"saved": ("yes", "yes")}}, "a completed job has exactly one saved answer"),
         ({"job": {"saved": ()}}, "a completed job has exactly one saved answer"),
         ({"questions": [0, 0]}, "no question is saved twice"),
         ({"without_job": 1}, "no orphan rows"),
         ({"leases": 1}, "no orphan rows"),
-        ({"watch": {"status": ""}}, "every viewer has learned the one end"),
-        ({"watch": {"contradiction": "two ends"}}, "every viewer has learned the one end"),
+        ({"watch": {"status": ""}}, "every viewer has learned the same end"),
+        ({"watch": {"contradiction": "two ends"}}, "every viewer has learned the same end"),
         ({"watch": {"text": "yesyes"}}, "every viewer shows the saved text"),
-        ({"watch": {"streamed": "yesyes"}}, "the pieces that came before the end"),
+        ({"watch": {"streamed": "yesyes"}}, "the deltas received before the end"),
         ({"billed": [Billed(0, False)] * 2}, "a job is billed at most once more"),
-        ({"billed": [Billed(0, False)] * 3, "struck": [Struck("worker", 105.0)]}, "a job is billed at most once more"),
-        ({"job": {"calls": 0}}, "a completed job's call stands in the account"),
+        (
+            {"billed": [Billed(0, False)] * 3, "injected": [Injected("worker", 105.0)]},
+            "a job is billed at most once more",
+        ),
+        ({"job": {"calls": 0}}, "the call of a completed job has an AiCall row"),
     ],
 )
-def test_a_broken_promise_is_named(changes, promise):
-    assert any(what.startswith(promise) for what in broken(story(**changes)))
+def test_a_broken_promise_is_named(changes, guarantee):
+    assert any(what.startswith(guarantee) for what in broken(evidence(**changes)))
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"billed": [Billed(0, False)] * 2, "struck": [Struck("worker", 105.0)]},
+        {"billed": [Billed(0, False)] * 2, "injected": [Injected("worker", 105.0)]},
         {"billed": [Billed(0, False), Billed(0, True), Billed(0, True)]},
     ],
 )
 def test_a_kill_and_an_answer_broken_off_upstream_excuse_another_call(changes):
-    assert broken(story(**changes)) == []
+    assert broken(evidence(**changes)) == []
 
 
 def test_upstream_that_declines_for_good_excuses_a_failure():
     declined = {"status": "failed", "error": "upstream_quota", "saved": (), "answer": ""}
-    assert broken(story(job=declined, watch={"status": "failed"})) == []
+    assert broken(evidence(job=declined, watch={"status": "failed"})) == []
 
 
 def test_two_killed_workers_excuse_a_poisonous_job():
     lost = ((101.0, 105.0), (106.0, 110.0))
     poisonous = {"status": "failed", "error": "poisonous", "saved": (), "answer": "", "lost": lost}
-    killed = [Struck("worker", 102.0), Struck("worker", 107.0)]
-    assert broken(story(job=poisonous, watch={"status": "failed"}, struck=killed)) == []
-    assert broken(story(job=poisonous, watch={"status": "failed"}, struck=killed[:1]))
+    killed = [Injected("worker", 102.0), Injected("worker", 107.0)]
+    assert broken(evidence(job=poisonous, watch={"status": "failed"}, injected=killed)) == []
+    assert broken(evidence(job=poisonous, watch={"status": "failed"}, injected=killed[:1]))

@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from courses import markdown
-from devstack.run import DEMO_COURSES
+from devstack.demo import COURSES as DEMO_COURSES
 from tests.lab.eval import answers, main, questions, retrieval
 from tests.lab.eval.answers import Outcome, Shown
 from tests.lab.eval.questions import Question

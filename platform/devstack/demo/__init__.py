@@ -1,1 +1,5 @@
-"""The demo: courses, people, questions, personas and site texts, and what loads them."""
+"""The demo: courses, people, questions, personas and site texts, and the code that loads them."""
+
+from pathlib import Path
+
+COURSES = Path(__file__).parent / "courses"  # a folder for each course

@@ -1,4 +1,4 @@
-"""The demo's other learners, and what they have asked: so that tutors have something to look at. No AI is asked."""
+"""The demo's other learners and their past questions, which tutors can review. Makes no upstream calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOT_COVERED = "This is not in the course material."
 
 @transaction.atomic
 def load() -> None:
-    """Create the learners and their questions, unless they are there."""
+    """Create the learners and their questions, unless any of the learners exists."""
     demo = tomllib.loads(DEMO.read_text())
     if User.objects.filter(username__in=demo["learners"]).exists():
         return

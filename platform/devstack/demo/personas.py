@@ -1,4 +1,4 @@
-"""The demo's questionnaire and personas, put where content staff have written none."""
+"""The demo's questionnaire and personas, loaded unless content staff have written their own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEMO = Path(__file__).parent / "personas.toml"
 
 
 def load() -> None:
-    """Publish the demo questionnaire and create the demo personas, unless there are others. Needs Django."""
+    """Publish the demo questionnaire and create the demo personas, each unless others exist."""
     from personas.models import Persona, Questionnaire
 
     demo = tomllib.loads(DEMO.read_text())

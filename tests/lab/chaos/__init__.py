@@ -1,1 +1,1 @@
-"""`./dev chaos`: questions are asked while everything is killed around them; then every promise is checked."""
+"""`./dev chaos`: asks questions while processes are killed and calls fail, then checks every guarantee."""

@@ -1,4 +1,4 @@
-"""People who ask and watch over their answers, whatever happens to the platform: one event loop, a socket each."""
+"""People who ask and follow their answers to the end through all faults. One event loop, one socket per person."""
 
 from __future__ import annotations
 
@@ -12,35 +12,33 @@ from typing import Any
 
 import aiohttp
 
-from tests.lab.bench.load import QUESTIONS
-from tests.lab.bench.people import COURSE
-from tests.lab.bench.upstream import numbered
 from tests.lab.chaos.watch import Watch
+from tests.lab.people import COURSE, question
 
 KIND = "assistant.answer"
-SILENCE = 4.0  # seconds after which the row is asked
+SILENCE = 4.0  # seconds without an event after which the job's row is polled
 GAP_SECONDS = 2.0
 POST_TIMEOUT = aiohttp.ClientTimeout(total=12)
-LINES = 2  # conversations that a person has going at once
-DEPTH = 9  # questions in one conversation: enough for follow-ups, and for a summary
+CONVERSATIONS = 2  # concurrent conversations of a person
+DEPTH = 9  # questions in a conversation: enough for follow-ups and a summary
 LONGEST_PAUSE = 2.0
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """So many questions, asked over so many seconds."""
+    """This many questions, spread evenly over this many seconds."""
 
     questions: int
     seconds: float
 
     def due(self, number: int) -> float:
-        """When the question of this number (from 0) is asked, in seconds of the run."""
+        """The second of the run in which the question with this number (from 0) is asked."""
         return self.seconds * number / self.questions
 
 
 @dataclass
-class Diary:
-    """What people went through. `accepted`: the job of each question; `refused`: why there is none."""
+class Observations:
+    """What people saw. `accepted`: the job of each question; `refused`: why a question has none."""
 
     accepted: dict[int, str] = field(default_factory=dict)
     watches: dict[str, Watch] = field(default_factory=lambda: defaultdict(Watch))
@@ -49,24 +47,24 @@ class Diary:
 
 
 class Person:
-    """A learner who does not give up: repeats what failed, reconnects, resumes, and asks for the row."""
+    """A learner who retries failed requests, reconnects, resumes, and polls the job's row."""
 
-    def __init__(self, http: aiohttp.ClientSession, token: str, diary: Diary) -> None:
+    def __init__(self, http: aiohttp.ClientSession, token: str, observations: Observations) -> None:
         self._http = http
         self._headers = {"Authorization": f"Token {token}"}
-        self._diary = diary
+        self._observations = observations
         self._mine: dict[str, Watch] = {}
         self._socket: aiohttp.ClientWebSocketResponse | None = None
 
     async def watch(self) -> None:
-        """Hold a socket, connect again when it breaks, and resume what has not ended; until cancelled."""
+        """Hold a socket open until cancelled: reconnect when it breaks, and resume active jobs."""
         while True:
             try:
                 async with self._http.post("/api/ws-ticket", headers=self._headers, timeout=POST_TIMEOUT) as response:
                     response.raise_for_status()
                     ticket = (await response.json())["ticket"]
                 async with self._http.ws_connect(f"/ws/jobs/?ticket={ticket}") as self._socket:
-                    self._diary.counts["sockets opened"] += 1
+                    self._observations.counts["sockets opened"] += 1
                     await self._read(self._socket)
             except (aiohttp.ClientError, OSError, TimeoutError):
                 pass
@@ -74,7 +72,7 @@ class Person:
             await asyncio.sleep(random.uniform(0.2, 1.0))
 
     async def poll(self) -> None:
-        """Ask for the row of whatever has been silent for a while, until cancelled."""
+        """Poll the rows of jobs without recent events, until cancelled."""
         while True:
             await asyncio.sleep(1.0)
             for job_id, watch in self._active():
@@ -82,13 +80,13 @@ class Person:
                     await self._poll(job_id, watch)
 
     async def ask(self, number: int, conversation: str | None) -> str | None:
-        """Ask until the question is accepted and see the answer to its end; returns the conversation."""
-        body = {"courseId": COURSE, "question": numbered(QUESTIONS[number % len(QUESTIONS)], number)}
+        """Ask until the question is accepted, wait for the end of the answer; returns the conversation."""
+        body = {"courseId": COURSE, "question": question(number)}
         accepted = await self._post(number, body | ({"conversationId": conversation} if conversation else {}))
         if accepted is None:
             return conversation
         job_id = accepted["jobId"]
-        self._diary.accepted[number] = job_id
+        self._observations.accepted[number] = job_id
         await self._watch_of(job_id).ended.wait()
         return str(accepted["conversationId"])
 
@@ -100,13 +98,13 @@ class Person:
                 async with self._http.post("/api/assistant/query", **options) as response:
                     answer = await response.json()
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
-                self._diary.counts["POSTs cut off"] += 1
+                self._observations.counts["POSTs cut off"] += 1
             else:
                 if response.status == 202:
                     return dict(answer)
-                self._diary.counts[f"POSTs answered {response.status}"] += 1
+                self._observations.counts[f"POSTs answered {response.status}"] += 1
                 if response.status < 500 and response.status != 429:
-                    self._diary.refused[number] = f"{response.status}: {answer}"
+                    self._observations.refused[number] = f"{response.status}: {answer}"
                     return None
             await asyncio.sleep(random.uniform(0.2, LONGEST_PAUSE))
 
@@ -135,25 +133,25 @@ class Person:
                 response.raise_for_status()
                 watch.adopt(await response.json())
         except (aiohttp.ClientError, OSError, TimeoutError):
-            self._diary.counts["polls without an answer"] += 1
+            self._observations.counts["polls without an answer"] += 1
 
     def _watch_of(self, job_id: str) -> Watch:
-        # Events may come before the 202 that names the job, or without it when that was lost.
-        return self._mine.setdefault(job_id, self._diary.watches[job_id])
+        # Events may arrive before the 202 that names the job, or without it if it was lost.
+        return self._mine.setdefault(job_id, self._observations.watches[job_id])
 
     def _active(self) -> list[tuple[str, Watch]]:
         return [(job_id, watch) for job_id, watch in self._mine.items() if not watch.status]
 
 
 async def ask_all(people: list[Person], schedule: Schedule) -> None:
-    """Ask all questions, in lines that go on side by side; returns when the last answer has been seen to its end."""
-    began, lines = time.monotonic(), len(people) * LINES
+    """Ask all questions, in concurrent conversations; returns when everybody has seen the end of every answer."""
+    began, conversations = time.monotonic(), len(people) * CONVERSATIONS
 
-    async def line(first: int) -> None:
+    async def converse(first: int) -> None:
         conversation: str | None = None
-        for turn, number in enumerate(range(first, schedule.questions, lines)):
+        for turn, number in enumerate(range(first, schedule.questions, conversations)):
             await asyncio.sleep(max(0.0, began + schedule.due(number) - time.monotonic()))
             person = people[first % len(people)]
             conversation = await person.ask(number, conversation if turn % DEPTH else None)
 
-    await asyncio.gather(*(line(first) for first in range(lines)))
+    await asyncio.gather(*(converse(first) for first in range(conversations)))

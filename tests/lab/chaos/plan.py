@@ -1,4 +1,4 @@
-"""What goes wrong and when, drawn from a seed: the same seed plans the same run."""
+"""The plan of faults, drawn from a seed: the same seed gives the same plan."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, Literal
 Target = Literal["worker", "web", "redis", "flush", "postgres"]
 TARGETS: tuple[Target, ...] = ("worker", "web", "redis", "postgres", "flush")
 KILLED: tuple[Target, ...] = ("worker", "web", "redis", "postgres")  # FLUSHALL empties Redis and kills nothing
-BETWEEN = (3.0, 7.0)  # seconds from one blow to the next
+BETWEEN = (3.0, 7.0)  # seconds from one disruption to the next
 DOWN = (0.2, 3.0)
 FIRST = 2.0
 
 PASSING = ("429", "slow_down", "500", "503", "disconnect", "stall", "hang", "garbage")
-# What fails an answer for good, and the code that it fails with.
+# Faults that are not retried, and the error code of the job.
 LASTING = {
     "quota": "upstream_quota",
     "401": "upstream_auth",
@@ -24,13 +24,13 @@ LASTING = {
     "content_filter": "refused",
 }
 FAULTS = (*PASSING, *LASTING)
-WEATHER = (2.0, 5.0)  # seconds that the upstream stays as it is
-PROBABLE, RARE = (0.05, 0.3), (0.01, 0.05)  # a fault, for one call: one that passes, and one that does not
+UPSTREAM_SECONDS = (2.0, 5.0)  # between two changes of the upstream
+PROBABLE, RARE = (0.05, 0.3), (0.01, 0.05)  # the probability for one call: of a fault that passes, and of a lasting one
 
 
 @dataclass(frozen=True)
-class Blow:
-    """At this second of the run the target is killed, and started again after `down` seconds."""
+class Disruption:
+    """At this second of the run the target is killed; it is restarted after `down` seconds."""
 
     at: float
     target: Target
@@ -38,37 +38,37 @@ class Blow:
 
 
 @dataclass(frozen=True)
-class Weather:
-    """From this second of the run on, the upstream does this: fail some calls, be away altogether, or neither."""
+class UpstreamChange:
+    """From this second of the run on, the upstream fails some calls, refuses connections (`down`), or works."""
 
     at: float
     fault: dict[str, Any] | None = None
     down: bool = False
 
 
-def blows(seed: int, seconds: float) -> list[Blow]:
-    """Every target in turn, in an order drawn anew each time, for so many seconds."""
+def disruptions(seed: int, seconds: float) -> list[Disruption]:
+    """Rounds of all targets, each in a random order, for a run of this length."""
     drawn = random.Random(f"blows {seed}")
-    planned, at = list[Blow](), FIRST
+    planned, at = list[Disruption](), FIRST
     for target in _in_turn(drawn):
         if at >= seconds:
             return planned
-        planned.append(Blow(at, target, drawn.uniform(*DOWN)))
+        planned.append(Disruption(at, target, drawn.uniform(*DOWN)))
         at += drawn.uniform(*BETWEEN)
-    raise AssertionError("there is always another target")
+    raise AssertionError("the rounds are endless")
 
 
-def weather(seed: int, seconds: float) -> list[Weather]:
-    """A fault of each kind in turn; every third time the upstream is down or well instead."""
+def upstream_changes(seed: int, seconds: float) -> list[UpstreamChange]:
+    """Rounds of all kinds of faults, in a random order; at every third change the upstream is down or works instead."""
     drawn = random.Random(f"weather {seed}")
-    planned, at, faults = list[Weather](), 0.0, list[str]()
+    planned, at, faults = list[UpstreamChange](), 0.0, list[str]()
     while at < seconds:
         faults = faults or drawn.sample(FAULTS, len(FAULTS))
         if len(planned) % 3 == 2:
-            planned.append(Weather(at, down=drawn.random() < 0.5))
+            planned.append(UpstreamChange(at, down=drawn.random() < 0.5))
         else:
-            planned.append(Weather(at, _fault(drawn, faults.pop())))
-        at += drawn.uniform(*WEATHER)
+            planned.append(UpstreamChange(at, _fault(drawn, faults.pop())))
+        at += drawn.uniform(*UPSTREAM_SECONDS)
     return planned
 
 
@@ -80,7 +80,7 @@ def _fault(drawn: random.Random, kind: str) -> dict[str, Any]:
 
 
 def _in_turn(drawn: random.Random) -> Iterator[Target]:
-    """Never a worker twice in a row: a job that loses two workers is given up, which would be right and say nothing."""
+    """Endless rounds, without the same target twice in a row: a job that loses two workers is failed on purpose."""
     last: Target | None = None
     while True:
         turn = drawn.sample(TARGETS, len(TARGETS))

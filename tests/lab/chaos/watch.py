@@ -1,4 +1,4 @@
-"""What a viewer shows of one job, kept by the rules of the contract. No I/O."""
+"""What a viewer shows of one job, by the rules of the contract (docs/architecture.md). No I/O."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ FINAL = {"job.completed", "job.failed", "job.cancelled"}
 
 @dataclass
 class Watch:
-    """`text` is on the screen; `status` is the end as the viewer learned it, "" before.
+    """`text` is what the viewer shows; `status` is the final status that it learned, "" before.
 
-    `streamed`: the pieces of the last attempt that had come before the end. `contradiction`: something that was
-    said after the end and does not agree with it.
+    `streamed`: the text of the deltas of the last attempt. `contradiction`: an event after the end that does not agree
+    with it.
     """
 
     text: str = ""
@@ -30,7 +30,7 @@ class Watch:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, event: dict[str, Any]) -> bool:
-        """Take an event, once and in its order. False when one before it was missed: ask for it."""
+        """Apply an event once and in order. Returns False if an earlier one was missed and has to be requested."""
         if self.status:
             self._compare(event)
             return True
@@ -47,7 +47,7 @@ class Watch:
         return True
 
     def adopt(self, row: dict[str, Any]) -> None:
-        """Take the end from the job's row, when its event did not come."""
+        """Take the end from the job's row if its event has not arrived."""
         if not self.status and f"job.{row['status']}" in FINAL:
             if row["attempt"] > self.attempt:
                 self.attempt, self.text = row["attempt"], ""
@@ -60,7 +60,7 @@ class Watch:
         self.ended.set()
 
     def _compare(self, event: dict[str, Any]) -> None:
-        """After the end, earlier events may come again; a new attempt or another end must not."""
+        """Check an event after the end: earlier events may be repeated; a new attempt or another end is wrong."""
         is_end = event["type"] in FINAL
         if event["attempt"] > self.attempt:
             self.contradiction = f"{event['type']} of attempt {event['attempt']} after the end of {self.attempt}"

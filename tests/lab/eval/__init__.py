@@ -1,1 +1,1 @@
-"""`./dev eval`: what retrieval and answers are worth, in figures."""
+"""`./dev eval`: measures the quality of retrieval, citations and refusals."""

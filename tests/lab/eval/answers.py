@@ -1,4 +1,4 @@
-"""What the real pipeline makes of the questions: what it cites, and what it refuses."""
+"""Answers of the real pipeline to the questions: what they cite and what they refuse."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from devstack.simulator.text import stems
-from tests.lab.bench.stats import mean
 from tests.lab.eval.questions import Question
+from tests.lab.stats import mean
+
+if TYPE_CHECKING:
+    from llm.client import Llm
 
 AT_ONCE = 8
 _SAYS = "cover|answer|mention|say|explain|discuss|contain|include|describe|provide"
-# As the prompt asks for it ("not in the course material"), and as models vary it.
+# The prompt asks for "not in the course material"; models vary the wording.
 _REFUSAL = re.compile(
     r"(?:\bnot\b|n't\b|\bnothing\b)[^.!?\n]{0,40}\b(?:in|by|of)\b[^.!?\n]{0,20}\b(?:course|lessons|passages)\b"
     rf"|\b(?:course|lessons|passages)\b[^.!?\n]{{0,30}}(?:\bnot\b|n't\b) (?:{_SAYS})",
@@ -21,12 +25,12 @@ _REFUSAL = re.compile(
 )
 _NUMBERS = re.compile(r"\[(\d{1,3})\](?!\()")
 _STATEMENT = re.compile(r"[^\n.!?]+(?:[.!?]|\n|$)")
-SUPPORT = 0.5  # the share of a statement's words that stand in a passage which supports it
+SUPPORT = 0.5  # a passage supports a statement if it contains this share of its words
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A passage as the prompt had it; `is_of_course`: the question's course holds it."""
+    """A passage of the prompt; whether it is of the section that answers, and whether of the right course."""
 
     lesson_id: str
     heading: str
@@ -37,7 +41,7 @@ class Shown:
 
 @dataclass
 class Outcome:
-    """One question with the passages of its prompt, the model's own words, and what was shown of them."""
+    """One question, the passages of its prompt, the model's own text (`raw`) and the answer made of it."""
 
     question: Question
     shown: list[Shown] = field(default_factory=list)
@@ -47,26 +51,26 @@ class Outcome:
 
     @property
     def refused(self) -> bool:
-        """Whether the answer says that the course does not answer this."""
+        """Whether the answer says that the course does not cover the question."""
         return bool(_REFUSAL.search(self.answer.split("\n\n", 1)[0]))
 
     @property
     def invented(self) -> int:
-        """Citations of the model that name no passage of the prompt; the learner never sees them."""
+        """The number of citations in the model's text that name no passage of the prompt; learners never see them."""
         return sum(not 1 <= int(n) <= len(self.shown) for n in _NUMBERS.findall(self.raw))
 
     @property
     def invalid(self) -> int:
-        """Citations that the learner sees although they name no passage of the prompt, or one of another course."""
+        """The number of shown citations that name no passage of the prompt, or one of another course."""
         return sum(not self._is_valid(*citation) for citation in self.cited)
 
     @property
     def cites_the_answer(self) -> bool:
-        """Whether a passage of the section that answers is among those cited."""
+        """Whether a passage of the section that answers is cited."""
         return any(self.shown[n - 1].answers for n, _, _ in self.cited if 1 <= n <= len(self.shown))
 
     def supports(self) -> list[bool]:
-        """For each cited statement, whether the words of it stand in a passage that it cites."""
+        """For each statement with citations, whether the cited passages contain its words."""
         found = []
         for statement in _STATEMENT.findall(self.answer):
             words = set(stems(_NUMBERS.sub("", statement)))
@@ -84,7 +88,7 @@ class Outcome:
 
 
 def figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """The figures of a run by name; shares in per cent, citations in numbers."""
+    """The figures of a run by name: shares in per cent, citations as counts."""
     answerable = [outcome for outcome in outcomes if outcome.question.is_answerable]
     unanswerable = [outcome for outcome in outcomes if not outcome.question.is_answerable]
     answered = [outcome for outcome in answerable if not outcome.refused]
@@ -105,28 +109,29 @@ def _share(of: Sequence[bool]) -> float:
     return 100 * mean(of) if of else 0.0
 
 
-async def ask_all(questions: Sequence[Question]) -> list[Outcome]:
-    """Put all questions through the pipeline, a few at a time. Raises LlmError."""
+async def ask_all(questions: Sequence[Question], llm: Llm) -> list[Outcome]:
+    """Answer all questions with the pipeline, AT_ONCE concurrently. Raises LlmError."""
     free = asyncio.Semaphore(AT_ONCE)
 
     async def one(question: Question) -> Outcome:
         async with free:
-            return await _ask(question)
+            return await _ask(question, llm)
 
     return list(await asyncio.gather(*map(one, questions)))
 
 
-async def _ask(question: Question) -> Outcome:
+async def _ask(question: Question, llm: Llm) -> Outcome:
+    from asgiref.sync import sync_to_async
+
     from assistant import pipeline
     from assistant.prompts import Setting
     from conversations.pipeline import Question as Asked
     from courses import search
     from courses.grounding import Passage
     from courses.models import Course, Lesson
-    from tests.lab.eval.upstream import llm
 
-    course = await asyncio.to_thread(Course.objects.get, slug=question.course)
-    slugs = await asyncio.to_thread(lambda: dict(Lesson.objects.filter(course=course).values_list("pk", "slug")))
+    course = await Course.objects.aget(slug=question.course)
+    slugs = {pk: slug async for pk, slug in Lesson.objects.filter(course=course).values_list("pk", "slug")}
     outcome = Outcome(question)
 
     class Viewer:
@@ -136,7 +141,7 @@ async def _ask(question: Question) -> Outcome:
             outcome.raw += text
 
     async def find(words: str, vector: list[float]) -> list[Passage]:
-        hits = await asyncio.to_thread(search.hybrid, course.pk, words, vector)
+        hits = await sync_to_async(search.hybrid)(course.pk, words, vector)
         for hit in hits:
             slug = slugs.get(hit.lesson_id, "")
             answers = question.is_answered_by(slug, hit.heading)
@@ -145,7 +150,7 @@ async def _ask(question: Question) -> Outcome:
             Passage(lesson_id=h.lesson_id, lesson_title=h.lesson_title, heading=h.heading, text=h.text) for h in hits
         ]
 
-    answer = await pipeline.answer(Asked(text=question.text), Setting(course=course.title), llm(), find, Viewer())
+    answer = await pipeline.answer(Asked(text=question.text), Setting(course=course.title), llm, find, Viewer())
     outcome.answer = answer.answer
     outcome.cited = [(citation.n, citation.lessonId, citation.heading) for citation in answer.citations]
     return outcome

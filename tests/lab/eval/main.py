@@ -1,23 +1,23 @@
-"""Asks the question set of a stack of its own, prints the figures, and compares them with the thresholds."""
+"""Starts the servers, asks the question set, prints the figures and compares them with the thresholds."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
-import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.lab.bench.report import table
-from tests.lab.eval import answers, courses, questions, retrieval, upstream
+from tests.lab import people
+from tests.lab.eval import answers, questions, retrieval, upstream
 from tests.lab.eval.answers import Outcome
 from tests.lab.eval.questions import Question
 from tests.lab.eval.retrieval import Found
+from tests.lab.report import say, table
+from tests.lab.rig import Rig
 
 THRESHOLDS = Path(__file__).with_name("thresholds.toml")
-SHOWN = 8  # examples of what went wrong, of each sort
+SHOWN = 8  # examples of each kind of error
 Limits = Mapping[str, Mapping[str, float]]
 
 
@@ -26,13 +26,16 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="./dev eval", description="How well are passages found, cited and refused?")
     parser.add_argument("--details", action="store_true", help="list the questions that went wrong")
     details: bool = parser.parse_args(arguments).details
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     asked, uses_openai = questions.load(), upstream.uses_openai()
-    _say("starting a stack of its own")
-    with upstream.own_stack(uses_openai):
-        courses.prepare()
+    say("starting the servers")
+    with upstream.own_stack(uses_openai) as (parts, data):
+        people.load_demo()
         if uses_openai:
-            _say(upstream.estimate(courses.texts(), [question.text for question in asked]))
+            say(upstream.estimate(_passages(), [question.text for question in asked]))
+        worker = Rig(parts, data, [])
+        worker.start_worker()
+        people.wait_until_embedded()
+        worker.end_workers()
         found, outcomes = asyncio.run(_run(asked))
     rows, is_good = judge(figures(found, outcomes), tomllib.loads(THRESHOLDS.read_text(encoding="utf-8")))
     print(retrieval.render(found), table(["measured", "result", "threshold", "verdict"], rows), sep="\n\n")
@@ -42,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def figures(found: Sequence[Found], outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """All figures by the names that the thresholds have."""
+    """All figures, by the names that the thresholds use."""
 
     def recall(kind: str) -> float:
         return retrieval.recall(retrieval.places([one for one in found if one.question.kind == kind], "hybrid"))
@@ -58,7 +61,7 @@ def figures(found: Sequence[Found], outcomes: Sequence[Outcome]) -> dict[str, fl
 
 
 def judge(measured: Mapping[str, float], limits: Limits) -> tuple[list[list[str]], bool]:
-    """A row for each figure, and whether none is beyond its threshold. KeyError for one that is not measured."""
+    """A row for each figure, and whether all meet their thresholds. Raises KeyError for one that is not measured."""
     at_least, at_most = limits["at_least"], limits["at_most"]
     missed = {name for name, limit in at_least.items() if measured[name] < limit}
     missed |= {name for name, limit in at_most.items() if measured[name] > limit}
@@ -72,9 +75,9 @@ def judge(measured: Mapping[str, float], limits: Limits) -> tuple[list[list[str]
 
 
 def wrong(found: Sequence[Found], outcomes: Sequence[Outcome]) -> list[str]:
-    """Examples of what went wrong, for people who want to improve it."""
+    """Examples of each kind of error."""
     answerable = [one for one in outcomes if one.question.is_answerable]
-    sorts = {
+    kinds = {
         "not among the first five": [one.question.text for one in found if not 1 <= one.places["hybrid"] <= 5],
         "refused although the course answers": [one.question.text for one in answerable if one.refused],
         "answered although the course does not": [
@@ -88,23 +91,28 @@ def wrong(found: Sequence[Found], outcomes: Sequence[Outcome]) -> list[str]:
     }
     return [
         line
-        for sort, texts in sorts.items()
-        for line in (f"{sort}: {len(texts)}", *(f"- {text}" for text in texts[:SHOWN]))
+        for kind, texts in kinds.items()
+        for line in (f"{kind}: {len(texts)}", *(f"- {text}" for text in texts[:SHOWN]))
     ]
+
+
+def _passages() -> list[str]:
+    """The texts that will be embedded."""
+    from courses.models import Passage
+
+    return [passage.embeddable for passage in Passage.objects.select_related("lesson")]
 
 
 async def _run(asked: Sequence[Question]) -> tuple[list[Found], list[Outcome]]:
+    from asgiref.sync import sync_to_async
 
-    await courses.embed()
+    from llm.governor import Caller
+
     answerable = [question for question in asked if question.is_answerable]
-    vectors = await upstream.llm().embed("embedding", [question.text for question in answerable])
-    found = [
-        await asyncio.to_thread(retrieval.find, question, vector)
-        for question, vector in zip(answerable, vectors, strict=True)
-    ]
-    _say("searched; now answering")
-    return found, await answers.ask_all(asked)
-
-
-def _say(what: str) -> None:
-    print(f"- {what}", file=sys.stderr, flush=True)
+    async with upstream.gateway() as llm_for:
+        llm = llm_for(Caller(priority=2, flow="eval"))
+        vectors = await llm.embed("embedding", [question.text for question in answerable])
+        find = sync_to_async(retrieval.find)
+        found = [await find(question, vector) for question, vector in zip(answerable, vectors, strict=True)]
+        say("searched; now answering")
+        return found, await answers.ask_all(asked, llm)

@@ -1,4 +1,4 @@
-"""The question set: what is asked of which demo course, and the section that answers it."""
+"""The question set: the question, its demo course, and the section that answers it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNANSWERABLE = "unanswerable"
 
 @dataclass(frozen=True)
 class Question:
-    """`lesson` is the lesson's slug and `heading` the section; both empty where the course has no answer."""
+    """`lesson` is the lesson's slug and `heading` the section; both are empty if the course has no answer."""
 
     course: str
     text: str
@@ -25,7 +25,7 @@ class Question:
         return self.kind != UNANSWERABLE
 
     def is_answered_by(self, lesson: str, heading: str) -> bool:
-        """Whether a passage of this lesson, under this path of headings, belongs to the section that answers."""
+        """Whether a passage of this lesson, with this path of headings, belongs to the section that answers."""
         return self.lesson == lesson and self.heading in heading.split(" > ")
 
 

@@ -1,4 +1,4 @@
-"""How well the passages that answer are found: by meaning, by words, and by both."""
+"""How well search finds the passages that answer: by meaning, by words, and by both."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.lab.bench.report import table
-from tests.lab.bench.stats import mean
 from tests.lab.eval.questions import Question
+from tests.lab.report import table
+from tests.lab.stats import mean
 
 WAYS = ("vector only", "full text only", "hybrid")
-DEPTH = 10  # a passage below this place counts as not found
+DEPTH = 10  # a passage below this rank counts as not found
 
 
 @dataclass(frozen=True)
 class Found:
-    """At which place each way of searching has the first passage that answers; 0: not among the first DEPTH."""
+    """The rank of the first passage that answers, for each way of searching; 0: not among the first DEPTH."""
 
     question: Question
     places: dict[str, int]
@@ -28,12 +28,12 @@ def recall(places: Sequence[int], at: int = 5) -> float:
 
 
 def reciprocal_rank(places: Sequence[int]) -> float:
-    """The mean of 1 / place; what was not found counts 0."""
+    """The mean of 1 / rank; a question without a hit counts 0."""
     return mean([1 / place if place else 0.0 for place in places])
 
 
 def find(question: Question, vector: list[float]) -> Found:
-    """Search for one question in all ways."""
+    """Search for one question in each way."""
     from courses.models import Course, Lesson
     from courses.search import Hit, hybrid
 
@@ -54,7 +54,7 @@ def find(question: Question, vector: list[float]) -> Found:
 
 
 def render(found: Sequence[Found]) -> str:
-    """recall@5 and MRR of each way, by kind of question."""
+    """A table with recall@5 and MRR of each way, by kind of question."""
     kinds = list(dict.fromkeys(one.question.kind for one in found))
     head = ["questions", "", *(f"{way}: {figure}" for way in WAYS for figure in ("recall@5", "MRR"))]
     rows = [_row(kind, [one for one in found if one.question.kind == kind]) for kind in kinds]
@@ -62,7 +62,7 @@ def render(found: Sequence[Found]) -> str:
 
 
 def places(found: Sequence[Found], way: str) -> list[int]:
-    """The places that one way has found."""
+    """The ranks that one way of searching found."""
     return [one.places[way] for one in found]
 
 

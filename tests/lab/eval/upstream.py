@@ -1,29 +1,32 @@
-"""The upstream of an evaluation: the simulator, or OpenAI where there is a key; and what that will cost."""
+"""The upstream of an evaluation: the simulator, or OpenAI if there is a key; and what OpenAI will cost."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devstack.servers.stack import SIMULATOR_KEY, Stack
-from tests.lab.bench import rig
+from tests.lab import rig, upstream
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from llm.client import Llm
+    from llm.governor import Caller
 
 AT_ONCE = ("--first-token=0", "--token-interval=0", "--rewrite-latency=0", "--embedding-latency=0")
 QUIET = {"LOG_LEVEL": "WARNING"}
-PROMPT_TOKENS, ANSWER_TOKENS = 2600, 250  # of one question: rules and six passages; a short answer
+PROMPT_TOKENS, ANSWER_TOKENS = 2600, 250  # of one question: instructions and six passages; a short answer
 
 
 def own_stack(uses_openai: bool) -> AbstractContextManager[tuple[Stack, Path]]:
-    """Servers for the length of the block. OpenAI keeps its own rate limits, the simulator has none."""
+    """Servers for the duration of the block. OpenAI enforces its own rate limits, the simulator has none."""
     if uses_openai:
-        return rig.own_stack("eval", QUIET, not_used=("DATABASE_URL", "REDIS_URL"))
+        return rig.own_stack("eval", QUIET, ignored=("DATABASE_URL", "REDIS_URL"))
     return rig.own_stack("eval", QUIET | rig.RATE, AT_ONCE)
 
 
@@ -32,17 +35,20 @@ def uses_openai() -> bool:
     return os.environ.get("OPENAI_API_KEY", SIMULATOR_KEY) != SIMULATOR_KEY
 
 
-def llm() -> Llm:
-    """The gateway as the workers use it, at the lowest priority. Must be called on a running event loop."""
-    from jobs.backends.connections import async_redis
-    from jobs.backends.upstream import Upstream
-    from llm.governor import Caller
+def gateway() -> AbstractAsyncContextManager[Callable[[Caller], Llm]]:
+    """The gateway with the models and limits of the settings."""
+    from django.conf import settings
 
-    return Upstream(async_redis()).llm(lambda call: None, Caller(priority=2, flow="eval"))
+    from llm.config import LlmConfig
+    from llm.governor import Limits
+
+    models = (settings.LLM_CHAT_MODEL, settings.LLM_FAST_MODEL, settings.LLM_EMBEDDING_MODEL)
+    config = LlmConfig(settings.OPENAI_API_KEY, settings.OPENAI_BASE_URL, *models)
+    return upstream.gateway(config, Limits(settings.LLM_REQUESTS_PER_MINUTE, settings.LLM_TOKENS_PER_MINUTE))
 
 
 def estimate(texts: Sequence[str], questions: Sequence[str]) -> str:
-    """What a run will cost with OpenAI, in words. `texts` are embedded, as are the questions, twice."""
+    """A sentence with the cost of a run over OpenAI. Embedded are `texts` and, twice, the questions."""
     from django.conf import settings
 
     from llm.prices import cost_of

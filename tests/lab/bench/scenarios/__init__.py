@@ -1,23 +1,12 @@
-"""What is measured. Each scenario finds the stack idle, and leaves it idle."""
+"""The scenarios. Each expects an idle platform and leaves it idle."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
 from tests.lab.bench.measuring import Bench
-from tests.lab.bench.report import Result
-from tests.lab.bench.scenarios import (
-    answers,
-    at_once,
-    basics,
-    blocking,
-    limits,
-    outage,
-    personas,
-    recovery,
-    stock,
-    viewers,
-)
+from tests.lab.bench.scenarios import answers, at_once, basics, limits, outage, personas, recovery, viewers
+from tests.lab.report import Result
 
 SCENARIOS: dict[str, Callable[[Bench], Awaitable[Result]]] = {
     "accept": basics.accept,
@@ -25,12 +14,10 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[Result]]] = {
     "lessons": basics.lessons,
     "answers": answers.answers,
     "at_once": at_once.at_once,
-    "stock": stock.stock,
-    "blocking": blocking.blocking,
     "viewers": viewers.viewers,
     "limits": limits.limits,
     "personas": personas.personas,
     "recovery": recovery.recovery,
     "outage": outage.outage,
 }
-BY_DEFAULT = [name for name in SCENARIOS if name != "outage"]  # that one takes too long
+BY_DEFAULT = [name for name in SCENARIOS if name != "outage"]  # it takes longer than all the others together

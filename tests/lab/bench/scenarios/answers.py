@@ -1,4 +1,4 @@
-"""Many streamed answers at a time in one worker: how much longer than the upstream took, how soon shown."""
+"""Many concurrent streamed answers in one worker: how long they take and how soon their text is shown."""
 
 from __future__ import annotations
 
@@ -9,37 +9,46 @@ from dataclasses import dataclass
 
 import psutil
 
-from tests.lab.bench import people
+from tests.lab.bench import rows
 from tests.lab.bench.cpu import Meter
 from tests.lab.bench.load import Unexpected
 from tests.lab.bench.measuring import Bench, usage
-from tests.lab.bench.report import Result, Row
-from tests.lab.bench.stats import mean, percentile, ratio
-from tests.lab.bench.upstream import LONG, OLD, REALISTIC, Latencies
+from tests.lab.report import Result, Row
+from tests.lab.stats import mean, percentile, ratio
+from tests.lab.upstream import LONG, OLD, REALISTIC, Control, Latencies, number_of
 
-SECONDS = 6.0  # in which the answers that count are asked for, under full load
+SECONDS = 6.0  # under full load, in which the measured answers are asked for
 NEAR_IDEAL = 1.15
 MOST_MB = 350
 RUNS = ((OLD, 50), (OLD, 100), (OLD, 300), (LONG, 300))
-STEPS = (40, 60, 80, 100)  # answers in flight of 3.7 s each, until they are too many
+ANSWER_CALLS = ("embedding", "rewrite", "answer")
+STEPS = (40, 60, 80, 100)  # answers in flight of 3.7 s each, until the target is missed
 
 
 @dataclass(frozen=True)
 class Run:
-    """So many answers at a time, for a while."""
+    """The measurements of one constant number of answers in flight."""
 
     per_second: float
-    ratios: list[float]  # of each answer's time from claim to end, against that of its calls
+    ratios: list[float]  # of each answer: time from claim to end / time of its calls
     waited: list[float]  # milliseconds from POST to claim
-    whole: list[float]  # of each answer's time from POST to end, against that of its calls
+    whole: list[float]  # of each answer: time from POST to end / time of its calls
     shown: list[float]  # milliseconds from the upstream's first token to the first delta at the viewer
     memory_mb: float
     cpu: dict[str, float]
     remarks: list[str]
 
 
+@dataclass
+class Upstream:
+    """What the upstream took for one answer: the seconds of all its calls, and when it sent the first token."""
+
+    seconds: float = 0.0
+    first_token_at: float = 0.0
+
+
 async def answers(bench: Bench) -> Result:
-    """50, 100 and 300 at a time at the old system's latencies, and how many of the short ones are near their ideal."""
+    """50, 100 and 300 in flight at the replaced system's latencies, and the most short ones near their ideal."""
     result = Result("answers")
     for latencies, in_flight in RUNS:
         run = await measure(bench, latencies, in_flight)
@@ -60,7 +69,7 @@ async def answers(bench: Bench) -> Result:
 
 
 async def measure(bench: Bench, latencies: Latencies, in_flight: int) -> Run:
-    """Keep so many answers under way, and look at those that were asked for while all the others were."""
+    """Keep this many answers in flight and measure those that were asked for under full load."""
     await bench.control.begin(latencies)
     meter, began = Meter(bench.rig.pids), time.time()
     full_from = began + latencies.total
@@ -71,11 +80,11 @@ async def measure(bench: Bench, latencies: Latencies, in_flight: int) -> Run:
     cpu, remarks = usage(meter, every)
     ended = [a for a in every if full_from < a.ended_at < full_until + latencies.total]
     full = [a for a in every if full_from < a.posted_at < full_until]
-    took = await bench.control.timings()
-    full = [answer for answer in full if answer.number in took]  # the upstream remembers the last ones only
+    took = await _timings(bench.control)
+    full = [answer for answer in full if answer.number in took]  # the simulator remembers only the last requests
     if not full:
-        raise Unexpected("no answer was asked for beside all the others")
-    claimed = await asyncio.to_thread(people.claimed_at, [answer.job_id for answer in full])
+        raise Unexpected("no answer was asked for under full load")
+    claimed = await asyncio.to_thread(rows.claimed_at, [answer.job_id for answer in full])
     return Run(
         len(ended) / (SECONDS + latencies.total),
         [ratio(a.ended_at - claimed[a.job_id], took[a.number].seconds) for a in full],
@@ -88,8 +97,21 @@ async def measure(bench: Bench, latencies: Latencies, in_flight: int) -> Run:
     )
 
 
+async def _timings(control: Control) -> dict[int, Upstream]:
+    """For each question's number, what the upstream took for it since the last reset."""
+    seen: dict[int, Upstream] = {}
+    for request in await control.requests():
+        if request["purpose"] not in ANSWER_CALLS:
+            continue  # suggested follow-up questions are made after the answer
+        answer = seen.setdefault(number_of(request), Upstream())
+        answer.seconds += request["finished_at"] - request["received_at"]
+        if request["purpose"] == "answer":
+            answer.first_token_at = request["first_token_at"]
+    return seen
+
+
 async def most_memory(pid: int) -> float:
-    """The most megabytes that were resident until cancelled."""
+    """Sample a process's resident memory until cancelled; returns the maximum in MiB."""
     most = 0.0
     with suppress(asyncio.CancelledError):
         while True:

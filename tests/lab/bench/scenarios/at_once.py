@@ -1,24 +1,24 @@
-"""300 people ask a follow-up at the same moment, of one worker: at the replaced system's latencies, and unhurried."""
+"""300 people ask one worker a follow-up at the same moment: at the replaced system's latencies, and at triple those."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 
-from tests.lab.bench import people
+from tests.lab.bench import rows
 from tests.lab.bench.cpu import Meter
 from tests.lab.bench.load import Answer
 from tests.lab.bench.measuring import Bench, usage
-from tests.lab.bench.report import Result, Row
 from tests.lab.bench.scenarios.answers import MOST_MB, NEAR_IDEAL, most_memory
-from tests.lab.bench.stats import percentile
-from tests.lab.bench.upstream import AT_ONCE, FOLLOW_UP, UNHURRIED, Latencies
+from tests.lab.report import Result, Row
+from tests.lab.stats import percentile
+from tests.lab.upstream import AT_ONCE, FOLLOW_UP, UNHURRIED, Latencies
 
 IN_FLIGHT = 300
 
 
 async def at_once(bench: Bench) -> Result:
-    """Each answer's time from claim to end at the viewer, against what its calls take on an idle upstream."""
+    """Each answer's time from claim to end at the viewer, compared with the time of its calls on an idle upstream."""
     await bench.control.begin(AT_ONCE, deltas=1)
     first = await _ask(bench, [None] * IN_FLIGHT)
     conversations = [answer.conversation_id for answer in first]
@@ -35,7 +35,7 @@ async def _measure(bench: Bench, latencies: Latencies, conversations: Sequence[s
     answers = await _ask(bench, conversations)
     memory.cancel()
     cpu, remarks = usage(meter, answers)
-    claimed = await asyncio.to_thread(people.claimed_at, [answer.job_id for answer in answers])
+    claimed = await asyncio.to_thread(rows.claimed_at, [answer.job_id for answer in answers])
     ratios = [(answer.ended_at - claimed[answer.job_id]) / latencies.total for answer in answers]
     first_end = min(answer.ended_at for answer in answers)
     together = sum(claim < first_end for claim in claimed.values())
@@ -55,7 +55,7 @@ async def _measure(bench: Bench, latencies: Latencies, conversations: Sequence[s
 
 
 async def _ask(bench: Bench, conversations: Sequence[str | None]) -> list[Answer]:
-    """Everybody asks, each in one of these conversations."""
+    """Each person asks in one of these conversations, in a new one where it is None."""
     return await asyncio.gather(
         *(
             person.ask(conversation_id=conversation)

@@ -1,4 +1,4 @@
-"""What one stack does for one request: accepting a question, writing an answer, serving a lesson meanwhile."""
+"""The basic requests: accepting a question, writing an answer, serving a lesson beside running answers."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from tests.lab.bench import sdk_loop
 from tests.lab.bench.cpu import Meter
 from tests.lab.bench.load import Answer, Unexpected, at_rate
 from tests.lab.bench.measuring import GETS_PER_SECOND, Bench, latency_rows, one_by_one, usage
-from tests.lab.bench.report import Result, Row
-from tests.lab.bench.stats import mean, percentile, ratio
-from tests.lab.bench.upstream import OLD, REALISTIC, Latencies
+from tests.lab.report import Result, Row
+from tests.lab.stats import mean, percentile, ratio
+from tests.lab.upstream import OLD, REALISTIC, Latencies
 
 IN_FLIGHT = 100
-SECONDS = 15.0  # of measuring under load, after everything is under way
+SECONDS = 15.0  # of measuring under full load
 POSTS_PER_SECOND = 30
-# At 30 questions a second, answers that take 3.3 s from the POST to the end make about 100 in flight.
+# At 30 questions a second, answers that take 3.3 s from POST to end keep about 100 in flight.
 FOR_100_AT_30 = Latencies(embedding=0.2, first_token=0.5, stream=2.5)
 IDLE_QUESTIONS = 150
 CPU_DELTAS = 100
-CPU_IN_FLIGHT = 50  # enough to be busy, few enough that nothing waits for a processor
+CPU_IN_FLIGHT = 50  # the machine is busy, but nothing waits for a processor
 SDK_LOOP = Path(sdk_loop.__file__)
 
 
 async def accept(bench: Bench) -> Result:
-    """POST to 202: at idle, and with 100 answers in flight and 30 posts a second."""
+    """POST to 202: on an idle platform, and with 100 answers in flight and 30 posts a second."""
     idle = await one_by_one(bench, IDLE_QUESTIONS)
     await bench.control.begin(FOR_100_AT_30)
     meter, ramp = Meter(bench.rig.pids), FOR_100_AT_30.total
@@ -49,12 +49,12 @@ async def accept(bench: Bench) -> Result:
 
 
 async def cpu(bench: Bench) -> Result:
-    """Processor time of the worker for an answer of 100 deltas, against the SDK's own loop over the same stream."""
+    """Processor time of the worker for an answer of 100 deltas, compared with the SDK's own loop over that stream."""
     await bench.control.begin(REALISTIC, deltas=CPU_DELTAS)
     meter = Meter(bench.rig.pids)
     every = await bench.crowd.keep_asking(CPU_IN_FLIGHT, REALISTIC.total, time.time() + REALISTIC.total + SECONDS)
     used, remarks = usage(meter, every)
-    alone = {client: await _sdk_loop(f"{bench.rig.simulator_url}/v1", client) for client in ("httpx", "aiohttp")}
+    alone = {client: await _sdk_loop(f"{bench.rig.parts.simulator_url}/v1", client) for client in ("httpx", "aiohttp")}
     return Result(
         "cpu",
         [
@@ -69,13 +69,13 @@ async def cpu(bench: Bench) -> Result:
 
 
 async def lessons(bench: Bench) -> Result:
-    """GET of a lesson, no AI involved: at idle, and with 100 answers in flight."""
+    """GET of a lesson, which uses no AI: on an idle platform, and with 100 answers in flight."""
     await one_by_one(bench, IN_FLIGHT // 5)
     idle = await get_lessons(bench)
     await bench.control.begin(OLD)
     ramp = OLD.total
     meter = Meter(bench.rig.pids)
-    # At a steady rate: people who ask again at once, when an answer ends, come to ask all at the same moment.
+    # At a steady rate: people who ask again as soon as an answer ends would soon all ask at the same moment.
     background = asyncio.create_task(_answers_at_rate(bench, IN_FLIGHT / ramp, ramp + SECONDS))
     await asyncio.sleep(ramp)
     loaded = await get_lessons(bench)
@@ -98,7 +98,7 @@ async def lessons(bench: Bench) -> Result:
 
 
 async def _answers_at_rate(bench: Bench, rate: float, seconds: float) -> tuple[list[Answer], float]:
-    """The answers to so many questions a second, and how many of them were under way on average in the second half."""
+    """Ask `rate` questions a second; returns the answers and the mean number in flight during the second half."""
     crowd, in_flight = bench.crowd, list[int]()
 
     async def ask(index: int) -> Answer:
@@ -120,6 +120,6 @@ async def _sdk_loop(url: str, client: str) -> float:
 
 
 async def get_lessons(bench: Bench) -> list[float]:
-    """Milliseconds of each GET of a lesson, at a steady rate."""
-    person, path = bench.crowd.people[-1], bench.rig.lesson_path
+    """Milliseconds of each GET of a lesson, at GETS_PER_SECOND."""
+    person, path = bench.crowd.people[-1], bench.lesson_path
     return await asyncio.gather(*await at_rate(GETS_PER_SECOND, SECONDS, lambda _: person.get_ms(path)))

@@ -1,4 +1,4 @@
-"""The rate governor: how much of the upstream's rate is used, and who waits for whom. No web process, no worker."""
+"""The rate governor: how much of the upstream's rate is used, and how callers delay each other. Uses no worker."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from redis.asyncio import Redis
 
 from llm.governor import Caller, Governor, Limits
 from tests.lab.bench.measuring import Bench
-from tests.lab.bench.report import Result, Row
 from tests.lab.bench.scenarios.overload import overload
-from tests.lab.bench.stats import percentile, ratio
+from tests.lab.report import Result, Row
+from tests.lab.stats import percentile, ratio
 
 PER_SECOND = 20
 PEOPLE = 30
 QUEUED = 100
 WARM_UP, SECONDS = 4.0, 40.0
-BURST, EVERY = 20, 2.0  # half of the rate, all of it at the same moments
-FIRST_TOKEN = 0.5  # seconds after the permit
+BURST, EVERY = 20, 2.0  # half of the rate, in bursts
+FIRST_TOKEN = 0.5  # seconds from the permit to the first token
 
 
 @dataclass(frozen=True)
 class Others:
-    """Who asks beside the people whose waits are measured, so many calls queued all the time."""
+    """The load beside the people whose waits are measured: a caller with this many calls queued all the time."""
 
     caller: Caller
     queued: int = QUEUED
@@ -39,10 +39,10 @@ HEAVY = Others(Caller(0, "heavy"))
 
 
 async def limits(bench: Bench) -> Result:
-    """Twice the allowed load against the simulator's limits; then waiting times with and without others."""
+    """Twice the allowed load against the simulator's limits; then waits for permits with and without other load."""
     overloads = await overload(bench)
     redis = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
-    # Beside each other: each has a governor and a rate of its own, and next to nothing to compute.
+    # Concurrently: each case has its own governor and rate, and needs almost no processor time.
     alone, with_batch, with_heavy, bursts, bursts_with_batch = await asyncio.gather(
         _waits(redis, _keep_asking, NOBODY),
         _waits(redis, _keep_asking, BATCH),
@@ -64,7 +64,7 @@ async def limits(bench: Bench) -> Result:
             Row(f"{asked}, p95", percentile(until_token[0], 95) * 1000, "ms"),
             *_against("batch work (P2) that saturates", until_token[1], until_token[0], 1.2),
         ],
-        [f"the waits: {PER_SECOND} calls a second allowed, the five cases at the same time with a governor each"],
+        [f"waits: {PER_SECOND} calls a second allowed; the five cases run concurrently, each with its own governor"],
     )
 
 
@@ -79,7 +79,7 @@ Permit = Callable[[Caller], Awaitable[float]]
 
 
 async def _waits(redis: Redis, ask: Callable[[Permit, list[float]], Awaitable[None]], others: Others) -> list[float]:
-    """Seconds that people waited for their permits, once the burst is used up."""
+    """Seconds that people waited for their permits, after the burst allowance is used up."""
     model, waits = f"bench-{uuid.uuid4().hex[:8]}", list[float]()
     governor = Governor(redis, Limits(PER_SECOND * 60, 10**9))
 

@@ -1,4 +1,4 @@
-"""Five minutes without the upstream while people go on asking. Takes longer than all other scenarios together."""
+"""Five minutes without the upstream while people keep asking. Takes longer than all other scenarios together."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import asyncio
 import itertools
 import time
 
-from tests.lab.bench import people
+from tests.lab.bench import rows
 from tests.lab.bench.load import Answer, at_rate
 from tests.lab.bench.measuring import GETS_PER_SECOND, Bench
-from tests.lab.bench.report import Result, Row
 from tests.lab.bench.scenarios.basics import get_lessons
-from tests.lab.bench.stats import percentile, ratio
-from tests.lab.bench.upstream import REALISTIC
+from tests.lab.report import Result, Row
+from tests.lab.stats import percentile, ratio
+from tests.lab.upstream import REALISTIC
 
 OUTAGE = 300.0
 QUESTIONS_PER_SECOND = 5
 PATIENCE = 900.0
-LOOKS = 4  # at lessons, spread over the outage
+LESSON_SAMPLES = 4  # spread over the outage
 
 
 async def outage(bench: Bench) -> Result:
-    """Nothing fails, lessons stay fast, and what has piled up is worked off without a stampede."""
+    """Nothing fails, lessons stay fast, and the backlog drains without a burst of upstream calls."""
     await bench.control.begin(REALISTIC)
-    failed_before = await asyncio.to_thread(people.failed_jobs)
+    failed_before = await asyncio.to_thread(rows.failed_jobs)
     idle = [ms for _ in range(2) for ms in await get_lessons(bench)]
     await bench.control.change(down=True)
     began = time.time()
@@ -37,7 +37,7 @@ async def outage(bench: Bench) -> Result:
     answers = await asyncio.gather(*questions, return_exceptions=True)
     watching.cancel()
     rate = await watching
-    failed = await asyncio.to_thread(people.failed_jobs) - failed_before
+    failed = await asyncio.to_thread(rows.failed_jobs) - failed_before
     good = [answer for answer in answers if isinstance(answer, Answer)]
     drained = max(answer.ended_at for answer in good) - ended
     return Result(
@@ -53,7 +53,7 @@ async def outage(bench: Bench) -> Result:
         [
             f"{QUESTIONS_PER_SECOND} questions and {GETS_PER_SECOND} lessons a second",
             f"{calls_during} calls were tried during the outage",
-            f"order: {overtaken(good) * 100:.0f} % of pairs asked a minute apart were answered the other way round",
+            f"order: {overtaken(good) * 100:.0f} % of pairs asked a minute apart were answered in the opposite order",
             *sorted({str(each)[:120] for each in answers if isinstance(each, BaseException)})[:3],
         ],
     )
@@ -61,8 +61,8 @@ async def outage(bench: Bench) -> Result:
 
 async def _lessons_meanwhile(bench: Bench) -> list[float]:
     meanwhile = []
-    for _ in range(LOOKS):
-        await asyncio.sleep(OUTAGE / LOOKS / 2)
+    for _ in range(LESSON_SAMPLES):
+        await asyncio.sleep(OUTAGE / LESSON_SAMPLES / 2)
         meanwhile += await get_lessons(bench)
     return meanwhile
 
@@ -85,7 +85,7 @@ async def _ask(bench: Bench, number: int) -> Answer:
 
 
 async def _calls_per_second(bench: Bench) -> list[float]:
-    """How many requests a second came, second by second, until cancelled."""
+    """Requests a second, sampled once a second until cancelled."""
     seen = [await _requests(bench)]
     try:
         while True:
@@ -96,13 +96,13 @@ async def _calls_per_second(bench: Bench) -> list[float]:
 
 
 async def _requests(bench: Bench) -> tuple[float, int]:
-    """When it was, and how many requests there had been: on a full machine a look takes its time."""
+    """A time and the number of requests until then. The time is needed because a busy machine samples late."""
     count = (await bench.control.counters())["requests"]
     return time.monotonic(), count
 
 
 def overtaken(answers: list[Answer]) -> float:
-    """Which part of the pairs that were asked a minute apart were answered the other way round."""
+    """The share of pairs, asked a minute apart, whose answers ended in the opposite order."""
     ordered = sorted(answers, key=lambda answer: answer.posted_at)
     step = QUESTIONS_PER_SECOND * 60
     pairs = list(zip(ordered, ordered[step:], strict=False))

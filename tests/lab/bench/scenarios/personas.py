@@ -1,37 +1,37 @@
-"""A batch of renewals beside learners who ask: what it does to the time until their first word."""
+"""A batch of profile renewals beside learners who ask: its effect on the time to the first word."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 
-from tests.lab.bench import people
+from tests.lab.bench import rows
 from tests.lab.bench.cpu import Meter
 from tests.lab.bench.load import Answer, Unexpected, at_rate
 from tests.lab.bench.measuring import Bench
-from tests.lab.bench.report import Result, Row
-from tests.lab.bench.stats import percentile, ratio
-from tests.lab.bench.upstream import REALISTIC
+from tests.lab.report import Result, Row
+from tests.lab.stats import percentile, ratio
+from tests.lab.upstream import REALISTIC
 
 PROFILES = 500
 QUESTIONS_PER_SECOND = 5
-SECONDS = 30.0  # of asking, alone and then beside the batch: it lasts longer than that
+SECONDS = 30.0  # of asking, alone and then beside the batch, which takes longer
 WARM_UP = 3.0
 BATCH_TIMEOUT = 600.0
 
 
 async def personas(bench: Bench) -> Result:
-    """First word of an answer: without a batch, and while 500 profiles are classified again."""
+    """Time to the first word of an answer: without a batch, and while 500 profiles are classified again."""
     await bench.control.begin(REALISTIC)
-    await asyncio.to_thread(people.profiles, PROFILES)
+    await asyncio.to_thread(rows.create_profiles, PROFILES)
     await _ask(bench, WARM_UP)
     alone = await _ask(bench, SECONDS)
     meter, began = Meter(bench.rig.pids), time.time()
-    await asyncio.to_thread(people.renew_profiles)
+    await asyncio.to_thread(rows.renew_profiles)
     beside = await _ask(bench, SECONDS)
-    left = await asyncio.to_thread(people.renewals_left)
+    left = await asyncio.to_thread(rows.renewals_left)
     if not left:
-        raise Unexpected(f"the batch had ended before {SECONDS:.0f} s of questions beside it")
+        raise Unexpected(f"the batch took less than the {SECONDS:.0f} s of questions beside it")
     others = meter.others_percent()
     await _until_renewed()
     return Result(
@@ -45,14 +45,14 @@ async def personas(bench: Bench) -> Result:
         ],
         [
             f"{len(beside)} questions, {QUESTIONS_PER_SECOND} a second",
-            f"{PROFILES - left} profiles were done meanwhile, all of them after {time.time() - began:.0f} s",
-            f"other programs used {others:.0f} % of the machine meanwhile",
+            f"{PROFILES - left} profiles were classified during these questions, all after {time.time() - began:.0f} s",
+            f"other programs used {others:.0f} % of the machine",
         ],
     )
 
 
 async def _ask(bench: Bench, seconds: float) -> list[float]:
-    """Milliseconds to the first delta of questions at a steady rate."""
+    """Milliseconds from POST to first delta of questions at a steady rate."""
     crowd = bench.crowd
 
     async def ask(index: int) -> Answer:
@@ -64,5 +64,5 @@ async def _ask(bench: Bench, seconds: float) -> list[float]:
 
 async def _until_renewed() -> None:
     async with asyncio.timeout(BATCH_TIMEOUT):
-        while await asyncio.to_thread(people.renewals_left):
+        while await asyncio.to_thread(rows.renewals_left):
             await asyncio.sleep(1)

@@ -1,4 +1,4 @@
-"""How long answers stand still when a worker or Redis is lost, with the settings as they come."""
+"""How long answers are interrupted when a worker or Redis is lost, with default settings."""
 
 from __future__ import annotations
 
@@ -12,33 +12,32 @@ from redis.asyncio import Redis
 
 from tests.lab.bench.load import Answer, Person, Unexpected
 from tests.lab.bench.measuring import Bench
-from tests.lab.bench.report import Result, Row
-from tests.lab.bench.scenarios.stock import renew_worker
-from tests.lab.bench.upstream import AT_ONCE, LONG
+from tests.lab.report import Result, Row
+from tests.lab.upstream import AT_ONCE, LONG
 
 ANSWERS = 20
 PATIENCE = 120.0
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 
 async def recovery(bench: Bench) -> Result:
-    """The same answers are taken from a worker that is told to end, then from one that is killed."""
-    fleet, people = bench.rig.fleet, bench.crowd.people[:ANSWERS]
+    """The same answers are interrupted twice: their worker gets SIGTERM, the next one SIGKILL."""
+    rig, people = bench.rig, bench.crowd.people[:ANSWERS]
     await bench.control.begin(LONG)
-    await asyncio.to_thread(fleet.end_workers)
-    first = await asyncio.to_thread(fleet.start_worker, JOBS_GRACE_SECONDS="0")
+    await asyncio.to_thread(rig.end_workers)
+    first = await asyncio.to_thread(rig.start_worker, JOBS_GRACE_SECONDS="0")
     asking = [asyncio.create_task(person.ask(PATIENCE)) for person in people]
     await _until(lambda: _all_have_begun(people, attempt=1))
-    second = await asyncio.to_thread(fleet.start_worker)
+    second = await asyncio.to_thread(rig.start_worker)
     handed_back = time.time()
-    first.end(signal.SIGTERM)
+    os.kill(first.pid, signal.SIGTERM)
     await _until(lambda: _all_have_begun(people, attempt=2))
-    await asyncio.to_thread(fleet.start_worker)
+    await asyncio.to_thread(rig.start_worker)
     killed = time.time()
-    second.end(signal.SIGKILL)
+    os.kill(second.pid, signal.SIGKILL)
     answers = await asyncio.gather(*asking)
     after_flush = await _after_flush(bench)
-    await renew_worker(bench)
+    await asyncio.to_thread(rig.replace_workers)
     return Result(
         "recovery",
         [
@@ -56,21 +55,21 @@ async def recovery(bench: Bench) -> Result:
             ),
             Row(f"{ANSWERS} waiting jobs that Redis forgot (FLUSHALL) begin after", after_flush, "s", 15),
         ],
-        ["each the slowest of them, as its viewer saw it"],
+        ["the slowest answer of each row, as its viewer saw it"],
     )
 
 
 async def _after_flush(bench: Bench) -> float:
-    """Seconds until jobs run that were enqueued, and then forgotten by Redis."""
+    """Seconds from FLUSHALL until the jobs whose queue entries it removed are running."""
     await bench.control.begin(AT_ONCE, deltas=1)
     redis = Redis.from_url(os.environ["REDIS_URL"])
-    await redis.set("rq:suspended", 1)  # so that they stay in the queue; forgotten with the rest
+    await redis.set("rq:suspended", 1)  # keeps jobs in the queue; FLUSHALL removes this too
     await asyncio.sleep(2)
     people = bench.crowd.people[:ANSWERS]
     asking = [asyncio.create_task(person.ask(PATIENCE)) for person in people]
     async with asyncio.timeout(PATIENCE):
         while await redis.llen("rq:queue:interactive") < ANSWERS:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
     flushed = time.time()
     await redis.flushall()
     await redis.aclose()
@@ -90,4 +89,4 @@ def _slowest(answers: list[Answer], attempt: int) -> float:
 async def _until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not is_so():
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Viewers of one web process: what an idle socket costs, and how late events are with many of them."""
+"""Viewers of one web process: the memory of an idle socket, and the delay of events beside many of them."""
 
 from __future__ import annotations
 
@@ -11,35 +11,34 @@ import aiohttp
 import psutil
 
 from devstack.servers import processes
-from tests.lab.bench import people
+from tests.lab.bench import rows
 from tests.lab.bench.load import Unexpected, crowd
 from tests.lab.bench.measuring import Bench
-from tests.lab.bench.report import Result, Row
-from tests.lab.bench.stats import percentile
-from tests.lab.bench.upstream import LONG
+from tests.lab.report import Result, Row
+from tests.lab.stats import percentile
+from tests.lab.upstream import LONG
 
 IDLE = 2000
-PEOPLE = 20  # behind the idle sockets
+PEOPLE = 20  # who own the idle sockets
 STREAMING = 200
-AT_ONCE = 20  # sockets that are being opened
+AT_ONCE = 20  # sockets opened concurrently
 SECONDS = 10.0
 
 
 async def viewers(bench: Bench) -> Result:
-    """2,000 idle sockets and 200 people who watch an answer, on a Daphne that does nothing else."""
+    """2,000 idle sockets and 200 people who watch an answer, on a Daphne process that serves nobody else."""
     await bench.control.begin(LONG)
-    url, web = await asyncio.to_thread(bench.rig.fleet.start_web, "viewers")
-    assert web.process, "it was started"
-    cookies = await asyncio.to_thread(people.session_cookies, PEOPLE)
+    url, web = await asyncio.to_thread(bench.rig.start_web, "viewers")
+    cookies = await asyncio.to_thread(rows.session_cookies, PEOPLE)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(url, connector=connector) as http, AsyncExitStack() as sockets:
-        await _open(http, sockets, cookies, 2 * PEOPLE)  # what is loaded with the first ones is not theirs
-        before = _memory_kb(web.process.pid)
+        await _open(http, sockets, cookies, 2 * PEOPLE)  # so that code loaded on first use is not counted
+        before = _memory_kb(web.pid)
         opened = time.monotonic()
         await _open(http, sockets, cookies, IDLE)
         took = time.monotonic() - opened
         await asyncio.sleep(1)
-        each = (_memory_kb(web.process.pid) - before) / IDLE
+        each = (_memory_kb(web.pid) - before) / IDLE
         lags, answers = await _stream(http, bench)
     await asyncio.to_thread(processes.end, web.process)
     return Result(
@@ -71,9 +70,9 @@ async def _open(http: aiohttp.ClientSession, sockets: AsyncExitStack, cookies: l
 
 
 async def _keep(socket: aiohttp.ClientWebSocketResponse) -> None:
-    """Answer the server's pings. An idle socket hears nothing else."""
+    """Read the socket so that the server's pings are answered; nothing else may arrive."""
     async for message in socket:
-        raise Unexpected(f"an idle socket was told {message.data}")
+        raise Unexpected(f"an idle socket received {message.data}")
 
 
 async def _stream(http: aiohttp.ClientSession, bench: Bench) -> tuple[list[float], int]:
@@ -81,7 +80,7 @@ async def _stream(http: aiohttp.ClientSession, bench: Bench) -> tuple[list[float
         asking = asyncio.create_task(streaming.keep_asking(STREAMING, LONG.total, time.time() + LONG.total + SECONDS))
         await asyncio.sleep(LONG.total)
         for person in streaming.people:
-            person.lags.clear()  # not all were watching yet
+            person.lags.clear()  # of the time before full load
         answers = await asking
         return [lag for person in streaming.people for lag in person.lags], len(answers)
 

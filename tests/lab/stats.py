@@ -1,4 +1,4 @@
-"""The few statistics that a benchmark's table is made of."""
+"""The statistics that reports need."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Collection
 
 
 def percentile(values: Collection[float], percent: float) -> float:
-    """The smallest value that at least `percent` of the values do not exceed (nearest rank).
+    """The smallest value that at least `percent` of the values do not exceed (nearest rank, no interpolation).
 
-    A value that really occurred, never one made up between two. ValueError without values.
+    Raises ValueError when there are no values.
     """
     if not values:
         raise ValueError("no percentile without values")
@@ -18,14 +18,14 @@ def percentile(values: Collection[float], percent: float) -> float:
 
 
 def ratio(value: float, base: float) -> float:
-    """How many times the base this is. A base of zero or less is a measurement gone wrong: ValueError."""
+    """`value / base`. Raises ValueError for a base of zero or less, which is a failed measurement."""
     if base <= 0:
-        raise ValueError(f"{base} is nothing to compare with")
+        raise ValueError(f"cannot compare with {base}")
     return value / base
 
 
 def mean(values: Collection[float]) -> float:
-    """The arithmetic mean; ValueError without values."""
+    """The arithmetic mean. Raises ValueError when there are no values."""
     if not values:
         raise ValueError("no mean without values")
     return math.fsum(values) / len(values)

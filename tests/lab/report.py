@@ -1,9 +1,10 @@
-"""What a run of the benchmark has to say, as Markdown."""
+"""Reports as Markdown tables: measured values with their targets, and the machine they were measured on."""
 
 from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,9 +13,9 @@ import psutil
 
 @dataclass(frozen=True)
 class Row:
-    """One measured value. `target` is what it must stay under (`inclusive`: or reach); None: for comparison only.
+    """One measured value; it has to be below `target`, and a row without a target is for comparison only.
 
-    `at_least`: the target is what it must reach instead.
+    `inclusive`: the value may equal the target. `at_least`: the value has to reach the target instead.
     """
 
     what: str
@@ -26,7 +27,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """met, missed, or nothing where there is no target."""
+        """met, **missed**, or empty without a target."""
         if self.target is None:
             return ""
         if self.at_least:
@@ -36,7 +37,7 @@ class Row:
         return "met" if met else "**missed**"
 
     def cells(self) -> list[str]:
-        """The row as the table shows it."""
+        """The cells of the row's line in the table."""
         sign = ">=" if self.at_least else "<=" if self.inclusive else "<"
         target = "" if self.target is None else f"{sign} {_number(self.target, self.unit)}"
         return [self.what, _number(self.value, self.unit), target, self.verdict]
@@ -44,12 +45,12 @@ class Row:
 
 @dataclass
 class Result:
-    """What a scenario has found: rows for the table, what it was like meanwhile, and who used the processors."""
+    """The result of one scenario. `cpu` holds the processor milliseconds of each part for each answer."""
 
     title: str
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    cpu: dict[str, float] = field(default_factory=dict)  # milliseconds of each part for each answer
+    cpu: dict[str, float] = field(default_factory=dict)
 
     @property
     def is_met(self) -> bool:
@@ -67,12 +68,13 @@ def render(machine: str, results: Sequence[Result]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def machine(busy: float) -> str:
-    """What this ran on. `busy` is how much of it others were using, in per cent."""
+def machine(seconds: float = 1.0) -> str:
+    """Describe this machine, and how busy it is during the next `seconds`."""
+    busy = psutil.cpu_percent(interval=seconds)
     memory = psutil.virtual_memory().total / 2**30
     return (
         f"{os.cpu_count()} cores, {memory:.0f} GiB memory, Python {platform.python_version()}, "
-        f"{platform.system()}; {busy:.0f} % busy with other things before the run"
+        f"{platform.system()}; {busy:.0f} % busy before the run"
     )
 
 
@@ -89,6 +91,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def say(what: str) -> None:
+    """Print a line of progress; the report alone goes to standard output."""
+    print(f"- {what}", file=sys.stderr, flush=True)
 
 
 def _number(value: float, unit: str) -> str:

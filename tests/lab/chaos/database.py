@@ -1,4 +1,4 @@
-"""What the database holds when all is over. Runs Django in this process."""
+"""The rows that a run leaves in the database. Runs Django in this process."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tests.lab.bench.upstream import number_in
 from tests.lab.chaos.people import KIND
+from tests.lab.people import number_in
 
 if TYPE_CHECKING:
     from jobs.models import AiJob
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """An answer's row. `number` is its question's, -1 without one; moments are `time.time()`."""
+    """An answer's job. `number` is that of its question, -1 without one; times are Unix times."""
 
     job_id: str
     number: int
@@ -29,26 +29,26 @@ class Job:
     created_at: float
     finished_at: float
     answer: str
-    saved: tuple[str, ...]  # the texts of its saved messages of the assistant
-    calls: int  # answer calls in the account that went well
-    lost: tuple[tuple[float, float], ...] = ()  # from when to when the attempts went on whose worker was lost
+    saved: tuple[str, ...]  # texts of its saved assistant messages
+    calls: int  # its successful answer calls with an AiCall row
+    lost: tuple[tuple[float, float], ...] = ()  # start and end of attempts whose worker was lost
 
 
 @dataclass(frozen=True)
-class Books:
-    """All that must add up. `questions`: the numbers of the saved questions, repeats included."""
+class Rows:
+    """What the checks read from the database. `questions`: the numbers of all saved questions, with repeats."""
 
     jobs: list[Job]
     questions: list[int]
-    active: list[str]  # jobs of any kind that have not ended
-    without_job: int  # messages whose job is gone
+    active: list[str]  # ids of jobs of any kind that have not ended
+    without_job: int  # messages without a job, and conversations without messages
     leases: int  # ended jobs that still hold a lease
-    calls: int  # answer calls in the account
+    calls: int  # AiCall rows of answer calls with output tokens
     background_failed: list[str]
 
 
 def wait_until_ended(seconds: float) -> None:
-    """Return when no job of any kind is active any more, or when the time is over."""
+    """Return when no job of any kind is active, or after `seconds`."""
     from jobs.models import AiJob
 
     deadline = time.monotonic() + seconds
@@ -56,15 +56,15 @@ def wait_until_ended(seconds: float) -> None:
         time.sleep(0.3)
 
 
-def read() -> Books:
-    """The state of the database."""
+def read() -> Rows:
+    """Read the final state of the database."""
     from conversations.models import Conversation, Message
     from jobs.models import AiCall, AiJob
 
     questions = Message.objects.filter(role="user")
     others = AiJob.objects.exclude(kind=KIND)
     empty = Conversation.objects.filter(messages__isnull=True).count()
-    return Books(
+    return Rows(
         jobs=_jobs(),
         questions=[number_in(text) for text in questions.values_list("text", flat=True)],
         active=[str(pk) for pk in AiJob.objects.active().values_list("pk", flat=True)],
