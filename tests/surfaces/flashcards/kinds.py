@@ -1,0 +1,16 @@
+"""The surface's kind of jobs: what it loads, runs and saves."""
+
+from __future__ import annotations
+
+from flashcards import pipeline, rows
+from jobs.kinds import JobKind, Result, Run
+
+
+async def write(run: Run) -> Result:
+    """Write the cards that the payload asks for."""
+    lesson, passages = await run.db(rows.lesson_of, run.job)
+    run.progress("writing")
+    return (await pipeline.write(lesson, passages, run.job.payload["count"], run.llm)).model_dump()
+
+
+CARDS = JobKind("flashcards.cards", write, rows.save, deadline=60, priority=1)

@@ -1,0 +1,34 @@
+"""From a lesson to flashcards. Plain asyncio: no database, no Django; what it needs is passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from courses.grounding import Passage
+from flashcards import prompts
+from llm.client import Llm
+
+
+class Card(BaseModel):
+    """A question and its answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    front: str
+    back: str
+
+
+class Flashcards(BaseModel):
+    """What the model returns."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cards: list[Card]
+
+
+async def write(lesson: str, passages: Sequence[Passage], count: int, llm: Llm) -> Flashcards:
+    """Up to `count` cards on these passages of a lesson. Raises LlmError."""
+    written = await llm.parse("flashcards", prompts.write(lesson, passages, count), Flashcards, max_tokens=2000)
+    return Flashcards(cards=written.cards[:count])
