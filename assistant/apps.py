@@ -6,5 +6,8 @@ class AssistantConfig(AppConfig):
     verbose_name = "Course assistant"
 
     def ready(self) -> None:
-        """Register the surface's kinds of jobs with the engine."""
-        from assistant import kinds  # noqa: F401
+        """Register the surface's kinds of jobs."""
+        from assistant.kinds import ANSWER, EMBEDDING, SUGGESTIONS
+        from jobs import kinds
+
+        kinds.register(ANSWER, SUGGESTIONS, EMBEDDING)

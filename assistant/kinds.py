@@ -8,7 +8,7 @@ from typing import Any
 from assistant import pipeline, rows
 from courses import ingestion, reading, search
 from courses.grounding import Passage, found
-from jobs import kinds
+from jobs.kinds import JobKind
 from jobs.worker.run import Run
 from llm.errors import Kind, LlmError
 
@@ -55,8 +55,6 @@ async def embed(run: Run) -> dict[str, Any]:
     return {"embedded": count}
 
 
-ANSWER = kinds.register(kinds.JobKind("assistant.answer", answer, rows.save_answer))
-SUGGESTIONS = kinds.register(
-    kinds.JobKind("assistant.suggestions", suggest, rows.save_suggestions, deadline=30, priority=2)
-)
-EMBEDDING = kinds.register(kinds.JobKind("assistant.embedding", embed, deadline=1800, priority=2))
+ANSWER = JobKind("assistant.answer", answer, rows.save_answer)
+SUGGESTIONS = JobKind("assistant.suggestions", suggest, rows.save_suggestions, deadline=30, priority=2)
+EMBEDDING = JobKind("assistant.embedding", embed, deadline=1800, priority=2)

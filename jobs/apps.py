@@ -13,9 +13,11 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the engine's own kind of job and checks, and hear of those who sign out, on whichever page."""
-        from jobs import retention  # noqa: F401
+        from jobs import kinds, retention
         from jobs.monitoring import checks
 
+        kinds.register(retention.PRUNING)
+        retention.register(retention.JOBS, retention.TICKETS, retention.SESSIONS)
         register(checks.prices_are_known)
         user_logged_out.connect(_close_sockets)
 

@@ -56,10 +56,9 @@ class JobKind:
 _kinds: dict[str, JobKind] = {}
 
 
-def register(kind: JobKind) -> JobKind:
-    """Make a kind known to the engine; called from the surface's AppConfig.ready()."""
-    _kinds[kind.name] = kind
-    return kind
+def register(*kinds: JobKind) -> None:
+    """Make kinds known to the engine; called from the surface's AppConfig.ready(). One of the same name is replaced."""
+    _kinds.update({kind.name: kind for kind in kinds})
 
 
 def get(name: str) -> JobKind:

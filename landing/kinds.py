@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from accounts.networks import network_of
 from accounts.people import Person
 from conversations.rows import keep_answer, question_of
-from jobs import kinds
+from jobs.kinds import JobKind
 from jobs.worker.run import Run
 from landing import actions, budget, pipeline, rows
 from llm.errors import Kind, LlmError
@@ -34,6 +34,4 @@ def _admit_again(request: HttpRequest, person: Person) -> None:
 
 
 # No summaries: every call of this surface is one that its budget knows of.
-ANSWER = kinds.register(
-    kinds.JobKind(budget.KIND, answer, keep_answer, deadline=60, priority=1, admit_again=_admit_again)
-)
+ANSWER = JobKind(budget.KIND, answer, keep_answer, deadline=60, priority=1, admit_again=_admit_again)

@@ -6,8 +6,11 @@ class PersonasConfig(AppConfig):
     verbose_name = "Personas"
 
     def ready(self) -> None:
-        """Register the surface's kinds of jobs with the engine, and what it knows of a person's tone."""
+        """Register the surface's kinds of jobs, and what it knows of a person's tone."""
         from accounts import tone
-        from personas import kinds, rows  # noqa: F401
+        from jobs import kinds
+        from personas.kinds import BATCH, PROFILE, RENEWAL
+        from personas.rows import tone_of
 
-        tone.register(rows.tone_of)
+        kinds.register(PROFILE, RENEWAL, BATCH)
+        tone.register(tone_of)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from jobs import kinds
+from jobs.kinds import JobKind
 from jobs.limits import RETRY_SECONDS, LimitReached
 from jobs.models import AiJob
 from jobs.worker.run import Run
@@ -62,6 +62,6 @@ def _stop_if_hopeless(batch: AiJob) -> None:
         raise LimitReached("renewals_failing", text, RETRY_SECONDS)
 
 
-PROFILE = kinds.register(kinds.JobKind(actions.PROFILE, classify, rows.save, priority=2))
-RENEWAL = kinds.register(kinds.JobKind(actions.RENEWAL, classify, rows.save, priority=2))
-BATCH = kinds.register(kinds.JobKind(actions.BATCH, feed, deadline=A_DAY, priority=2))
+PROFILE = JobKind(actions.PROFILE, classify, rows.save, priority=2)
+RENEWAL = JobKind(actions.RENEWAL, classify, rows.save, priority=2)
+BATCH = JobKind(actions.BATCH, feed, deadline=A_DAY, priority=2)

@@ -6,5 +6,8 @@ class TutorsConfig(AppConfig):
     verbose_name = "Tutor copilot"
 
     def ready(self) -> None:
-        """Register the surface's kinds of jobs with the engine."""
-        from tutors import kinds  # noqa: F401
+        """Register the surface's kinds of jobs."""
+        from jobs import kinds
+        from tutors.kinds import COPILOT, REDRAFT
+
+        kinds.register(COPILOT, REDRAFT)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs import kinds
-from jobs.kinds import Refusal
+from jobs.kinds import JobKind, Refusal
 from jobs.worker.run import Run
 from tutors import actions, pipeline, rows
 from tutors.content import QuizQuestion, Reply
@@ -38,5 +37,5 @@ async def _another(run: Run, draft: rows.Redraft) -> Reply | QuizQuestion | None
     return await pipeline.another_question(draft.course.title, taken, passages, draft.instruction, run.llm)
 
 
-COPILOT = kinds.register(kinds.JobKind(actions.COPILOT, copilot, rows.save_outcome, priority=1))
-REDRAFT = kinds.register(kinds.JobKind(actions.REDRAFT, redraft, rows.save_redraft, priority=1))
+COPILOT = JobKind(actions.COPILOT, copilot, rows.save_outcome, priority=1)
+REDRAFT = JobKind(actions.REDRAFT, redraft, rows.save_redraft, priority=1)

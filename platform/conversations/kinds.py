@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from conversations import pipeline, rows
-from jobs import kinds
+from jobs.kinds import JobKind
 from jobs.worker.run import Run
 
 
@@ -17,4 +17,4 @@ async def summarise(run: Run) -> dict[str, Any]:
     return {"summary": await pipeline.summarise(summary, turns, run.llm), "upto": upto}
 
 
-SUMMARY = kinds.register(kinds.JobKind("conversations.summary", summarise, rows.save_summary, priority=2))
+SUMMARY = JobKind("conversations.summary", summarise, rows.save_summary, priority=2)

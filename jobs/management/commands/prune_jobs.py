@@ -14,5 +14,5 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for name, part in retention.PARTS.items():
-            self.stdout.write(f"{sum(iter(part.delete, 0))} {name} deleted.")
+        for part in retention.parts():
+            self.stdout.write(f"{sum(iter(part.delete, 0))} {part.name} deleted.")
