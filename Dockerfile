@@ -10,13 +10,7 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin app
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
-COPY manage.py ./
-COPY platform/ platform/
-COPY jobs/ jobs/
-COPY assistant/ assistant/
-COPY landing/ landing/
-COPY personas/ personas/
-COPY tutors/ tutors/
+COPY . .
 # The settings want every secret to be set; none of these values is kept or used.
 RUN SECRET_KEY=- ALLOWED_HOSTS=- DATABASE_URL=postgres://- REDIS_URL=redis://- OPENAI_API_KEY=- \
     python manage.py collectstatic --noinput

@@ -6,8 +6,11 @@ class AssistantConfig(AppConfig):
     verbose_name = "Course assistant"
 
     def ready(self) -> None:
-        """Register the surface's kinds of jobs with the engine."""
+        """Register the surface's kinds of jobs, and its parts of the pages of courses and lessons."""
         from assistant.kinds import ANSWER, EMBEDDING, SUGGESTIONS
+        from config import slots
         from jobs import kinds
 
         kinds.register(ANSWER, SUGGESTIONS, EMBEDDING)
+        slots.register("course-links", "assistant/course_link.html")
+        slots.register("lesson-tools", "assistant/lesson_tools.html")

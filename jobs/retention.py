@@ -51,24 +51,34 @@ def delete_sessions() -> int:
 class Part:
     """Rows that are deleted by age: `delete` deletes a batch and returns its size; `is_due`: a job is worth it."""
 
+    name: str
     delete: Callable[[], int]
     is_due: Callable[[], bool]
 
 
-# A surface adds what it wants to have deleted.
-PARTS = {
-    "jobs": Part(delete_jobs, lambda: _old_jobs().exists()),
-    "tickets": Part(delete_tickets, lambda: WsTicket.objects.filter(expires_at__lt=_yesterday()).exists()),
-    "sessions": Part(delete_sessions, lambda: Session.objects.filter(expire_date__lt=_yesterday()).exists()),
-}
+JOBS = Part("jobs", delete_jobs, lambda: _old_jobs().exists())
+TICKETS = Part("tickets", delete_tickets, lambda: WsTicket.objects.filter(expires_at__lt=_yesterday()).exists())
+SESSIONS = Part("sessions", delete_sessions, lambda: Session.objects.filter(expire_date__lt=_yesterday()).exists())
+
+_parts: dict[str, Part] = {}
+
+
+def register(*parts: Part) -> None:
+    """Have rows deleted by age; called from AppConfig.ready(). One of the same name is replaced."""
+    _parts.update({part.name: part for part in parts})
+
+
+def parts() -> list[Part]:
+    """Everything that is deleted by age."""
+    return list(_parts.values())
 
 
 async def prune(run: Run) -> Result:
     """Delete everything that is due, batch by batch; returns how many rows of each part."""
-    deleted = dict.fromkeys(PARTS, 0)
-    for name, part in PARTS.items():
+    deleted = dict.fromkeys(_parts, 0)
+    for part in parts():
         while count := await run.db(part.delete):
-            deleted[name] += count
+            deleted[part.name] += count
     return deleted
 
 
@@ -80,7 +90,7 @@ def submit_if_due() -> None:
 
     The caller makes sure that no other process does the same at this moment.
     """
-    if not _has_run() and any(part.is_due() for part in PARTS.values()):
+    if not _has_run() and any(part.is_due() for part in parts()):
         submit(Submission(SYSTEM), PRUNING, {})
 
 

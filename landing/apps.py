@@ -6,9 +6,10 @@ class LandingConfig(AppConfig):
     verbose_name = "Landing page and its assistant"
 
     def ready(self) -> None:
-        """Register the surface's kind of jobs with the engine, and what it wants to have deleted."""
-        from jobs import kinds
-        from landing import retention  # noqa: F401
+        """Register the surface's kind of jobs, and what it wants to have deleted."""
+        from jobs import kinds, retention
         from landing.kinds import ANSWER
+        from landing.retention import CONVERSATIONS
 
         kinds.register(ANSWER)
+        retention.register(CONVERSATIONS)

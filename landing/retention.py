@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from conversations import actions
 from conversations.models import Conversation
-from jobs import retention
+from jobs.retention import Part
 
 BATCH = 50  # conversations of one run of `delete`
 
@@ -32,4 +32,4 @@ def _old() -> QuerySet[Conversation]:
     return old.exclude(contact_requests__is_answered=False)
 
 
-retention.PARTS["visitors' conversations"] = retention.Part(delete_conversations, lambda: _old().exists())
+CONVERSATIONS = Part("visitors' conversations", delete_conversations, lambda: _old().exists())

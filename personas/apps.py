@@ -6,11 +6,13 @@ class PersonasConfig(AppConfig):
     verbose_name = "Personas"
 
     def ready(self) -> None:
-        """Register the surface's kinds of jobs with the engine, and what it knows of a person's tone."""
+        """Register the surface's kinds of jobs, what it knows of a person's tone, and the link to the profile."""
         from accounts import tone
+        from config import slots
         from jobs import kinds
-        from personas import rows
         from personas.kinds import BATCH, PROFILE, RENEWAL
+        from personas.rows import tone_of
 
         kinds.register(PROFILE, RENEWAL, BATCH)
-        tone.register(rows.tone_of)
+        tone.register(tone_of)
+        slots.register("navigation", "personas/navigation.html")

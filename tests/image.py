@@ -122,12 +122,13 @@ def requirements(name: str) -> list[Requirement]:
 def _matches(path: Path, pattern: str) -> bool:
     if pattern.startswith("**/"):
         return fnmatch(path.name, pattern.removeprefix("**/"))
-    return fnmatch(str(path.relative_to(ROOT)), pattern)
+    names, wanted = path.relative_to(ROOT).parts, pattern.split("/")
+    return len(names) == len(wanted) and all(map(fnmatch, names, wanted))  # * stands for no slash
 
 
 def _copy(source: Path, target: Path, ignore: Callable[[str, list[str]], set[str]]) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, ignore=ignore)
+        shutil.copytree(source, target, ignore=ignore, dirs_exist_ok=True)
     else:
         target.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)

@@ -5,6 +5,7 @@ import graphlib
 import importlib.metadata
 import os
 import platform as stdlib_platform
+import posixpath
 import re
 import subprocess
 import sys
@@ -13,12 +14,16 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.template.base import Lexer, TokenType
 
 from jobs import kinds
 from tests.support import ROOT
 
-SURFACES = {"assistant", "tutors", "landing", "personas"}
-PACKAGES = {"accounts", "courses", "llm", "jobs", "conversations", "devstack", "config"} | SURFACES
+SURFACES = {folder.parent.name for folder in ROOT.glob("*/apps.py")} - {"jobs"}
+FOLDERS = {
+    file.parent.name: file.parent for pattern in ("*/apps.py", "platform/*/__init__.py") for file in ROOT.glob(pattern)
+}
+PACKAGES = set(FOLDERS)
 # config is common ground (errors, pagination, schema); these of its modules put the parts together.
 COMPOSITION = {"config/asgi.py", "config/urls.py", "config/settings.py"}
 BELOW_CONVERSATIONS = {"jobs", "llm", "courses", "accounts", "config"}
@@ -42,14 +47,24 @@ PRIVATE_NAMES = {
     "drf-spectacular==0.30.0": {"_get_response_for_code"},
     "Django==5.2.19": {"_default_manager", "_meta"},
 }  # fmt: skip
+# What an app may know beside itself. devstack knows everybody, and nobody knows it.
+MAY_KNOW = {
+    "config": set(),
+    "llm": set(),
+    "accounts": {"config"},
+    "courses": {"config"},
+    "jobs": {"accounts", "llm", "config"},
+    "conversations": BELOW_CONVERSATIONS,
+    "devstack": PACKAGES,
+    **{surface: {"conversations"} | BELOW_CONVERSATIONS for surface in SURFACES},
+}
 
 
 def sources():
     """Our Python files: {path relative to the import root it lives under: its full path}."""
-    folders = [folder for folder in (ROOT, ROOT / "platform") for folder in folder.iterdir() if folder.name in PACKAGES]
     return {
         file.relative_to(folder.parent).as_posix(): file
-        for folder in folders
+        for folder in FOLDERS.values()
         for file in folder.rglob("*.py")
         if "migrations" not in file.parts
     }
@@ -110,10 +125,10 @@ def test_llm_knows_nobody_and_no_django():
         assert not packages_imported(path) & (PACKAGES - {"llm"} | {"django", "rest_framework", "channels", "rq"}), path
 
 
-@pytest.mark.parametrize("package", ["accounts", "courses"])
-def test_accounts_and_courses_know_nobody_but_the_common_ground(package):
-    for path in of(package):
-        assert packages_imported(path) & PACKAGES <= {package, "config"}, path
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_imports_go_to_lower_apps_only(package):
+    for path in set(of(package)) - COMPOSITION:
+        assert packages_imported(path) & PACKAGES <= {package} | MAY_KNOW[package], path
 
 
 def jobs_module(name):
@@ -156,7 +171,7 @@ def test_top_of_jobs_is_small():
 
 
 def test_no_folder_is_crowded():
-    folders = Counter(Path(path).parent for path in SOURCES)
+    folders = Counter(Path(path).parent for path in product())
     assert not {folder: count for folder, count in folders.items() if count > MOST_MODULES}
 
 
@@ -239,27 +254,132 @@ def test_private_names_of_other_packages_stand_in_one_list():
         package, _, version = requirement.partition("==")
         assert importlib.metadata.version(package) == version, f"check our use of {PRIVATE_NAMES[requirement]}"
 
-
-def test_engine_knows_no_surface():
-    for path in of("jobs"):
-        assert packages_imported(path) & PACKAGES <= {"jobs", "accounts", "llm", "config"}, path
-
-
-def test_conversations_know_no_surface():
-    for path in of("conversations"):
-        assert packages_imported(path) & PACKAGES <= {"conversations"} | BELOW_CONVERSATIONS, path
+# Each template and static file by the name that others use for it, with its app.
+NAMED = {
+    file.relative_to(folder / kind).as_posix(): package
+    for package, folder in FOLDERS.items()
+    for kind in ("templates", "static")
+    for file in (folder / kind).rglob("*.*")
+}
 
 
-@pytest.mark.parametrize("surface", sorted(SURFACES))
-def test_surfaces_do_not_know_each_other(surface):
-    for path in of(surface):
-        assert packages_imported(path) & PACKAGES <= {surface, "conversations"} | BELOW_CONVERSATIONS, path
+def app_of_url(name):
+    """The app of a URL's name; "config" for names without a namespace, None for apps of others."""
+    namespace, _, view = name.rpartition(":")
+    if namespace == "admin":
+        return next((package for package in PACKAGES if view.startswith(f"{package}_")), None)
+    return (namespace or "config") if namespace in PACKAGES | {""} else None
 
 
-def test_common_ground_stands_on_nothing():
-    for path in of("config"):
-        if path not in COMPOSITION:
-            assert packages_imported(path) & PACKAGES <= {"config"}, path
+def named_in_template(text):
+    """The apps of everything that a template includes, extends, links or loads."""
+    for token in Lexer(text).tokenize():
+        if token.token_type is not TokenType.BLOCK:
+            continue
+        tag, *arguments = token.split_contents()
+        if tag in ("include", "extends", "static", "url"):
+            name = arguments[0].strip("\"'")
+            assert name != arguments[0], f"nobody can see what this names: {token.contents}"
+            yield app_of_url(name) if tag == "url" else NAMED.get(name)
+
+
+def named_in_python(text):
+    """The apps of URLs and templates that strings name, whichever function they are for."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            url = re.match(r"[a-z_]+:([a-z_-]+$)?", node.value)
+            yield app_of_url(url[0]) if url else NAMED.get(node.value)
+
+
+def named_in_script(text, folder):
+    """The apps of modules and style sheets that one in this folder imports."""
+    for name in re.findall(r"""(?:from|import)\b[\s(]*(?:url\()?["']([^"']+)["']""", text):
+        yield NAMED.get(posixpath.normpath(posixpath.join(folder, name)))
+
+
+def named(file):
+    match file.suffix:
+        case ".html":
+            return {*named_in_template(file.read_text())}
+        case ".py":
+            return {*named_in_python(file.read_text())}
+        case ".js" | ".css":
+            *_, name = file.as_posix().partition("/static/")
+            return {*named_in_script(file.read_text(), posixpath.dirname(name))}
+    return set()
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_templates_scripts_and_names_of_urls_go_to_lower_apps_only(package):
+    for file in {*FOLDERS[package].rglob("*.*")} - {ROOT / "platform" / path for path in COMPOSITION}:
+        if "vendor" not in file.parts:
+            assert named(file) - {None} <= {package} | MAY_KNOW[package], file
+
+
+@pytest.mark.parametrize(
+    ("apps", "app"),
+    [
+        (named_in_template("""{% include "assistant/lesson_tools.html" with lesson=lesson only %}"""), "assistant"),
+        (named_in_template("{%extends 'tutors/thread.html'%}"), "tutors"),
+        (named_in_template("{% if x %}{% url 'personas:profile' as address %}{% endif %}"), "personas"),
+        (named_in_template("{% url 'admin:landing_faqentry_changelist' %}"), "landing"),
+        (named_in_template("{% static 'conversations/chat.css' %}"), "conversations"),
+        (named_in_template("{% extends 'admin/jobs/upstream.html' %}"), "jobs"),
+        (named_in_template("{% url 'home' %}"), "config"),
+        (named_in_template("{% url 'django_rq:home' %}"), None),
+        (named_in_python("redirect('tutors:copilot', slug)"), "tutors"),
+        (named_in_python("reverse(f'jobs:{view}')"), "jobs"),
+        (named_in_python("render(request, 'personas/profile.html')"), "personas"),
+        (named_in_script('import { Chat } from "../conversations/chat.js";', "jobs"), "conversations"),
+        (named_in_script("""const part = await import('./widget.js')""", "landing"), "landing"),
+        (named_in_script('@import url("../landing/site.css");', "site"), "landing"),
+    ],
+)
+def test_the_check_above_sees_every_name(apps, app):
+    assert app in {*apps}
+
+
+def test_the_check_above_refuses_what_it_cannot_read():
+    with pytest.raises(AssertionError):
+        list(named_in_template("{% include which %}"))
+
+
+def test_names_of_urls_without_a_namespace_are_those_of_config():
+    for path in SOURCES:
+        if path.endswith("/urls.py") and path not in COMPOSITION:
+            assert f'app_name = "{path.partition("/")[0]}"' in SOURCES[path].read_text(), path
+
+
+def registrations(text):
+    """The lines that register something with a lower app."""
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    register = re.compile(r"((kinds|retention|tone|slots)\.register|(\w+\.)?register_inline)$")
+    return [call.lineno for call in calls if register.match(ast.unparse(call.func))]
+
+
+def test_apps_register_things_when_they_are_ready_and_nowhere_else():
+    assert {path for path in SOURCES if registrations(SOURCES[path].read_text())} == {
+        f"{package}/apps.py" for package in {"courses", "jobs", "conversations"} | SURFACES
+    }
+    assert registrations("ANSWER = kinds.register(JobKind(x))\nadmin.register_inline(AiJob, x)") == [1, 2]
+
+
+def test_every_slot_is_offered_once_and_by_an_app_below_those_that_fill_it():
+    offered = [
+        (name, app)
+        for app, folder in FOLDERS.items()
+        for file in folder.glob("templates/**/*.html")
+        for name in re.findall(r'{% slot "([^"]+)" %}', file.read_text())
+    ]
+    assert len(offered) == len(dict(offered)) > 0
+    filled = [
+        (name, path.partition("/")[0])
+        for path in SOURCES
+        for name in re.findall(r'slots\.register\("([^"]+)"', SOURCES[path].read_text())
+    ]
+    assert {name for name, _ in filled} == dict(offered).keys()
+    for name, app in filled:
+        assert dict(offered)[name] in MAY_KNOW[app], (name, app)
 
 
 def test_product_does_not_know_the_development_stack():

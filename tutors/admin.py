@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from jobs.admin.jobs import ReadOnly
+from config.admin import ReadOnly
 from tutors.models import Draft
 
 

@@ -6,8 +6,11 @@ class TutorsConfig(AppConfig):
     verbose_name = "Tutor copilot"
 
     def ready(self) -> None:
-        """Register the surface's kinds of jobs with the engine."""
+        """Register the surface's kinds of jobs, and the link to the copilot on the pages of courses."""
+        from config import slots
         from jobs import kinds
         from tutors.kinds import COPILOT, REDRAFT
+        from tutors.pages import course_link
 
         kinds.register(COPILOT, REDRAFT)
+        slots.register("course-links", "tutors/course_link.html", course_link)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.template import Context
 from django.urls import reverse
 
 from config.errors import Problem
@@ -13,6 +16,11 @@ from conversations import pages
 from conversations.models import Conversation
 from courses.models import Course
 from tutors import threads
+
+
+def course_link(page: Context) -> dict[str, Any]:
+    """For the link to the copilot on a course's page: whether the person may follow it."""
+    return {"is_tutor": page["course"].is_taught_by(page["request"].user)}
 
 
 @login_required

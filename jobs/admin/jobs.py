@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.options import InlineModelAdmin
 from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
+from config.admin import ReadOnly
 from jobs import actions
 from jobs.admin.filters import ErrorFilter, KindFilter, QueueFilter
 from jobs.events import outcome
@@ -22,19 +22,6 @@ from jobs.models import AiCall, AiJob, Reading
 from llm import prices
 
 HEADINGS = ("At (UTC)", "Attempt", "Waited", "Ran", "Outcome", "Code", "Detail")
-
-
-class ReadOnly:
-    """An admin that shows rows and does not change them."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class AiCallInline(ReadOnly, admin.TabularInline):
@@ -70,7 +57,7 @@ class AiJobAdmin(ReadOnly, admin.ModelAdmin):
     date_hierarchy = "created_at"
     show_full_result_count = False
     actions = ("retry_jobs", "cancel_jobs")
-    inlines: ClassVar[list[type[InlineModelAdmin]]] = [AiCallInline]  # what surfaces know of a job they append
+    inlines = (AiCallInline,)
     exclude = ("payload", "result", "request_hash", "history", "uncounted")
     readonly_fields = ("person", "waited", "ran", "attempts", "tokens", "cost", "what")
 

@@ -8,9 +8,9 @@ from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from config.admin import ReadOnly
 from conversations.models import Conversation, Message
 from jobs import disclosure
-from jobs.admin.jobs import AiJobAdmin, ReadOnly
 
 
 class ForReaders(ReadOnly):
@@ -74,6 +74,3 @@ class RatingInline(ReadOnly, admin.TabularInline):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         return super().get_queryset(request).exclude(rating="")
-
-
-AiJobAdmin.inlines.append(RatingInline)

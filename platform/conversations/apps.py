@@ -5,8 +5,12 @@ class ConversationsConfig(AppConfig):
     name = "conversations"
 
     def ready(self) -> None:
-        """Register the summaries with the engine."""
+        """Register the kind of jobs that summarise, and ratings on the admin page of a job."""
+        from config.admin import register_inline
+        from conversations.admin import RatingInline
         from conversations.kinds import SUMMARY
         from jobs import kinds
+        from jobs.models import AiJob
 
         kinds.register(SUMMARY)
+        register_inline(AiJob, RatingInline)

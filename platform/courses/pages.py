@@ -21,8 +21,7 @@ def course_list(request: HttpRequest) -> HttpResponse:
 def course(request: HttpRequest, slug: str) -> HttpResponse:
     """One course with its lessons."""
     course = get_object_or_404(Course.objects.for_user(request.user), slug=slug)
-    context = {"course": course, "lessons": _outline(course), "is_tutor": course.is_taught_by(request.user)}
-    return render(request, "courses/course.html", context)
+    return render(request, "courses/course.html", {"course": course, "lessons": _outline(course)})
 
 
 @login_required

@@ -172,7 +172,7 @@ class TestDaily:
 
     def test_next_one_comes_a_day_after_the_last_that_was_completed(self, ended):
         job = run_pending(retention.PRUNING.name, {})
-        assert (job.status, job.result) == ("completed", dict.fromkeys(retention.PARTS, 0))
+        assert (job.status, job.result) == ("completed", {part.name: 0 for part in retention.parts()})
         ended()
         for age, expected in ((timedelta(hours=23), 1), (timedelta(hours=25), 2)):
             AiJob.objects.filter(pk=job.pk).update(created_at=timezone.now() - age)
@@ -195,7 +195,7 @@ class TestDaily:
             wait_for(lambda: prunings().filter(status="completed").exists())
             wait_for(lambda: AiJob.objects.get(pk=young).status == "completed")
         assert not any(map(exists, old))
-        assert prunings().get().result == dict.fromkeys(retention.PARTS, 0) | {"jobs": 3}
+        assert prunings().get().result == {part.name: 0 for part in retention.parts()} | {"jobs": 3}
 
 
 def _look(start):

@@ -11,5 +11,5 @@ class Command(BaseCommand):
     help = "Delete what is older than the settings *_KEEP_DAYS keep it, and ended sessions and tickets."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for name, part in retention.PARTS.items():
-            self.stdout.write(f"{sum(iter(part.delete, 0))} {name} deleted.")
+        for part in retention.parts():
+            self.stdout.write(f"{sum(iter(part.delete, 0))} {part.name} deleted.")

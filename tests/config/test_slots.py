@@ -1,0 +1,63 @@
+"""Apps fill slots of pages below them, and add to admin pages of models that are not theirs."""
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.exceptions import NotRegistered
+from django.contrib.sessions.models import Session
+from django.template import Context, Engine
+
+from config import slots
+from config.admin import register_inline
+from conversations.admin import RatingInline
+from jobs.models import AiJob
+
+
+@pytest.fixture
+def rendered(tmp_path, monkeypatch):
+    """Renders a page that offers a slot; what tests register is forgotten."""
+    monkeypatch.setattr(slots, "_templates", {})
+    for name, text in {"one": "<i>{{ who }}</i> ", "two": "<b>{{ who }}{{ more }}</b> "}.items():
+        (tmp_path / f"{name}.html").write_text(text)
+    engine = Engine([tmp_path], libraries={"slots": "config.templatetags.slots"})
+    page = engine.from_string('{% load slots %}{% slot "here" %}{{ more }}.')
+    return lambda: page.render(Context({"who": "<Ada>"}))
+
+
+def test_empty_slot_is_empty(rendered):
+    assert rendered() == "."
+
+
+def test_slot_shows_what_was_registered_in_order_and_once(rendered):
+    for _ in range(2):
+        slots.register("here", "two.html")
+        slots.register("here", "one.html")
+    slots.register("elsewhere", "one.html")
+    assert rendered() == "<b>&lt;Ada&gt;</b> <i>&lt;Ada&gt;</i> ."
+
+
+def test_context_of_one_is_for_it_alone(rendered):
+    slots.register("here", "two.html", lambda page: {"more": f"{page['who']} & more", "who": ""})
+    slots.register("here", "one.html")
+    assert rendered() == "<b>&lt;Ada&gt; &amp; more</b> <i>&lt;Ada&gt;</i> ."
+
+
+def test_inline_is_registered_once():
+    register_inline(AiJob, RatingInline)
+    assert list(admin.site.get_model_admin(AiJob).inlines).count(RatingInline) == 1
+
+
+def test_inline_of_a_model_without_an_admin_is_refused():
+    with pytest.raises(NotRegistered):
+        register_inline(Session, RatingInline)
+
+
+def test_course_page_links_the_copilot_for_its_tutors_only(client, learner, stranger, sql_course):
+    sql_course.tutors.add(stranger)
+    for user, links in ((learner, ["assistant"]), (stranger, ["assistant", "tutor"])):
+        client.force_login(user)
+        page = client.get(f"/courses/{sql_course.slug}/").content.decode()
+        addresses = {
+            "assistant": f"/courses/{sql_course.slug}/assistant/",
+            "tutor": f"/tutor/courses/{sql_course.slug}/",
+        }
+        assert [name for name, address in addresses.items() if f'href="{address}"' in page] == links
