@@ -1,5 +1,6 @@
 """The sentences, lists and code of numbered sources that fit a question best, each with its citation."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -61,8 +62,12 @@ def answer(question: str, sources: Sequence[Source], context: str = "") -> str:
     if not fitting or len(asked & known) < KNOWN_SHARE * len(asked):
         return ""
 
+    # A word in every source tells little, a rare one more.
+    having = {word: sum(word in source.words for source in sources) for word in asked | around}
+    rarity = {word: 1 + math.log((1 + len(sources)) / (1 + count)) for word, count in having.items()}
+
     def weigh(words: frozenset[str]) -> float:
-        return len(asked & words) + len(around & words) / 2
+        return sum(min(1.5, rarity[word]) / (1 if word in asked else 2) for word in rarity.keys() & words)
 
     return _render(_chosen(fitting, weigh))
 
@@ -112,15 +117,14 @@ def _chosen(sources: Sequence[Source], weigh: Callable[[frozenset[str]], float])
             score = found_early * stands_alone * (weigh(_stem_set(text)) + titled) / (1 + len(text) / 800)
             units.append(Unit(source.n, at, text, score + 0.4 * before))  # it may go on from the one before it
             before = score
-    units.sort(key=lambda unit: -unit.score)
-    chosen: list[Unit] = []
-    for unit in units:
-        length = sum(len(one.text) for one in chosen)
-        if length >= SHORTEST or unit.score < 0.3 * units[0].score:
-            break
-        if length + len(unit.text) <= LONGEST:
-            chosen.append(unit)
-    return sorted(chosen, key=lambda unit: (unit != units[0], unit.n != units[0].n, unit.n, unit.at))
+    best = max(units, key=lambda unit: unit.score, default=None)
+    left, chosen = [unit for unit in units if best and unit.score >= 0.3 * best.score], list[Unit]()
+    while left and (length := sum(len(unit.text) for unit in chosen)) < SHORTEST:
+        said = frozenset().union(*(_stem_set(unit.text) for unit in chosen))
+        news = {unit: unit.score + (weigh(_stem_set(unit.text) - said) if chosen else 0) for unit in left}
+        left.remove(unit := max(left, key=lambda unit: news[unit]))
+        chosen += [unit] if length + len(unit.text) <= LONGEST else []
+    return sorted(chosen, key=lambda unit: (unit != best, unit.n != chosen[0].n, unit.n, unit.at))
 
 
 def _render(units: list[Unit]) -> str:
