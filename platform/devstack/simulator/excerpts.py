@@ -117,12 +117,14 @@ def _chosen(sources: Sequence[Source], weigh: Callable[[frozenset[str]], float])
             score = found_early * stands_alone * (weigh(_stem_set(text)) + titled) / (1 + len(text) / 800)
             units.append(Unit(source.n, at, text, score + 0.4 * before))  # it may go on from the one before it
             before = score
-    best = max(units, key=lambda unit: unit.score, default=None)
-    left, chosen = [unit for unit in units if best and unit.score >= 0.3 * best.score], list[Unit]()
+    if not units:
+        return []
+    best = max(units, key=lambda unit: unit.score)
+    left, chosen = [unit for unit in units if unit.score >= 0.3 * best.score], list[Unit]()
     while left and (length := sum(len(unit.text) for unit in chosen)) < SHORTEST:
         said = frozenset().union(*(_stem_set(unit.text) for unit in chosen))
-        news = {unit: unit.score + (weigh(_stem_set(unit.text) - said) if chosen else 0) for unit in left}
-        left.remove(unit := max(left, key=lambda unit: news[unit]))
+        news = {unit: weigh(_stem_set(unit.text) - said) if chosen else 0 for unit in left}
+        left.remove(unit := max(left, key=lambda unit: unit.score * (1.5 if unit.n == best.n else 1) + news[unit]))
         chosen += [unit] if length + len(unit.text) <= LONGEST else []
     return sorted(chosen, key=lambda unit: (unit != best, unit.n != chosen[0].n, unit.n, unit.at))
 
