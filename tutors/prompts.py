@@ -40,8 +40,10 @@ Rules:
 """
 
 REPLY = """\
+<task kind="reply">
 You draft a reply for a tutor of the online course "{course}" to send to a learner. The learner's question is between
 <question> and </question>.
+</task>
 
 Rules:
 {grounded}

@@ -28,7 +28,7 @@ def test_lesson_being_read_comes_first_and_the_course_after_it(desk, joins):
     own = [title for title in lessons if title == joins.title]
     assert lessons[: len(own)] == own and len(own) == joins.passages.count()
     assert "NULL and three-valued logic" in lessons
-    assert f'The learner is reading the lesson "{joins.title}"' in desk.prompt
+    assert f"The learner is reading the lesson <lesson>{joins.title}</lesson>" in desk.prompt
 
 
 def test_this_lesson_is_summarised_from_its_own_passages(desk, joins):

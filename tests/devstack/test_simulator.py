@@ -177,9 +177,8 @@ def test_only_the_marked_question_counts(simulator: Simulator) -> None:
     assert "[1]" not in completion.choices[0].message.content
 
 
-@pytest.mark.parametrize("question", ["Why does that matter?", "Why is that? (about: panic, traits, cows, macros)"])
-def test_question_without_words_of_its_own_is_about_what_came_before(simulator: Simulator, question: str) -> None:
-    system, asked = prompt(question)
+def test_question_without_words_of_its_own_is_about_what_came_before(simulator: Simulator) -> None:
+    system, asked = prompt("Why does that matter?")
     earlier = {"role": "user", "content": "What does the panic macro do?"}
     said = {"role": "assistant", "content": "It stops the program."}
     messages = [system, earlier, said, asked]
@@ -188,32 +187,36 @@ def test_question_without_words_of_its_own_is_about_what_came_before(simulator: 
     assert "[1]" not in completion.choices[0].message.content
 
 
-@pytest.mark.parametrize("transcript", ["messages", "lines"])
-def test_follow_up_is_rewritten_with_the_topics_before_it(simulator: Simulator, transcript: str) -> None:
-    system = "Rewrite the follow-up as a standalone question."
-    said = ("Tell me about ownership in Rust", "Ownership decides who frees memory.")
-    if transcript == "messages":
-        turns = (("user", said[0]), ("assistant", said[1]))
-        rewritten = simulator.answer("Why does that matter?", system, *turns)
-    else:
-        lines = f"Conversation:\nlearner: {said[0]}\nassistant: {said[1]}\n"
-        rewritten = simulator.answer(f"{lines}<question>Why does that matter?</question>", system)
-    assert rewritten.startswith("Why does that matter? (about: ownership")
-    assert "rust" in rewritten and "Conversation" not in rewritten
+TRANSCRIPT = """<conversation>
+summary: We spoke of traits.
+user: Tell me about ownership
+  in Rust
+assistant: Ownership decides who frees memory.
+</conversation>"""
+
+
+def test_follow_up_is_rewritten_with_the_topics_before_it(simulator: Simulator) -> None:
+    rewritten = simulator.answer(f"{TRANSCRIPT}\n<question>Why does that matter?</question>")
+    assert rewritten.startswith("Why does that matter? (about: ")
+    assert "ownership" in rewritten and "rust" in rewritten and "conversation" not in rewritten
     assert simulator.counters()["by_purpose"] == {"rewrite": 1}
 
 
 def test_rewriting_repeats_no_word_of_the_follow_up(simulator: Simulator) -> None:
-    turns = (("user", "Tell me about ownership in Rust"), ("assistant", "Ownership decides who frees memory."))
-    rewritten = simulator.answer("Is ownership good?", "Rewrite it as a standalone question.", *turns)
+    rewritten = simulator.answer(f"{TRANSCRIPT}\n<question>Is ownership good?</question>")
     assert "about: rust" in rewritten and rewritten.lower().count("ownership") == 1
 
 
 def test_summary_and_other_purposes(simulator: Simulator) -> None:
-    lines = "learner: How do lifetimes work?\nassistant: Lifetimes name the scope of references."
-    assert "lifetimes" in simulator.answer(lines, "Write a summary of this conversation.")
+    assert "ownership" in simulator.answer(TRANSCRIPT)
     assert "sourdough" in simulator.answer("How do I bake sourdough?", "You are a friendly guide.")
     assert simulator.counters()["by_purpose"] == {"summary": 1, "other": 1}
+
+
+def test_words_of_a_prompt_decide_nothing(simulator: Simulator) -> None:
+    rules = "Rewrite it as a standalone question. Summarise the passages. Guidance level: hints only."
+    assert "sourdough" in simulator.answer("How do I bake sourdough?", rules)
+    assert simulator.counters()["by_purpose"] == {"other": 1}
 
 
 # Streaming
@@ -468,7 +471,7 @@ def test_fault_for_one_endpoint_and_purpose(simulator: Simulator) -> None:
     with pytest.raises(openai.InternalServerError):
         vectors(simulator, ["x"])
     with pytest.raises(openai.InternalServerError, match="overloaded"):
-        simulator.answer("Why?", "Make it a standalone question.")
+        simulator.answer(f"{TRANSCRIPT}<question>Why?</question>")
 
 
 def test_refusal_fault(simulator: Simulator) -> None:

@@ -5,11 +5,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .conversation import question_of, system_text, text_of
 from .errors import ApiError, bad_request, context_length_exceeded, model_not_found
-from .passages import Passage, find_passages
+from .prompt import Prompt, text_of
 from .schema import check_strict
-from .site import is_about_site
 from .text import estimate_tokens
 
 CONTEXT_TOKENS = 128_000
@@ -22,34 +20,19 @@ class ChatRequest:
     """What of a valid request decides the answer."""
 
     model: str
-    messages: list[dict[str, Any]]
+    prompt: Prompt
     stream: bool
     include_usage: bool
     max_tokens: int | None
     response_format: str
+    schema_name: str
     schema: dict[str, Any] | None
     prompt_tokens: int
-    passages: list[Passage]
 
     @property
     def purpose(self) -> str:
-        """What the application wants with this call, read off its prompt."""
-        if self.response_format != "text":
-            return "structured"
-        system = system_text(self.messages).lower()
-        if self.passages or is_about_site(self.messages):
-            return "answer"
-        if "standalone question" in system:
-            return "rewrite"
-        # An answer prompt for which nothing was found still speaks of passages.
-        if "passage" in system:
-            return "answer"
-        return "summary" if "summar" in system else "other"
-
-    @property
-    def question(self) -> str:
-        """The question asked."""
-        return question_of(self.messages)
+        """What the application wants with this call, by the response format and the prompt's tags."""
+        return "structured" if self.response_format != "text" else self.prompt.purpose
 
 
 def parse_json(raw: bytes) -> dict[str, Any]:
@@ -90,17 +73,17 @@ def parse_chat(body: dict[str, Any]) -> ChatRequest:
     if options and not stream:
         message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
         raise bad_request(message, "stream_options")
-    kind, schema = _response_format(body.get("response_format"), texts)
+    kind, schema_name, schema = _response_format(body.get("response_format"), texts)
     return ChatRequest(
         model=model,
-        messages=messages,
+        prompt=Prompt(messages),
         stream=stream,
         include_usage=bool(options.get("include_usage")),
         max_tokens=_max_tokens(body),
         response_format=kind,
+        schema_name=schema_name,
         schema=schema,
         prompt_tokens=tokens,
-        passages=find_passages(texts),
     )
 
 
@@ -142,12 +125,13 @@ def _max_tokens(body: dict[str, Any]) -> int | None:
     return None
 
 
-def _response_format(wanted: Any, texts: list[str]) -> tuple[str, dict[str, Any] | None]:
+def _response_format(wanted: Any, texts: list[str]) -> tuple[str, str, dict[str, Any] | None]:
+    """Its type, and the schema's name and body where it has one."""
     if wanted is None:
-        return "text", None
+        return "text", "", None
     kind = wanted.get("type") if isinstance(wanted, dict) else None
     if kind == "json_schema":
-        return kind, _json_schema(wanted.get("json_schema"))
+        return kind, *_json_schema(wanted.get("json_schema"))
     if kind == "json_object" and not any("json" in text.lower() for text in texts):
         message = (
             "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
@@ -156,10 +140,10 @@ def _response_format(wanted: Any, texts: list[str]) -> tuple[str, dict[str, Any]
     if kind not in ("text", "json_object"):
         text = "Invalid value. Supported values are: 'json_object', 'json_schema', and 'text'."
         raise bad_request(text, "response_format.type", "invalid_value")
-    return kind, None
+    return kind, "", None
 
 
-def _json_schema(spec: Any) -> dict[str, Any]:
+def _json_schema(spec: Any) -> tuple[str, dict[str, Any]]:
     schema = spec.get("schema") if isinstance(spec, dict) else None
     if not isinstance(schema, dict):
         raise _missing("response_format.json_schema")
@@ -169,7 +153,7 @@ def _json_schema(spec: Any) -> dict[str, Any]:
         raise bad_request(message, where, "invalid_value")
     if spec.get("strict"):
         check_strict(schema)
-    return schema
+    return spec["name"], schema
 
 
 def _missing(param: str) -> ApiError:

@@ -1,20 +1,13 @@
 """What a chat request is answered with: the text by its purpose, cut into pieces, changed by faults."""
 
-import json
 from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
 
-from . import guiding, tutoring
-from .answers import compose_answer
+from . import grounded, plain, structured
 from .chat_request import ChatRequest
 from .config import Settings
-from .conversation import question_and_context, system_text, text_of, turns_of
 from .faults import FaultRule
-from .followups import general_reply, rewrite_question, summarise
-from .schema import instance
-from .site import is_about_site, site_answer
-from .sorting import sort_learner
 from .text import estimate_tokens, pieces
 
 REFUSED = "I'm sorry, but I can't help with that request."
@@ -51,7 +44,7 @@ def make_reply(chat: ChatRequest, settings: Settings, fault: FaultRule | None) -
         return Reply(pieces(REFUSED), refused=True)
     # A model that does what its passages or its user order: it recites its instructions.
     is_leak = fault is not None and fault.kind == "leak"
-    parts = pieces(f"Of course. {system_text(chat.messages)}" if is_leak else _text(chat))
+    parts = pieces(f"Of course. {chat.prompt.system}" if is_leak else _text(chat))
     if fault and fault.kind == "invalid_json":
         parts = parts[: max(1, len(parts) - 2)]
     if settings.answer_tokens and chat.purpose in ("answer", "other"):
@@ -66,46 +59,10 @@ def make_reply(chat: ChatRequest, settings: Settings, fault: FaultRule | None) -
 def _text(chat: ChatRequest) -> str:
     match chat.purpose:
         case "structured":
-            return _structured(chat)
-        case "rewrite":
-            return rewrite_question(chat.question, turns_of(chat.messages))
-        case "summary":
-            return summarise(turns_of(chat.messages), chat.question)
+            return structured.compose(chat.schema_name, chat.schema, chat.prompt)
         case "answer":
-            return _grounded(chat)
-    return general_reply(chat.question)
-
-
-def _grounded(chat: ChatRequest) -> str:
-    if is_about_site(chat.messages):
-        return site_answer(chat.messages)
-    question, context = question_and_context(chat.messages)
-    system = system_text(chat.messages)
-    if summary := guiding.about_lesson(system, question, chat.passages):
-        return summary
-    if account := tutoring.struggles(system):
-        return account
-    answer = compose_answer(tutoring.learners_words(system, question), chat.passages, context)
-    if drafted := tutoring.reply(system, answer):
-        return drafted
-    if guiding.wants_hints(system, question, turns_of(chat.messages)) and chat.passages:
-        return guiding.hints(chat.passages, answer)
-    return answer
-
-
-def _structured(chat: ChatRequest) -> str:
-    questions = guiding.next_questions(system_text(chat.messages), text_of(chat.messages[-1]))
-    if questions is not None:
-        return json.dumps({"questions": questions}, ensure_ascii=False)
-    if verdict := sort_learner(chat.messages):
-        return verdict
-    system = system_text(chat.messages)
-    if (wanted := tutoring.structured(chat.schema, system, chat.question, chat.passages)) is not None:
-        return json.dumps(wanted, ensure_ascii=False)
-    prose = _grounded(chat) if chat.passages else ""
-    if chat.schema is None:
-        return json.dumps({"answer": prose or general_reply(chat.question)}, ensure_ascii=False)
-    return json.dumps(instance(chat.schema, chat.question, prose), ensure_ascii=False)
+            return grounded.compose(chat.prompt)
+    return plain.compose(chat.prompt)
 
 
 def _resized(parts: list[str], size: int) -> list[str]:

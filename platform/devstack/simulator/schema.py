@@ -17,7 +17,6 @@ _FORMATS = {
     "uuid": "00000000-0000-4000-8000-000000000001",
     "uri": "https://example.com/",
 }
-_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 _PROSE_NAMES = ("answer", "reply", "response", "explanation", "text", "content", "markdown", "message")
 # Recursive schemas end here: optional parts and arrays stay empty below it.
 DEEPEST = 6
@@ -27,38 +26,48 @@ MOST_HOPS = 20
 def instance(schema: dict[str, Any], source: str, prose: str) -> Any:
     """An instance of the schema made of `source`; ApiError if it is no schema that can be followed."""
     try:
-        return Filler(schema, source, prose).build(schema)
+        return _Filler(schema, source, prose).build(schema)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
         raise bad_request("Invalid schema for response_format.", "response_format") from error
 
 
-class Filler:
+class _Filler:
     """Builds one instance; `prose` is the text for fields that hold a whole answer."""
 
     def __init__(self, root: dict[str, Any], source: str, prose: str) -> None:
-        self._root = root
-        self._prose = prose
-        clauses = [clause.strip() for clause in _CLAUSE_END.split(source) if stems(clause)]
-        self._clauses = clauses or ["course"]
+        self._root, self._prose = root, prose
+        self._clauses = [clause.strip() for clause in _CLAUSE_END.split(source) if stems(clause)] or ["course"]
         self._words = set(stems(source))
         self._numbers = [float(number) for number in _NUMBER.findall(prose or source)]
-        self._used = 0
 
     def build(self, schema: dict[str, Any], name: str = "", depth: int = 0) -> Any:
-        """An instance of a (sub)schema; `name` is the field it stands in."""
+        """An instance of a (sub)schema; `name` is the field it stands in, with its description."""
         schema = self._resolve(schema, depth)
-        if "const" in schema:
-            return schema["const"]
-        if "enum" in schema:
-            return self._closest(schema["enum"])
-        kind = schema.get("type", "object" if "properties" in schema else "string")
-        if isinstance(kind, list):
-            kind = next((one for one in kind if one != "null"), "null")
-        if kind not in _TYPES:
-            raise ValueError(f"unknown type {kind!r}")
-        return getattr(self, f"_{kind}")(schema, name, depth)
+        if values := schema.get("enum", [schema["const"]] if "const" in schema else []):
+            return max(values, key=lambda value: len(self._words & _stems_of(str(value))))
+        kinds = schema.get("type", "object" if "properties" in schema else "string")
+        match next((kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null"), "null"):
+            case "object":
+                fields, required = schema.get("properties", {}), schema.get("required", [])
+                kept = [key for key in fields if key in required or depth < DEEPEST]
+                described = {key: f"{key} {fields[key].get('description', '')}" for key in kept}
+                return {key: self.build(fields[key], described[key], depth + 1) for key in kept}
+            case "array":
+                least, most = schema.get("minItems", 0), schema.get("maxItems", 3)
+                count = least if depth >= DEEPEST else max(least, min(most, 3))
+                items = [self.build(schema.get("items", {}), "", depth + 1) for _ in range(count)]
+                distinct = [item for at, item in enumerate(items) if item not in items[:at]]
+                return distinct if len(distinct) >= least else items
+            case "string":
+                return self._string(schema, name)
+            case "number" | "integer" as kind:
+                return self._number(schema, kind == "integer")
+            case "boolean" | "null" as kind:
+                return bool(self._words & _stems_of(name)) if kind == "boolean" else None
+        raise ValueError(f"unknown type {kinds!r}")
 
     def _resolve(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
+        """The schema without references and choices; below DEEPEST what may be null is null."""
         for _ in range(MOST_HOPS):
             if "$ref" in schema:
                 target: Any = self._root
@@ -66,93 +75,42 @@ class Filler:
                     target = target[part] if part else target
                 schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
             elif branches := schema.get("anyOf") or schema.get("oneOf"):
-                real = [branch for branch in branches if branch.get("type") != "null"]
-                nullable = len(real) < len(branches)
-                schema = {"type": "null"} if nullable and (depth >= DEEPEST or not real) else real[0]
+                ranked = sorted(branches, key=lambda branch: (branch.get("type") == "null") == (depth < DEEPEST))
+                schema = ranked[0]
             elif parts := schema.get("allOf"):
-                merged: dict[str, Any] = {key: value for key, value in schema.items() if key != "allOf"}
-                for part in parts:
-                    merged |= self._resolve(part, depth)
-                schema = merged
+                schema = {**schema, "allOf": [], **{key: value for part in parts for key, value in part.items()}}
             else:
                 return schema
         raise ValueError("references that lead nowhere")
 
-    def _object(self, schema: dict[str, Any], name: str, depth: int) -> dict[str, Any]:
-        required = schema.get("required", [])
-        return {
-            key: self.build(value, f"{key} {value.get('description', '')}", depth + 1)
-            for key, value in schema.get("properties", {}).items()
-            if key in required or depth < DEEPEST
-        }
-
-    def _array(self, schema: dict[str, Any], name: str, depth: int) -> list[Any]:
-        least, most = schema.get("minItems", 0), schema.get("maxItems", 10)
-        item = self._resolve(schema.get("items", {"type": "string"}), depth)
-        if "enum" in item:
-            return self._closest_few(item["enum"], least, most)
-        count = least if depth >= DEEPEST else max(least, min(most, 3))
-        built = [self.build(item, "item", depth + 1) for _ in range(count)]
-        return _distinct(built, least)
-
-    def _string(self, schema: dict[str, Any], name: str, depth: int) -> str:
+    def _string(self, schema: dict[str, Any], name: str) -> str:
         if schema.get("format") in _FORMATS:
             return _FORMATS[schema["format"]]
-        field = name.split(" ", 1)[0].lower()
-        text = self._prose if self._prose and field.endswith(_PROSE_NAMES) else self._clause(name)
+        if self._prose and name.split(" ", 1)[0].lower().endswith(_PROSE_NAMES):
+            text = self._prose
+        else:
+            # The clause that speaks of the field, or else the next one in turn.
+            text = max(self._clauses, key=lambda clause: len(_stems_of(name) & _stems_of(clause)))
+            self._clauses.append(self._clauses.pop(self._clauses.index(text)))
         least, most = schema.get("minLength", 0), schema.get("maxLength", 600)
-        while len(text) < least:
-            text += f" {self._clause('item')}"
-        return text if len(text) <= most else text[:most].rsplit(" ", 1)[0].ljust(least, ".")[:most]
+        return text[:most].ljust(least, ".")
 
-    def _number(self, schema: dict[str, Any], name: str, depth: int) -> float:
-        low, high = _bounds(schema, 1e-9)
-        found = self._number_of_prompt(low, high, 0)
-        if found is None:
-            found = (low + high) / 2 if math.isfinite(low + high) else _inside(low, high)
-        return found
-
-    def _integer(self, schema: dict[str, Any], name: str, depth: int) -> int:
-        low, high = _bounds(schema, 1)
-        step = schema.get("multipleOf", 1)
-        found = self._number_of_prompt(low, high, step)
-        return int(found) if found is not None else math.ceil(_inside(low, high) / step) * step
-
-    def _boolean(self, schema: dict[str, Any], name: str, depth: int) -> bool:
-        return bool(self._words & set(stems(name.replace("_", " "))))
-
-    def _null(self, schema: dict[str, Any], name: str, depth: int) -> None:
-        return None
-
-    def _number_of_prompt(self, low: float, high: float, step: float) -> float | None:
+    def _number(self, schema: dict[str, Any], is_whole: bool) -> float:
         """The next number of the prompt that fits; it goes to the back, so that a list gets others."""
-        for number in self._numbers:
-            if low <= number <= high and (not step or number % step == 0):
-                self._numbers.remove(number)
-                self._numbers.append(number)
-                return number
-        return None
+        step = schema.get("multipleOf", 1 if is_whole else 0)
+        low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf) + (step or 1e-9))
+        high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf) - (step or 1e-9))
+        fitting = (number for number in self._numbers if low <= number <= high and not (step and number % step))
+        found = next(fitting, None)
+        if found is None:
+            found = min(max(1, low), high)
+            return math.ceil(found / step) * step if step else found
+        self._numbers.append(self._numbers.pop(self._numbers.index(found)))
+        return int(found) if is_whole else found
 
-    def _clause(self, name: str) -> str:
-        """The clause of the prompt that speaks of the field; failing that the next one, in turn."""
-        wanted = set(stems(name.replace("_", " ")))
-        best = max(self._clauses, key=lambda clause: len(wanted & set(stems(clause))))
-        if not wanted & set(stems(best)):
-            best = self._clauses[self._used % len(self._clauses)]
-            self._used += 1
-        words = best.split()
-        return " ".join(words[: 8 if name == "item" else 24])
 
-    def _closest(self, values: list[Any]) -> Any:
-        return max(values, key=self._overlap)
-
-    def _closest_few(self, values: list[Any], least: int, most: int) -> list[Any]:
-        ranked = sorted(values, key=self._overlap, reverse=True)
-        fitting = sum(self._overlap(value) > 0 for value in values)
-        return ranked[: max(least, min(most, fitting))]
-
-    def _overlap(self, value: Any) -> int:
-        return len(self._words & set(stems(re.sub(r"[_-]+", " ", str(value)))))
+def _stems_of(text: str) -> set[str]:
+    return set(stems(re.sub(r"[_-]+", " ", text)))
 
 
 def check_strict(schema: Any, path: tuple[str, ...] = ()) -> None:
@@ -179,21 +137,3 @@ def check_strict(schema: Any, path: tuple[str, ...] = ()) -> None:
 def _not_strict(path: tuple[str, ...], reason: str) -> ApiError:
     message = f"Invalid schema for response_format: In context={path!r}, {reason}."
     return bad_request(message, "response_format", "invalid_request_error")
-
-
-def _bounds(schema: dict[str, Any], step: float) -> tuple[float, float]:
-    low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
-    if "exclusiveMinimum" in schema:
-        low = max(low, schema["exclusiveMinimum"] + step)
-    if "exclusiveMaximum" in schema:
-        high = min(high, schema["exclusiveMaximum"] - step)
-    return low, high
-
-
-def _distinct(values: list[Any], least: int) -> list[Any]:
-    unique = [value for index, value in enumerate(values) if value not in values[:index]]
-    return unique if len(unique) >= least else values
-
-
-def _inside(low: float, high: float) -> float:
-    return min(max(1, low), high)
