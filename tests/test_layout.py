@@ -254,6 +254,7 @@ def test_private_names_of_other_packages_stand_in_one_list():
         package, _, version = requirement.partition("==")
         assert importlib.metadata.version(package) == version, f"check our use of {PRIVATE_NAMES[requirement]}"
 
+
 # Each template and static file by the name that others use for it, with its app.
 NAMED = {
     file.relative_to(folder / kind).as_posix(): package

@@ -67,9 +67,9 @@ class Resources:
         self.redis = async_redis()
 
     async def close(self) -> None:
-        """Close the connections to Redis and let the database threads end."""
+        """Close the connections to Redis and Postgres, and end the database threads."""
         await self.redis.aclose()
-        self.db.close()
+        await self.db.close()
 
 
 def _timeouts() -> dict[str, Any]:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from django.db import Error, InterfaceError, OperationalError, connection
+from django.db import Error, InterfaceError, OperationalError, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from config.postgres.base import is_silent
 from llm import retry
@@ -28,7 +29,8 @@ class Database:
     """
 
     def __init__(self, threads: int) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="jobs-db")
+        self._connections: list[BaseDatabaseWrapper] = []  # of the threads
+        self._threads = ThreadPoolExecutor(threads, "jobs-db", self._begin_thread)
 
     async def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn` on a database thread, in a copy of the caller's context."""
@@ -40,9 +42,18 @@ class Database:
         """Like `call`, but retry for OUTAGE_SECONDS while Postgres is away: a paid answer is not dropped."""
         return await retry.until(AWAY, OUTAGE_SECONDS, lambda: self.call(fn, *args, **kwargs))
 
-    def close(self) -> None:
-        """Let the threads end; work that has begun still finishes."""
-        self._threads.shutdown(wait=False)
+    async def close(self) -> None:
+        """End the threads, after the work that has begun, and close their connections."""
+        await asyncio.to_thread(self._end_threads)
+
+    def _begin_thread(self) -> None:
+        self._connections.append(connections[connection.alias])
+
+    def _end_threads(self) -> None:
+        self._threads.shutdown()
+        for each in self._connections:
+            each.inc_thread_sharing()  # closed here, by another thread than its own
+            each.close()
 
 
 def _with_connection(work: Callable[[], T]) -> T:

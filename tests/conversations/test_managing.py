@@ -173,7 +173,7 @@ def test_deleting_in_the_moment_in_which_the_answer_is_saved(desk, sql_course):
     def save(job, result):
         deleting.append(thread.submit(desk.api.delete, path_of(accepted)))
         wait_for(is_anybody_waiting)
-        rows.keep_answer(job, result)
+        rows.add_answer(job, result)
 
     deleting = []
     with ThreadPoolExecutor(1) as thread:

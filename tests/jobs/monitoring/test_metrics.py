@@ -160,7 +160,7 @@ def test_without_redis_the_rows_are_still_shown(engine, monkeypatch):
 
     engine.submit()
     with monkeypatch.context() as patched:
-        patched.setattr(collector.queues, "connection", refuse)
+        patched.setattr(collector.connections, "redis", refuse)
         figures = scrape()
     assert (figures("up", part="redis"), figures("up", part="postgres"), figures("jobs", kind=KIND)) == (0, 1, 1)
 

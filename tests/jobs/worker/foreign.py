@@ -38,7 +38,7 @@ async def leave_later():
 
 
 def work_for(seconds):
-    """Steps in Python: what a time limit or a stop command can interrupt."""
+    """A plain function that takes this long."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         time.sleep(0.01)

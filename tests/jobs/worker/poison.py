@@ -21,4 +21,5 @@ async def kill_the_worker(run: Run) -> Result:
     raise AssertionError("it is dead")
 
 
-kinds.register(JobKind(KIND, kill_the_worker))
+POISON = JobKind(KIND, kill_the_worker)
+kinds.register(POISON)

@@ -20,7 +20,7 @@ def submit(learner):
     def submit(*beside: int) -> AiJob:
         wish = submission.Submission(people.from_user(learner))
         payload = {"beside": beside}
-        return submission.submit_once(wish, lambda: submission.submit(wish, poison.KIND, payload))
+        return submission.submit_once(wish, lambda: submission.submit(wish, poison.POISON, payload))
 
     return submit
 

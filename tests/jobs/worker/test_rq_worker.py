@@ -217,10 +217,16 @@ class TestStopping:
         send_stop_execution_command(redis, f"{job_id}-1", execution.id)
         wait_for(lambda: status(job_id) == "cancelled")
 
-    @pytest.mark.parametrize("function", [foreign.work_for, foreign.wait_for])
-    def test_other_jobs_are_stopped_too_and_their_callback_called(self, redis, queue, function):
-        job = queue.enqueue(function, 60, on_stopped=Callback(foreign.note))
-        bystander = queue.enqueue(function, 0.8)
+    def test_plain_functions_cannot_be_stopped_and_run_to_their_end(self, redis, queue):
+        job = queue.enqueue(foreign.work_for, 2, on_stopped=Callback(foreign.note))
+        wait_for(lambda: job.get_status() == "started")
+        send_stop_job_command(redis, job.id)
+        assert result(job).type == Result.Type.SUCCESSFUL
+        assert redis.lpop("test:notes") is None
+
+    def test_other_coroutines_are_stopped_too_and_their_callback_called(self, redis, queue):
+        job = queue.enqueue(foreign.wait_for, 60, on_stopped=Callback(foreign.note))
+        bystander = queue.enqueue(foreign.wait_for, 0.8)
         wait_for(lambda: job.get_status() == "started" and bystander.get_status() == "started")
         send_stop_job_command(redis, job.id)
         assert result(job).type == Result.Type.FAILED
