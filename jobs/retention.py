@@ -21,8 +21,8 @@ from jobs.kinds import JobKind, Result, Run
 from jobs.models import AiCall, AiJob
 from jobs.submission import Submission, submit
 
-BATCH = 200  # rows of one transaction, so that its locks are held briefly
-LOOK_SECONDS = 600.0  # how often each worker checks whether it is time
+DELETE_BATCH = 200  # rows of one transaction, so that its locks are held briefly
+CHECK_SECONDS = 600.0  # how often each worker checks whether it is time
 EVERY = timedelta(days=1)
 RETRY_AFTER = timedelta(hours=1)  # a pruning that failed
 
@@ -32,7 +32,7 @@ def delete_jobs() -> int:
     with transaction.atomic():
         # A job that is being retried at this moment is skipped.
         old = _old_jobs().select_for_update(skip_locked=True).order_by("created_at")
-        ids = list(old.values_list("pk", flat=True)[:BATCH])
+        ids = list(old.values_list("pk", flat=True)[:DELETE_BATCH])
         AiJob.objects.filter(pk__in=ids).delete()
     return len(ids)
 
@@ -116,5 +116,5 @@ def _yesterday() -> datetime:
 
 
 def _delete_batch(rows: QuerySet) -> int:
-    ids = list(rows.values_list("pk", flat=True)[:BATCH])
+    ids = list(rows.values_list("pk", flat=True)[:DELETE_BATCH])
     return rows.filter(pk__in=ids).delete()[0] if ids else 0

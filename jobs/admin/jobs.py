@@ -17,7 +17,7 @@ from jobs import actions
 from jobs.admin.filters import ErrorFilter, KindFilter, QueueFilter
 from jobs.events import outcome
 from jobs.lifecycle import history
-from jobs.lifecycle.history import Entry
+from jobs.lifecycle.history import Move
 from jobs.models import AiCall, AiJob, Reading
 from llm import prices
 
@@ -133,10 +133,10 @@ def _row(cell: str) -> str:
     return f"<tr>{f'<{cell}>{{}}</{cell}>' * len(HEADINGS)}</tr>"
 
 
-def _cells(entry: Entry) -> tuple[Any, ...]:
-    waited, ran = (f"{entry[key]:.1f} s" if key in entry else "" for key in ("waited", "ran"))
-    at = entry["at"][:19].replace("T", " ")
-    return at, entry["attempt"], waited, ran, entry["outcome"], entry.get("code", ""), entry.get("detail", "")
+def _cells(move: Move) -> tuple[Any, ...]:
+    waited, ran = (f"{move[key]:.1f} s" if key in move else "" for key in ("waited", "ran"))
+    at = move["at"][:19].replace("T", " ")
+    return at, move["attempt"], waited, ran, move["outcome"], move.get("code", ""), move.get("detail", "")
 
 
 @admin.register(Reading)

@@ -21,7 +21,7 @@ _COLUMNS = ", ".join(str(field.column) for field in _FIELDS)
 _INSERT = f"""
 INSERT INTO jobs_aijob ({_COLUMNS}) VALUES ({", ".join(["%s"] * len(_FIELDS))}) ON CONFLICT DO NOTHING
 """  # noqa: S608  (names of our own columns)
-# The clock of the host that set `run_after` may be ahead of this one's: nobody enqueues a job before its time.
+# The clock of the host that set `run_after` may be ahead of this one's. No job is enqueued before it is due.
 SKEW = timedelta(seconds=2)
 # Columns by name, not `*`: a prepared statement fails once a migration has changed what it returns.
 _CLAIM = f"""
@@ -30,13 +30,13 @@ SET status = 'running', attempt = attempt + 1, worker = %(worker)s, started_at =
 WHERE id = %(id)s AND status = 'pending' AND (run_after IS NULL OR run_after <= %(soon)s)
 RETURNING {_COLUMNS}
 """  # noqa: S608
-# Of a job whose text was deleted while it ran nothing of that may stay.
+# A job whose text was deleted while it ran keeps no result.
 _END = f"""
 UPDATE jobs_aijob
 SET status = %(status)s, finished_at = %(finished_at)s, result = CASE WHEN NOT is_erased THEN %(result)s::jsonb END,
     error_code = %(error_code)s, error_message = %(error_message)s, error_detail = %(error_detail)s,
     retryable = %(retryable)s, run_after = NULL, lease_until = NULL, enqueued_at = NULL,
-    history = {history.EXTENDED.format(entry="%(entry)s")}, uncounted = uncounted + 1
+    history = {history.EXTENDED.format(move="%(move)s")}, uncounted = uncounted + 1
 WHERE id = %(id)s AND attempt = %(attempt)s AND status = 'running'
 RETURNING is_erased
 """  # noqa: S608
@@ -44,7 +44,7 @@ _ENDED = ("status", "finished_at", "error_code", "error_message", "error_detail"
 
 
 def insert(job: AiJob) -> bool:
-    """Write a new row; False when its subject or its Idempotency-Key is taken, and nothing is written then."""
+    """Write a new row; False, with nothing written, when its subject or its Idempotency-Key is taken."""
     values = [field.get_db_prep_save(field.pre_save(job, add=True), connection) for field in _FIELDS]
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, values)
@@ -52,14 +52,14 @@ def insert(job: AiJob) -> bool:
 
 
 def claim(job_id: UUID, worker: str, now: datetime, until: datetime) -> AiJob | None:
-    """Make a due pending job a running one, and return it; None when it is not pending, or not yet due."""
+    """Make a due pending job a running one and return it; None when it is not pending, or not due yet."""
     values = {"id": job_id, "worker": worker, "now": now, "soon": now + SKEW, "until": until}
     return next(iter(AiJob.objects.raw(_CLAIM, values)), None)
 
 
-def end(job: AiJob, entry: history.Entry) -> bool | None:
-    """Write how this run has ended. Whether the job's text had been deleted; None when it is another run's by now."""
+def end(job: AiJob, move: history.Move) -> bool | None:
+    """Write how this attempt ended. Whether the text had been deleted; None if another attempt owns the job."""
     values = {name: getattr(job, name) for name in _ENDED}
     result = None if job.result is None else json.dumps(job.result)
-    row = first_row(_END, {**values, "result": result, "entry": history.as_parameter(entry)})
+    row = first_row(_END, {**values, "result": result, "move": history.as_parameter(move)})
     return bool(row[0]) if row else None

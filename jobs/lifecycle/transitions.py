@@ -20,25 +20,25 @@ from django.db.models import Case, F, Value, When
 from django.utils import timezone
 
 from jobs.lifecycle import history, sql
-from jobs.lifecycle.history import Entry
+from jobs.lifecycle.history import Move
 from jobs.models import AiJob
 
 Status = AiJob.Status
 Save = Callable[[AiJob, dict[str, Any]], dict[str, Any] | None]
 
-QUARANTINED = 2  # lost workers after which a job runs alone, so that it can be told from those that were lost with it
+QUARANTINED = 2  # lost workers after which a job runs alone, to tell it from jobs that were lost with it
 
 
 class LostRun(Exception):
-    """This run is no longer the job's current one: it must stop, write nothing and publish nothing."""
+    """The attempt is no longer the job's current one: it must stop, write nothing and publish nothing."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run or a job ended badly: a code, a text for the person, a detail for staff.
+    """Why an attempt or a job failed: a code, a text for the person, a detail for staff.
 
-    `retryable`: trying again may help, up to `tries` times in all (less if the job allows fewer).
-    `is_free`: it was only a pause, and costs the job none of its tries.
+    `retryable`: trying again may help, up to `tries` times in all (fewer if the job allows fewer).
+    `is_free`: the attempt only paused, and does not count as one of the tries.
     """
 
     code: str
@@ -57,22 +57,22 @@ POISONOUS = Failure(
 
 
 def claim(job_id: UUID, worker: str) -> AiJob | None:
-    """Take a due pending job for one run. None when another worker was first, or nothing is left to do."""
+    """Claim a due pending job for one attempt. None when another worker was first, or nothing is left to do."""
     now = timezone.now()
     return sql.claim(job_id, worker, now, now + timedelta(seconds=settings.JOBS_LEASE_SECONDS))
 
 
 def renew_leases(worker: str, runs: Iterable[AiJob]) -> None:
-    """Push the lease of this worker's runs forward, where they are still running."""
+    """Extend the leases of this worker's attempts that are still running."""
     until = timezone.now() + timedelta(seconds=settings.JOBS_LEASE_SECONDS)
     ids = [run.pk for run in runs]
     AiJob.objects.filter(pk__in=ids, worker=worker, status=Status.RUNNING).update(lease_until=until)
 
 
 def interrupted(runs: Iterable[AiJob]) -> list[AiJob]:
-    """Which of these runs must stop, because the person cancelled or because the run has been lost.
+    """Those of these attempts that must stop, because they were cancelled or because the job was taken from them.
 
-    A cancelled one carries `cancel_requested`.
+    A cancelled one has `cancel_requested` set.
     """
     watched = {run.pk: run for run in runs}
     rows = AiJob.objects.filter(pk__in=list(watched), status=Status.RUNNING)
@@ -85,7 +85,7 @@ def interrupted(runs: Iterable[AiJob]) -> list[AiJob]:
 
 
 def complete(run: AiJob, result: dict[str, Any], save: Save) -> AiJob:
-    """End the job well and save its result, in one transaction. LostRun when it is no longer ours to end."""
+    """Complete the job and save its result, in one transaction. LostRun when another attempt owns the job."""
     return _end(run, history.of_run(run, Status.COMPLETED), save, status=Status.COMPLETED, result=result)
 
 
@@ -95,19 +95,19 @@ def cancel_run(run: AiJob, partial: dict[str, Any] | None, save: Save) -> AiJob:
 
 
 def fail(run: AiJob, failure: Failure) -> AiJob:
-    """End the job badly."""
-    entry = history.of_run(run, Status.FAILED, failure.code, failure.detail)
-    return _end(run, entry, None, status=Status.FAILED, result=None, **_reasons(failure))
+    """Fail the job."""
+    move = history.of_run(run, Status.FAILED, failure.code, failure.detail)
+    return _end(run, move, None, status=Status.FAILED, result=None, **_reasons(failure))
 
 
 def defer(run: AiJob, failure: Failure, run_after: datetime) -> None:
-    """Give the slot back after a passing failure; the job runs again at `run_after`."""
-    # A person who cancelled meanwhile need not wait: the next run ends the job before any upstream call.
+    """Put the job back after a passing failure; it runs again at `run_after`."""
+    # A job cancelled meanwhile is due at once: its next attempt ends it before any upstream call.
     due = Case(When(cancel_requested=True, then=Value(timezone.now())), default=Value(run_after))
-    entry = history.of_run(run, "deferred", failure.code, failure.detail)
+    move = history.of_run(run, "deferred", failure.code, failure.detail)
     _move(
         run,
-        entry,
+        move,
         status=Status.PENDING,
         run_after=due,
         failures=F("failures") + int(not failure.is_free),
@@ -116,7 +116,7 @@ def defer(run: AiJob, failure: Failure, run_after: datetime) -> None:
 
 
 def release(run: AiJob) -> None:
-    """Hand an unfinished run back, for another worker to continue at once. Costs the job nothing."""
+    """Hand an unfinished job back, for another worker to continue at once. It does not count as a failure."""
     _move(run, history.of_run(run, "released"), status=Status.PENDING, run_after=timezone.now())
 
 
@@ -150,15 +150,15 @@ def retry(job: AiJob, admit: Callable[[], None] = lambda: None) -> AiJob | None:
 
 
 def take_back_lost() -> list[AiJob]:
-    """Take running jobs from workers whose leases ran out, all of a worker together.
+    """Take running jobs back from workers whose leases ran out, all jobs of a worker together.
 
-    Of jobs that were lost together, the one that had been lost more often than all the others is failed as poisonous.
+    Of jobs that were lost together, one that had been lost more often than all the others is failed as poisonous.
     """
     now = timezone.now()
     with transaction.atomic():
         running = AiJob.objects.filter(status=Status.RUNNING)
         workers = list(running.filter(lease_until__lt=now).values_list("worker", flat=True).distinct())
-        # A worker that lives renews all its leases twice as often as this.
+        # A live worker renews all its leases twice as often as this.
         soon = now + timedelta(seconds=settings.JOBS_LEASE_SECONDS / 2)
         lost = list(running.select_for_update(skip_locked=True).filter(worker__in=workers, lease_until__lt=soon))
         return [_take_back(run, _is_to_blame(run, lost)) for run in lost]
@@ -172,11 +172,11 @@ def _is_to_blame(run: AiJob, lost: list[AiJob]) -> bool:
 def _take_back(run: AiJob, is_poisonous: bool) -> AiJob:
     crashes, now = run.crashes + 1, timezone.now()
     if run.cancel_requested:
-        entry = history.of_run(run, Status.CANCELLED)
-        _move(run, entry, crashes=crashes, status=Status.CANCELLED, finished_at=now)
+        move = history.of_run(run, Status.CANCELLED)
+        _move(run, move, crashes=crashes, status=Status.CANCELLED, finished_at=now)
     elif is_poisonous:
-        entry = history.of_run(run, Status.FAILED, POISONOUS.code, POISONOUS.detail)
-        _move(run, entry, crashes=crashes, status=Status.FAILED, finished_at=now, **_reasons(POISONOUS))
+        move = history.of_run(run, Status.FAILED, POISONOUS.code, POISONOUS.detail)
+        _move(run, move, crashes=crashes, status=Status.FAILED, finished_at=now, **_reasons(POISONOUS))
     else:
         _move(run, history.of_run(run, "lost"), crashes=crashes, status=Status.PENDING, run_after=now)
     return AiJob.objects.get(pk=run.pk)
@@ -204,19 +204,19 @@ _UNENDED: dict[str, Any] = {
 }
 
 
-def _move(run: AiJob, entry: Entry, **changes: Any) -> None:
-    """Move a running job, fenced by its attempt."""
-    changes = {"lease_until": None, "enqueued_at": None, **history.added(entry), **changes}
+def _move(run: AiJob, move: Move, **changes: Any) -> None:
+    """Move a running job out of this attempt, fenced by the attempt's number."""
+    changes = {"lease_until": None, "enqueued_at": None, **history.added(move), **changes}
     if not AiJob.objects.filter(pk=run.pk, attempt=run.attempt, status=Status.RUNNING).update(**changes):
         raise _lost(run)
 
 
-def _end(run: AiJob, entry: Entry, save: Save | None, **changes: Any) -> AiJob:
+def _end(run: AiJob, move: Move, save: Save | None, **changes: Any) -> AiJob:
     ended = copy(run)
     for name, value in {**changes, "finished_at": timezone.now(), "run_after": None}.items():
         setattr(ended, name, value)
     with transaction.atomic():
-        is_erased = sql.end(ended, entry)
+        is_erased = sql.end(ended, move)
         if is_erased is None:
             raise _lost(run)
         if is_erased:

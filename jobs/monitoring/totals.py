@@ -15,13 +15,13 @@ from typing import Any
 from django.db import connection, transaction
 
 from config.sql import try_lock
-from jobs.lifecycle.history import Entry
+from jobs.lifecycle.history import Move
 from jobs.models import AiCall, AiJob
 
 Row = dict[str, Any]
 
 COUNT_SECONDS = 5.0
-BATCH = 2000  # of jobs and of calls, in one transaction
+COUNT_BATCH = 2000  # of jobs and of calls, in one transaction
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300)
 LOCK = "jobs.totals"  # one process counts at a time
 
@@ -78,14 +78,14 @@ def count() -> bool:
         _sums(jobs, calls).save()
         AiJob.objects.filter(pk__in=[job["pk"] for job in jobs]).update(uncounted=0)
         AiCall.objects.filter(pk__in=[call["pk"] for call in calls]).update(is_counted=True)
-    return BATCH in (len(jobs), len(calls))
+    return COUNT_BATCH in (len(jobs), len(calls))
 
 
 def _sums(jobs: list[Row], calls: list[Row]) -> Sums:
     sums = Sums()
     for job in jobs:
-        for entry in job["history"][-job["uncounted"] :]:
-            sums.add_entry(job["kind"], entry)
+        for move in job["history"][-job["uncounted"] :]:
+            sums.add_move(job["kind"], move)
     for call in calls:
         sums.add_call(call)
     return sums
@@ -93,7 +93,7 @@ def _sums(jobs: list[Row], calls: list[Row]) -> Sums:
 
 def _lock(rows: Any, fields: tuple[str, ...]) -> list[Row]:
     # Rows that are being written at this moment are left for the next time.
-    return list(rows.select_for_update(skip_locked=True, no_key=True).order_by("pk").values(*fields)[:BATCH])
+    return list(rows.select_for_update(skip_locked=True, no_key=True).order_by("pk").values(*fields)[:COUNT_BATCH])
 
 
 class Sums:
@@ -102,16 +102,16 @@ class Sums:
     def __init__(self) -> None:
         self._values: dict[tuple[str, tuple[str, ...]], float] = defaultdict(float)
 
-    def add_entry(self, kind: str, entry: Entry) -> None:
+    def add_move(self, kind: str, move: Move) -> None:
         """Count one move of a job."""
-        outcome, code = entry["outcome"], entry.get("code", "")
+        outcome, code = move["outcome"], move.get("code", "")
         if outcome in _ENDS:
             self._add(JOBS, kind, outcome, code)
         else:
             self._add(RETRIES, kind, code or outcome)
-        if "ran" in entry:
-            self._observe(WAIT, entry["waited"], kind)
-            self._observe(RUN, entry["ran"], kind)
+        if "ran" in move:
+            self._observe(WAIT, move["waited"], kind)
+            self._observe(RUN, move["ran"], kind)
 
     def add_call(self, call: Row) -> None:
         """Count one upstream call."""

@@ -12,7 +12,7 @@ from typing import Any
 import uvloop
 
 CANCEL_SECONDS = 0.5
-LOOK_SECONDS = 0.25
+RECHECK_SECONDS = 0.25  # while work that can wait waits
 BEAT_SECONDS = 0.02  # between two measurements of the lag
 LATE_SECONDS = 0.005  # an answer takes some thirty turns of the loop, most of them seconds after it was begun
 
@@ -55,9 +55,9 @@ class LoopThread(threading.Thread):
     async def wait_until_on_time(self, timeout: float) -> None:
         """Wait while the loop is late, up to `timeout` seconds. On the loop."""
         until = time.monotonic() + timeout
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(RECHECK_SECONDS)
         while self.is_late() and time.monotonic() < until:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(RECHECK_SECONDS)
 
     def submit(self, work: Coroutine[Any, Any, None]) -> concurrent.futures.Future[None]:
         """Run a coroutine on the loop. From any thread."""

@@ -41,7 +41,7 @@ from jobs.worker.sweeper import Sweeper
 from jobs.worker.throttle import Throttle
 
 BOOKKEEPING_THREADS, RELEASE_SECONDS = 4, 5.0
-LOOK_SECONDS = 1  # of one blocking pop while some queues are closed
+SHORT_POP_SECONDS = 1  # of one blocking pop while some queues are closed
 
 
 class AsyncWorker(RegisteredWorker):
@@ -151,7 +151,7 @@ class AsyncWorker(RegisteredWorker):
         is_burst = timeout is None
         while True:
             is_open = self._choose_queues()
-            result = super().dequeue_job_and_maintain_ttl(timeout, max_idle_time if is_open else LOOK_SECONDS)
+            result = super().dequeue_job_and_maintain_ttl(timeout, max_idle_time if is_open else SHORT_POP_SECONDS)
             if result and not self._put_back_if_suspended(*result, is_burst):
                 return result
             if not result and is_open and self._slots.is_idle_for(0 if is_burst else max_idle_time or 0):

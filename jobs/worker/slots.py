@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 Job = concurrent.futures.Future[None]
 
-TURN = 20
+LOWEST_EVERY = 20
 
 
 class Slots:
@@ -18,7 +18,7 @@ class Slots:
 
     Jobs of lower queues cannot fill all slots: the lowest queue gets half of them, queues in between a share in
     between. So a job of the first queue finds a slot although many others wait for the upstream's rate. No queue
-    starves either: every TURN-th job comes from the lowest queue that has any.
+    starves either: each LOWEST_EVERY-th job comes from the lowest queue that has any.
     """
 
     def __init__(self, count: int, queues: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ class Slots:
     def queues_in_turn(self) -> list[str]:
         """The open queues, in the order in which to pop from them."""
         queues = self.open_queues()
-        return queues[::-1] if self._filled % TURN == TURN - 1 else queues
+        return queues[::-1] if self._filled % LOWEST_EVERY == LOWEST_EVERY - 1 else queues
 
     def acquire(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds for a free slot; False when there was none."""

@@ -33,7 +33,7 @@ from llm.errors import Kind
 
 logger = logging.getLogger(__name__)
 
-BATCH = 500
+ENQUEUE_BATCH = 500
 LOST = "The worker that was writing this answer has stopped. Another one continues."
 LOCK = "jobs.sweeper"
 
@@ -71,7 +71,7 @@ class Sweeper:
             self._looked_for_forgotten = time.monotonic()
         if time.monotonic() - self._counted > totals.COUNT_SECONDS and not await self._db.call(totals.count):
             self._counted = time.monotonic()
-        if time.monotonic() - self._looked_for_old > retention.LOOK_SECONDS:
+        if time.monotonic() - self._looked_for_old > retention.CHECK_SECONDS:
             await self._db.call(submit_pruning)
             self._looked_for_old = time.monotonic()
 
@@ -100,7 +100,8 @@ def enqueue_due(is_paused: bool = False) -> None:
     with transaction.atomic():
         if try_lock(LOCK):
             held_back = _held_back() if is_paused else AiJob.objects.none()
-            for job in due.exclude(pk__in=held_back).exclude(pk__in=_in_quarantine(due)).order_by("created_at")[:BATCH]:
+            runnable = due.exclude(pk__in=held_back).exclude(pk__in=_in_quarantine(due))
+            for job in runnable.order_by("created_at")[:ENQUEUE_BATCH]:
                 _enqueue(job)
 
 

@@ -5,19 +5,19 @@ import sys
 
 import psutil
 
-from config.startup import COLLECT_AFTER
+from config.startup import COLLECT_AFTER, SWITCH_SECONDS
 from tests.support import ROOT, Platform
 
 LOADED = """
 import manage, gc, sys
 import config.asgi
-print("assistant.api" in sys.modules, gc.get_freeze_count() > 100_000, gc.get_threshold()[0])
+print("assistant.api" in sys.modules, gc.get_freeze_count() > 100_000, gc.get_threshold()[0], sys.getswitchinterval())
 """
 
 
 def test_web_server_loads_its_views_first_and_never_looks_for_garbage_among_them():
     run = subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert run.stdout.split() == ["True", "True", str(COLLECT_AFTER)]
+    assert run.stdout.split() == ["True", "True", str(COLLECT_AFTER), str(SWITCH_SECONDS)]
 
 
 def test_worker_lets_pages_go_first(platform: Platform):

@@ -117,7 +117,7 @@ def _in_a_thread(work):
 
 
 def test_everything_goes_batch_by_batch(ended, monkeypatch):
-    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(retention, "DELETE_BATCH", 2)
     jobs = [ended() for _ in range(5)]
     assert retention.delete_jobs() == 2
     output = StringIO()

@@ -280,7 +280,7 @@ def test_counting_that_breaks_off_leaves_everything_to_the_next_time(engine, mon
 
 
 def test_a_long_list_is_counted_in_batches(engine, monkeypatch):
-    monkeypatch.setattr(totals, "BATCH", 2)
+    monkeypatch.setattr(totals, "COUNT_BATCH", 2)
     job = engine.submit()
     for _ in range(3):
         call(job)

@@ -4,7 +4,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from jobs.worker.slots import TURN, Slots
+from jobs.worker.slots import LOWEST_EVERY, Slots
 
 QUEUES = ["interactive", "default", "background"]
 
@@ -61,9 +61,9 @@ def test_a_worker_of_one_queue_has_all_slots_for_it():
 def test_every_so_many_jobs_the_lowest_comes_first():
     slots = Slots(100, QUEUES)
     orders = []
-    for _ in range(2 * TURN):
+    for _ in range(2 * LOWEST_EVERY):
         orders.append(slots.queues_in_turn())
         for job in filled(slots, "interactive"):
             job.set_result(None)
     assert orders.count(QUEUES[::-1]) == 2
-    assert orders[TURN - 1] == orders[2 * TURN - 1] == QUEUES[::-1]
+    assert orders[LOWEST_EVERY - 1] == orders[2 * LOWEST_EVERY - 1] == QUEUES[::-1]
