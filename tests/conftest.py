@@ -19,6 +19,7 @@ import pytest
 import manage  # noqa: F401  (puts platform/ on the import path)
 from devstack.servers import stack as devstack
 from devstack.servers.postgres import FAST_SETTINGS
+from devstack.servers.stack import Stack
 
 for name in ("DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
     os.environ.pop(name, None)  # the tests delete rows: never in a database that somebody named
@@ -111,9 +112,15 @@ def simulator() -> Simulator:
 
 
 @pytest.fixture(scope="session")
-def platform(_database) -> Iterator[Platform]:
+def shared_stack() -> Stack:
+    """The servers of this test process."""
+    return STACK
+
+
+@pytest.fixture(scope="session")
+def platform(_database, shared_stack: Stack) -> Iterator[Platform]:
     """Daphne, and workers where a test starts them."""
-    with Platform(STACK) as running:
+    with Platform(shared_stack) as running:
         yield running
 
 

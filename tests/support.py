@@ -137,7 +137,7 @@ class Platform:
 
     def start_web(self) -> None:
         """Start Daphne and wait until it answers."""
-        self._daphne = manage("daphne", "--port", str(self.port))
+        self._daphne = self.process("daphne", "--port", str(self.port))
         wait_for(_while_running(self._daphne, lambda: _answers(f"{self.url}/healthz")), timeout=60, what="for Daphne")
 
     def kill_web(self) -> None:
@@ -149,12 +149,16 @@ class Platform:
     def worker(self, *queues: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
         """An rqworker process for as long as the block lasts."""
         name = unique("worker")
-        process = manage("rqworker", "--name", name, *queues, **env)
+        process = self.process("rqworker", "--name", name, *queues, **env)
         try:
             wait_for(_while_running(process, lambda: is_registered(name)), timeout=60, what="for the worker")
             yield process
         finally:
             processes.end(process)
+
+    def process(self, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
+        """A management command as a process of this platform."""
+        return manage(*arguments, **env)
 
     def client(self, user: User | None = None) -> httpx2.Client:
         """An API client, signed in by token."""

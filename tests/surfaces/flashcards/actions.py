@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from courses.models import Lesson
 from flashcards.kinds import CARDS
+
+from courses.models import Lesson
 from jobs.models import AiJob
 from jobs.submission import Submission, submit
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from flashcards import pipeline, rows
+
 from jobs.kinds import JobKind, Result, Run
 
 
 async def write(run: Run) -> Result:
     """Write the cards that the payload asks for."""
     lesson, passages = await run.db(rows.lesson_of, run.job)
-    run.progress("writing")
+    run.progress("answering")
     return (await pipeline.write(lesson, passages, run.job.payload["count"], run.llm)).model_dump()
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flashcards import prompts
 from pydantic import BaseModel, ConfigDict
 
 from courses.grounding import Passage
-from flashcards import prompts
 from llm.client import Llm
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import User
+from flashcards.models import Flashcard
 
 from courses import search
 from courses.grounding import Passage, found
 from courses.models import Course, Lesson
-from flashcards.models import Flashcard
 from jobs.kinds import Refusal
 from jobs.models import AiJob
 

@@ -1,5 +1,4 @@
 from django.urls import path
-
 from flashcards.api import CardsView
 
 app_name = "flashcards"
