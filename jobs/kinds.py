@@ -46,7 +46,7 @@ class Run(Protocol):
     def llm(self) -> Llm: ...
 
     def progress(self, step: str) -> None:
-        """Tell the person which step has begun."""
+        """Tell the person which step begins."""
 
     def show(self, text: str) -> None:
         """Stream a piece of text to the person."""
@@ -139,7 +139,7 @@ def shown(job: AiJob) -> dict[str, Any]:
 
 
 def shown_partial(job: AiJob) -> dict[str, Any]:
-    """What of a cancelled job goes over the wire: what it had shown, be it nothing."""
+    """What of a cancelled job goes over the wire: the text that it had shown, even if empty."""
     kind = _of(job)
     partial = job.result or kind.partial("")
     return kind.shown(partial) if partial else {}

@@ -2,11 +2,11 @@
 
 from django.urls import path, re_path
 
-from jobs.api.websocket import JobsConsumer, NothingHere
+from jobs.api.websocket import JobsConsumer, UnknownPath
 from jobs.backends.connections import Resources
 
 resources = Resources()  # opens nothing until a socket or an event stream uses it
 websocket_urlpatterns = [
     path("ws/jobs/", JobsConsumer.as_asgi(resources=resources)),
-    re_path("", NothingHere.as_asgi()),
+    re_path("", UnknownPath.as_asgi()),
 ]

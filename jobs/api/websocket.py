@@ -39,7 +39,7 @@ class BadMessage(Exception):
             self.body["jobId"] = job_id
 
 
-class NothingHere(AsyncWebsocketConsumer):
+class UnknownPath(AsyncWebsocketConsumer):
     """Refuses the handshake on any other path."""
 
     async def connect(self) -> None:
@@ -75,7 +75,7 @@ class JobsConsumer(AsyncWebsocketConsumer):
         self.person = person
         self.viewer = Viewer(self._resources)
         self._window, self._received = time.monotonic(), 0
-        self._welcome_until, self._has_left = time.monotonic() + RECHECK_SECONDS, False
+        self._trusted_until, self._has_left = time.monotonic() + RECHECK_SECONDS, False
         await self.channel_layer.group_add(person.group, self.channel_name)
         await self.accept()
 
@@ -89,7 +89,7 @@ class JobsConsumer(AsyncWebsocketConsumer):
             return await self.close(TOO_BIG)
         if self._is_flooded():
             return await self.close(FLOODED)
-        if not await self._is_welcome():
+        if not await self._may_stay():
             return
         try:
             await self._act(_parse(text_data))
@@ -98,25 +98,25 @@ class JobsConsumer(AsyncWebsocketConsumer):
 
     async def job_events(self, message: dict[str, Any]) -> None:
         """Events that were pushed to the person's group."""
-        if not await self._is_welcome():
+        if not await self._may_stay():
             return
         await self._show(await self.viewer.live(Frame.unpack(item) for item in message["frames"]), live=True)
 
     async def session_ended(self, message: dict[str, Any]) -> None:
         """Close the socket if it was opened with the session that has ended."""
         if message["session"] == sockets.session_of(self.scope):
-            await self._show_out()
+            await self._sign_out()
 
-    async def _is_welcome(self) -> bool:
+    async def _may_stay(self) -> bool:
         """Whether the person who opened the socket may still use it. Closes it if not."""
-        if not self._has_left and time.monotonic() > self._welcome_until:
+        if not self._has_left and time.monotonic() > self._trusted_until:
             with contextlib.suppress(*AWAY):  # without a database nobody has signed out or been deactivated
                 if not await self._resources.db.call(sockets.may_stay, self.scope, self.person):
-                    await self._show_out()
-            self._welcome_until = time.monotonic() + RECHECK_SECONDS
+                    await self._sign_out()
+            self._trusted_until = time.monotonic() + RECHECK_SECONDS
         return not self._has_left
 
-    async def _show_out(self) -> None:
+    async def _sign_out(self) -> None:
         if not self._has_left:  # events may come until the socket is really closed
             self._has_left = True
             await self.close(SIGNED_OUT)

@@ -34,7 +34,7 @@ PREFIX = "course_ai_"
 Values = dict[tuple[str, ...], float]
 
 
-class Truth(Collector):
+class SystemCollector(Collector):
     """What Postgres and Redis know. When one of them is away, its figures are missing and `up` says so."""
 
     def describe(self) -> Iterable[Metric]:

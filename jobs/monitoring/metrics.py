@@ -21,12 +21,12 @@ from prometheus_client import (
 
 from config import errors
 from jobs.events.schema import Frame
-from jobs.monitoring.collector import PREFIX, Truth
+from jobs.monitoring.collector import PREFIX, SystemCollector
 
 Transport = Literal["socket", "stream"]
 
 REGISTRY = CollectorRegistry()
-REGISTRY.register(Truth())
+REGISTRY.register(SystemCollector())
 ProcessCollector(registry=REGISTRY)
 VIEWERS = Gauge(f"{PREFIX}viewers", "Open sockets and event streams.", ["transport"], registry=REGISTRY)
 EVENTS = Counter(f"{PREFIX}events_sent", "Events sent to viewers.", ["transport"], registry=REGISTRY)

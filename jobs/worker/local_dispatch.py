@@ -57,7 +57,7 @@ class LocalDispatch:
             else:
                 await run_job(job.pk, self._runtime)
         except Exception as error:  # it could not be claimed: the sweeper brings it back
-            logger.warning("job %s was not begun: %s", job.pk, error)
+            logger.warning("job %s did not start: %s", job.pk, error)
 
     async def _is_suspended(self) -> bool:
         """Asked here and not by `take`, which runs on a database thread: a Redis that hangs must not block those."""

@@ -230,7 +230,7 @@ class AsyncWorker(RegisteredWorker):
         try:
             await asyncio.get_running_loop().run_in_executor(self._bookkeeping, bookkeeping, *args)
         except RedisError as error:
-            self.log.warning("Worker %s: Redis could not be told: %s", self.name, error)
+            self.log.warning("Worker %s: Redis did not take the bookkeeping: %s", self.name, error)
 
     async def _keep_alive(self) -> None:
         while True:  # RQ regards executions without a heartbeat as abandoned after a minute and a half

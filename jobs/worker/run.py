@@ -73,7 +73,7 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-class Run:
+class _Run:
     """What the kind's work is handed (jobs.kinds.Run). `shown` collects the text that the person has been shown."""
 
     def __init__(self, attempt: Attempt, runtime: Runtime) -> None:
@@ -85,7 +85,7 @@ class Run:
         self._db = runtime.db
 
     def progress(self, step: str) -> None:
-        """Tell the person which step has begun."""
+        """Tell the person which step begins."""
         self._events.add(Progress(step=step))
 
     def show(self, text: str) -> None:
@@ -109,7 +109,7 @@ class Attempt:
         self._runtime = runtime
         self._calls: list[Call] = []
         self._recorded: list[asyncio.Future[None]] = []  # calls whose rows are being written
-        self._run = Run(self, runtime)
+        self._run = _Run(self, runtime)
         self._work: asyncio.Task[Result] | None = None
         self._is_erased = False
 
