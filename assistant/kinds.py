@@ -13,7 +13,7 @@ from courses.grounding import Passage, found
 from jobs.kinds import JobKind, Result, Run
 from jobs.models import AiJob
 from jobs.submission import SubjectBusy, Submission, submit
-from llm.errors import Kind, LlmError
+from llm.errors import ErrorKind, LlmError
 
 EMBEDDING_BATCH = 64
 
@@ -30,7 +30,7 @@ async def answer(run: Run) -> Result:
     try:
         return (await pipeline.answer(case.question, case.setting, run.llm, find, run)).model_dump()
     except LlmError as error:
-        if error.kind is Kind.PAUSED:  # the text of the next attempt replaces this
+        if error.kind is ErrorKind.PAUSED:  # the text of the next attempt replaces this
             run.show(pipeline.in_the_meantime(await find(case.question.text, None)))
         raise
 

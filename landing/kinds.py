@@ -12,7 +12,7 @@ from conversations.kinds import AnswerKind, save_without_summary
 from conversations.rows import question_of
 from jobs.kinds import Run
 from landing import budget, limits, pipeline, rows
-from llm.errors import Kind, LlmError
+from llm.errors import ErrorKind, LlmError
 
 
 async def answer(run: Run) -> dict[str, Any]:
@@ -24,7 +24,7 @@ async def answer(run: Run) -> dict[str, Any]:
     try:
         return (await pipeline.answer(question, facts, run.llm, run)).model_dump()
     except LlmError as error:
-        if error.kind is Kind.PAUSED:  # the text of the next attempt replaces this
+        if error.kind is ErrorKind.PAUSED:  # the text of the next attempt replaces this
             run.show(pipeline.in_the_meantime())
         raise
 
