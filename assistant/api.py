@@ -20,12 +20,12 @@ from courses.api import course_for, lesson_in
 from courses.models import Course
 from jobs.accept import IDEMPOTENCY_KEY, accept, responses
 
-MAX_QUESTION = 4000
+MAX_QUESTION_CHARS = 4000
 
 
 class QuerySerializer(serializers.Serializer[Any]):
     courseId = serializers.CharField(max_length=100)
-    question = serializers.CharField(max_length=MAX_QUESTION)
+    question = serializers.CharField(max_length=MAX_QUESTION_CHARS)
     conversationId = serializers.UUIDField(required=False, allow_null=True, help_text="To ask a follow-up.")
     lessonId = serializers.CharField(
         max_length=20, required=False, allow_null=True, help_text="The lesson that the learner is reading."

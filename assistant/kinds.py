@@ -9,7 +9,7 @@ from typing import Any
 from assistant import pipeline, rows
 from conversations.kinds import AnswerKind, add_answer
 from courses import ingestion, search
-from courses.grounding import Passage, found
+from courses.grounding import PromptPassage, found
 from jobs.kinds import JobKind, Result, Run
 from jobs.models import AiJob
 from jobs.submission import SubjectBusy, Submission, submit
@@ -22,7 +22,7 @@ async def answer(run: Run) -> Result:
     """Answer the question that the payload names."""
     case = await run.db(rows.case_of, run.job)
 
-    async def find(words: str, vector: list[float] | None) -> list[Passage]:
+    async def find(words: str, vector: list[float] | None) -> list[PromptPassage]:
         if case.lesson_id:
             return found(await run.db(search.beside_lesson, case.lesson_id, case.course_id, words, vector))
         return found(await run.db(search.hybrid, case.course_id, words, vector))

@@ -17,7 +17,7 @@ from conversations import pages
 from conversations.models import Conversation
 from courses.models import Course, Lesson
 
-SUGGESTIONS = 3
+SUGGESTED_LESSONS = 3
 
 
 class GuidanceForm(forms.Form):
@@ -33,7 +33,7 @@ def chat(request: HttpRequest, slug: str) -> HttpResponse:
         "course": course,
         "page_url": reverse("assistant:chat", args=[course.slug]),
         "lesson": _lesson(course, request.GET.get("lesson", "")),
-        "suggestions": course.lessons.order_by("position", "pk").only("title")[:SUGGESTIONS],
+        "suggestions": course.lessons.order_by("position", "pk").only("title")[:SUGGESTED_LESSONS],
         "guidance": Guidance.of(course),
         "may_guide": may_guide(request.user, course),
         **pages.context(request, conversations),

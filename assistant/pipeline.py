@@ -9,17 +9,17 @@ from pydantic import BaseModel, ConfigDict
 
 from assistant import prompts
 from assistant.prompts import Setting
-from conversations.pipeline import Question, Viewer, understand, within_budget
-from courses.citations import Citation, check
-from courses.grounding import Passage
+from conversations.pipeline import Answer, Output, QuestionInContext, understand, within_budget
+from courses.citations import check
+from courses.grounding import PromptPassage
 from llm import leaks
 from llm.client import Llm
 
-MOST_SUGGESTIONS = 3
-LONGEST_SUGGESTION = 140  # they are buttons
-SUGGESTION_TOKENS = 200
+MAX_SUGGESTIONS = 3
+MAX_SUGGESTION_CHARS = 140  # they are buttons
+MAX_SUGGESTION_TOKENS = 200
 
-Search = Callable[[str, list[float]], Awaitable[list[Passage]]]
+Search = Callable[[str, list[float]], Awaitable[list[PromptPassage]]]
 
 
 class Suggestions(BaseModel):
@@ -30,25 +30,18 @@ class Suggestions(BaseModel):
     questions: list[str]
 
 
-class Answer(BaseModel):
-    """A finished answer in Markdown, and the passages that it really cites."""
-
-    answer: str
-    citations: list[Citation]
-
-
-async def answer(question: Question, setting: Setting, llm: Llm, search: Search, viewer: Viewer) -> Answer:
-    """Answer from the course's material, streaming the text to the viewer. Raises LlmError."""
+async def answer(question: QuestionInContext, setting: Setting, llm: Llm, search: Search, output: Output) -> Answer:
+    """Answer from the course's material, streaming the text to the output. Raises LlmError."""
     turns = within_budget(question.turns)
-    standalone, vector = await understand(question, turns, llm, viewer)
-    viewer.progress("searching")
+    standalone, vector = await understand(question, turns, llm, output)
+    output.progress("searching")
     passages = await search(standalone, vector)
-    viewer.progress("answering")
+    output.progress("answering")
     messages = prompts.answer(setting, passages, question.summary, turns, question.text)
     pieces = []
     async for piece in leaks.stopped(prompts.rules(setting), llm.stream("answer", messages), prompts.INSTEAD_OF_RULES):
         pieces.append(piece)
-        viewer.show(piece)
+        output.show(piece)
     text, citations = check("".join(pieces), passages)
     return Answer(answer=text, citations=citations)
 
@@ -56,13 +49,13 @@ async def answer(question: Question, setting: Setting, llm: Llm, search: Search,
 async def suggest(course: str, topics: Sequence[str], question: str, answer: str, llm: Llm) -> list[str]:
     """Questions that may follow this answer, all about these topics of the course. Raises LlmError."""
     messages = prompts.suggest(course, topics, question, answer)
-    suggested = await llm.parse("suggestions", messages, Suggestions, max_tokens=SUGGESTION_TOKENS)
+    suggested = await llm.parse("suggestions", messages, Suggestions, max_tokens=MAX_SUGGESTION_TOKENS)
     lines = (" ".join(line.split()) for line in suggested.questions)
-    fitting = (line for line in lines if 0 < len(line) <= LONGEST_SUGGESTION and line != question)
-    return list(dict.fromkeys(fitting))[:MOST_SUGGESTIONS]
+    fitting = (line for line in lines if 0 < len(line) <= MAX_SUGGESTION_CHARS and line != question)
+    return list(dict.fromkeys(fitting))[:MAX_SUGGESTIONS]
 
 
-def in_the_meantime(passages: Sequence[Passage]) -> str:
+def in_the_meantime(passages: Sequence[PromptPassage]) -> str:
     """What to show while the upstream is away: where in the course the answer may stand, found by its words alone."""
     text = "**The AI service is not answering right now.** Your question is kept and will be answered here."
     if not passages:

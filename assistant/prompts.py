@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from conversations import prompts
 from conversations.prompts import Turn
-from courses.grounding import GROUNDED, ONLY_DATA, Passage, as_data
+from courses.grounding import GROUNDED, ONLY_DATA, PromptPassage, as_data
 from llm.client import Messages
 
 
@@ -79,7 +79,7 @@ say.
 
 
 def answer(
-    setting: Setting, passages: Sequence[Passage], summary: str, turns: Sequence[Turn], question: str
+    setting: Setting, passages: Sequence[PromptPassage], summary: str, turns: Sequence[Turn], question: str
 ) -> Messages:
     """The prompt of an answer: rules and passages, then the conversation, then the question."""
     parts = [rules(setting)]

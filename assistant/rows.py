@@ -9,19 +9,19 @@ from accounts.tone import tone_of
 from assistant.models import Guidance
 from assistant.prompts import Setting
 from conversations.models import Message
-from conversations.pipeline import Question
+from conversations.pipeline import QuestionInContext
 from conversations.rows import question_of
 from courses.models import Course, Lesson
 from jobs.models import AiJob
 
-MOST_TOPICS = 24
+MAX_TOPICS = 24
 
 
 @dataclass(frozen=True)
 class Case:
     """A question with all that its answer depends on."""
 
-    question: Question
+    question: QuestionInContext
     setting: Setting
     course_id: int
     lesson_id: int | None
@@ -78,7 +78,7 @@ def _topics(course: Course, answer: Message) -> list[str]:
     lessons = course.lessons.order_by("position").values_list("title", flat=True)
     named = (" > ".join(section) for section in sections.values_list("lesson__title", "heading"))
     topics = dict.fromkeys([*named, *lessons])
-    return list(topics)[:MOST_TOPICS]
+    return list(topics)[:MAX_TOPICS]
 
 
 def _lesson(course: Course, lesson_id: int) -> Lesson | None:

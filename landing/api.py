@@ -22,8 +22,8 @@ from jobs.limits import LimitReached
 from landing import actions
 from landing.kinds import ANSWER
 
-MAX_QUESTION = 500
-MAX_MESSAGE = 2000
+MAX_QUESTION_CHARS = 500
+MAX_MESSAGE_CHARS = 2000
 CONTACT_ERRORS = {
     413: OpenApiResponse(ErrorSerializer, "The body is too large."),
     429: OpenApiResponse(ErrorSerializer, "Too many messages; Retry-After says when to come back."),
@@ -39,14 +39,14 @@ class ContactJSONParser(BoundedJSONParser):
 
 
 class VisitorQuestionSerializer(serializers.Serializer[Any]):
-    question = serializers.CharField(max_length=MAX_QUESTION)
+    question = serializers.CharField(max_length=MAX_QUESTION_CHARS)
     conversationId = serializers.UUIDField(required=False, allow_null=True, help_text="To ask a follow-up.")
 
 
 class ContactSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=100, required=False, allow_blank=True, default="")
     email = serializers.EmailField(help_text="Where the answer goes.")
-    message = serializers.CharField(max_length=MAX_MESSAGE)
+    message = serializers.CharField(max_length=MAX_MESSAGE_CHARS)
     conversationId = serializers.UUIDField(required=False, allow_null=True, help_text="To hand it over as well.")
 
 

@@ -11,7 +11,7 @@ from accounts.people import Person
 from conversations.kinds import AnswerKind, save_without_summary
 from conversations.rows import question_of
 from jobs.kinds import Run
-from landing import budget, limits, pipeline, rows
+from landing import admission, budget, pipeline, rows
 from llm.errors import ErrorKind, LlmError
 
 
@@ -30,7 +30,7 @@ async def answer(run: Run) -> dict[str, Any]:
 
 
 def _admit_again(request: HttpRequest, person: Person) -> None:
-    limits.admit(person, network_of(request), ANSWER.name)
+    admission.admit(person, network_of(request), ANSWER.name)
 
 
 # Without summaries: every upstream call of this surface is one that its budget covers.

@@ -5,11 +5,8 @@ One upstream call for each answer: the facts of a site are few enough to be chos
 
 from __future__ import annotations
 
-from pydantic import BaseModel
-
-from conversations.pipeline import Question, Viewer, within_budget
+from conversations.pipeline import Answer, Output, QuestionInContext, within_budget
 from conversations.prompts import Turn
-from courses.citations import Citation
 from landing import prompts
 from landing.facts import Facts
 from landing.quotes import CONTACT, Quoting, mask
@@ -20,16 +17,9 @@ ANSWER_TOKENS = 400
 HISTORY_TOKENS = 400
 
 
-class Answer(BaseModel):
-    """A finished answer in Markdown. Nothing of the site is cited by number: the answer links it."""
-
-    answer: str
-    citations: list[Citation] = []
-
-
-async def answer(question: Question, facts: Facts, llm: Llm, viewer: Viewer) -> Answer:
-    """Answer from these facts, streaming to the viewer. Raises LlmError."""
-    viewer.progress("answering")
+async def answer(question: QuestionInContext, facts: Facts, llm: Llm, output: Output) -> Answer:
+    """Answer from these facts, streaming to the output. Raises LlmError."""
+    output.progress("answering")
     turns = within_budget([_without_figures(turn) for turn in question.turns], HISTORY_TOKENS)
     quoting = Quoting(facts.values, facts.stated)
     shown = []
@@ -37,14 +27,14 @@ async def answer(question: Question, facts: Facts, llm: Llm, viewer: Viewer) -> 
     async for piece in leaks.stopped(prompts.ANSWER, pieces, prompts.INSTEAD_OF_RULES):
         if text := quoting.feed(piece):
             shown.append(text)
-            viewer.show(text)
+            output.show(text)
     if text := quoting.end():
         shown.append(text)
-        viewer.show(text)
+        output.show(text)
     return Answer(answer="".join(shown))
 
 
-def words_of(question: Question) -> str:
+def words_of(question: QuestionInContext) -> str:
     """What to look for: the question, with the one before it, which a follow-up leans on."""
     asked = [turn.text for turn in question.turns if turn.role == "user"]
     return " ".join([question.text, *asked[-1:]])

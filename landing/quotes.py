@@ -44,7 +44,7 @@ _AMOUNTS = (
 _TOKEN = re.compile(f"{_PLACEHOLDER}|{'|'.join(_AMOUNTS)}", re.IGNORECASE)
 # Where a token may begin; a word that is still being written may become one that a token begins with.
 _BEGINNING = re.compile(rf"[\d€$£¥₹&*_{{]|(?<!\w)(?:{_CURRENCY}|{_NUMERAL}|{_MONTH})|\w+\Z", re.IGNORECASE)
-LONGEST = 160  # characters: no token is longer
+MAX_TOKEN_CHARS = 160  # characters: no token is longer
 
 
 class Quoting:
@@ -63,7 +63,7 @@ class Quoting:
     def feed(self, piece: str) -> str:
         """Take a piece; what can be shown now, perhaps nothing."""
         self._raw += piece
-        held = _BEGINNING.search(self._raw, max(self._done, len(self._raw) - LONGEST))
+        held = _BEGINNING.search(self._raw, max(self._done, len(self._raw) - MAX_TOKEN_CHARS))
         return self._release(held.start() if held else len(self._raw))
 
     def end(self) -> str:

@@ -12,7 +12,7 @@ from conversations import actions
 from conversations.models import Conversation
 from jobs.retention import Part
 
-BATCH = 50  # conversations of one run of `delete`
+CONVERSATIONS_PER_BATCH = 50  # conversations of one run of `delete`
 
 
 def delete_conversations() -> int:
@@ -20,7 +20,7 @@ def delete_conversations() -> int:
 
     One that was handed over with a message waits until staff have ticked that off.
     """
-    conversations = list(_old()[:BATCH])
+    conversations = list(_old()[:CONVERSATIONS_PER_BATCH])
     for conversation in conversations:
         actions.delete(conversation)
     return len(conversations)

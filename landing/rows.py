@@ -17,8 +17,8 @@ from landing.facts import Fact, Facts, as_data
 from landing.models import CourseOffer, FaqEntry, SitePage
 
 FACT_TOKENS = 3000  # the most that the facts of one prompt take
-COMPARED = 20  # courses in the lists at a glance
-MOST_WORDS = 60
+MAX_COMPARED_COURSES = 20  # courses in the lists at a glance
+MAX_QUERY_WORDS = 60
 _SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£"}
 
 
@@ -102,7 +102,11 @@ def _comparisons(on_sale: list[CourseOffer]) -> list[Fact]:
         ("The courses in the order of their start, the next first", by_start),
     )
     return [
-        Fact(title=title, text=f"{title}: {'; '.join(o.course.title for o in ordered[:COMPARED])}.", url="/#courses")
+        Fact(
+            title=title,
+            text=f"{title}: {'; '.join(o.course.title for o in ordered[:MAX_COMPARED_COURSES])}.",
+            url="/#courses",
+        )
         for title, ordered in lists
         if ordered
     ]
@@ -133,7 +137,7 @@ def _published(model: type[FaqEntry] | type[SitePage]) -> QuerySet[Any]:
 
 def _ranked(rows: QuerySet[Any], words: str, *fields: str) -> QuerySet[Any]:
     """The rows with how well they fit. The tables are small: nothing is indexed, and what does not fit ranks 0."""
-    either = " or ".join(re.findall(r"\w+", words)[:MOST_WORDS])
+    either = " or ".join(re.findall(r"\w+", words)[:MAX_QUERY_WORDS])
     if not either:
         return rows.annotate(rank=Value(0.0, FloatField()))
     query = SearchQuery(either, config="english", search_type="websearch")

@@ -19,7 +19,7 @@ from personas import actions, questionnaires, versions
 from personas.kinds import submit_renewals
 from personas.models import Persona, Profile, Question, Questionnaire
 
-MOST_SELECTED = 25  # more are a batch, which goes little by little
+MAX_SELECTED_PROFILES = 25  # more are a batch, which goes little by little
 
 
 @admin.register(Persona)
@@ -126,8 +126,10 @@ class ProfileAdmin(admin.ModelAdmin):
         self._renew(request, queryset, queryset.count(), drop=True)
 
     def _renew(self, request: HttpRequest, profiles: QuerySet[Profile], selected: int, *, drop: bool = False) -> None:
-        if selected > MOST_SELECTED:
-            text = f"At most {MOST_SELECTED} at once. For more, there is the batch of everybody of an old version."
+        if selected > MAX_SELECTED_PROFILES:
+            text = (
+                f"At most {MAX_SELECTED_PROFILES} at once. For more, there is the batch of everybody of an old version."
+            )
             return self.message_user(request, text, messages.ERROR)
         chosen = Profile.objects.filter(pk__in=list(profiles.values_list("pk", flat=True)))
         if drop:

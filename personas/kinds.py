@@ -16,9 +16,11 @@ from jobs.submission import SubjectBusy, Submission, submit
 from personas import pipeline, rows, versions
 from personas.models import Profile
 
-AT_ONCE = 8  # renewals of a batch that are pending or running at any moment
-FEED_EVERY = 0.25  # seconds between two: several that begin together would slow down whoever asks at that moment
-A_DAY = 86_400.0
+MAX_ACTIVE_RENEWALS = 8  # renewals of a batch that are pending or running at any moment
+RENEWAL_INTERVAL_SECONDS = (
+    0.25  # seconds between two: several that begin together would slow down whoever asks at that moment
+)
+BATCH_DEADLINE_SECONDS = 86_400.0
 
 
 async def classify(run: Run) -> Result:
@@ -27,7 +29,7 @@ async def classify(run: Run) -> Result:
     if profile is None:
         return {}
     run.progress("answering")
-    classified = await pipeline.classify(profile.personas, profile.replies, run.llm)
+    classified = await pipeline.classify(profile.personas, profile.answers, run.llm)
     return rows.as_result(classified, profile)
 
 
@@ -41,7 +43,7 @@ async def feed(run: Run) -> Result:
     while (last := await run.db(_feed_one, run.job, after)) is not None:
         submitted += last > after
         after = last
-        await asyncio.sleep(FEED_EVERY)
+        await asyncio.sleep(RENEWAL_INTERVAL_SECONDS)
     return {"submitted": submitted}
 
 
@@ -63,7 +65,7 @@ def submit_renewals(profiles: Iterable[Profile]) -> int:
 def _feed_one(batch: AiJob, after: int) -> int | None:
     """Submit the next renewal, if there is room; the id of the last profile so far, None when there are no more."""
     _stop_if_failing(batch)
-    if AiJob.objects.active().filter(kind=RENEWAL.name).count() >= AT_ONCE:
+    if AiJob.objects.active().filter(kind=RENEWAL.name).count() >= MAX_ACTIVE_RENEWALS:
         return after
     profile = Profile.objects.stale(versions.current()).filter(pk__gt=after).order_by("pk").first()
     if profile is None:
@@ -73,14 +75,16 @@ def _feed_one(batch: AiJob, after: int) -> int | None:
 
 
 def _stop_if_failing(batch: AiJob) -> None:
-    """Raise LimitReached after AT_ONCE failures in a row, as with an empty budget: the others would fail as well."""
+    """Raise LimitReached after MAX_ACTIVE_RENEWALS failures in a row, as with an empty budget: the others would fail as well."""
     since = AiJob.objects.filter(kind=RENEWAL.name, created_at__gte=batch.created_at, finished_at__isnull=False)
-    newest = list(since.order_by("-finished_at").values_list("status", "error_message")[:AT_ONCE])
-    if len(newest) == AT_ONCE and all(status == AiJob.Status.FAILED for status, _ in newest):
-        text = f"The last {AT_ONCE} renewals failed, so the batch was stopped: {newest[0][1]}"
+    newest = list(since.order_by("-finished_at").values_list("status", "error_message")[:MAX_ACTIVE_RENEWALS])
+    if len(newest) == MAX_ACTIVE_RENEWALS and all(status == AiJob.Status.FAILED for status, _ in newest):
+        text = f"The last {MAX_ACTIVE_RENEWALS} renewals failed, so the batch was stopped: {newest[0][1]}"
         raise LimitReached("renewals_failing", text, RETRY_SECONDS)
 
 
 PROFILE = JobKind("personas.profile", classify, rows.save, priority=2)  # a learner has answered
 RENEWAL = JobKind("personas.renewal", classify, rows.save, priority=2)  # staff have the same answers classified again
-BATCH = JobKind("personas.batch", feed, deadline=A_DAY, priority=2)  # the renewals of all stale profiles
+BATCH = JobKind(
+    "personas.batch", feed, deadline=BATCH_DEADLINE_SECONDS, priority=2
+)  # the renewals of all stale profiles

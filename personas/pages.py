@@ -8,7 +8,7 @@ from django.shortcuts import render
 
 from personas import questionnaires
 from personas.models import Persona
-from personas.serializers import MAX_ANSWER
+from personas.serializers import MAX_ANSWER_CHARS
 
 
 @login_required
@@ -19,6 +19,6 @@ def learning_profile(request: HttpRequest) -> HttpResponse:
         "questionnaire": questionnaire,
         "questions": questionnaire.questions.all() if questionnaire else [],
         "personas": Persona.objects.filter(is_active=True),
-        "max_answer": MAX_ANSWER,
+        "max_answer": MAX_ANSWER_CHARS,
     }
     return render(request, "personas/profile.html", context)

@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from llm.client import Llm
 from personas import prompts
-from personas.prompts import Offer, Reply
+from personas.prompts import GivenAnswer, PersonaOption
 
 UNKNOWN = "unknown"
-THRESHOLD = 0.6  # a persona that the model is less sure of is no persona
-MOST_REASONS = 3
-VERSIONED = [prompts.CLASSIFY, THRESHOLD]  # what here decides a classification
+MIN_CONFIDENCE = 0.6  # a persona that the model is less sure of is no persona
+MAX_REASONS = 3
+VERSIONED = [prompts.CLASSIFY, MIN_CONFIDENCE]  # what here decides a classification
 
 
 class Reason(BaseModel):
@@ -54,12 +54,12 @@ class Verdict(BaseModel):
     reasons: list[Evidence]
 
 
-async def classify(personas: Sequence[Offer], replies: Sequence[Reply], llm: Llm) -> Classification:
+async def classify(personas: Sequence[PersonaOption], answers: Sequence[GivenAnswer], llm: Llm) -> Classification:
     """Choose the persona that fits the answers, or none. Raises LlmError."""
     if not personas:
         return Classification(persona=UNKNOWN, confidence=0, reasons=[])
-    schema = schema_of(tuple(offer.key for offer in personas), tuple(reply.key for reply in replies))
-    return judge(await llm.parse("classify", prompts.classify(personas, replies), schema), replies)
+    schema = schema_of(tuple(option.key for option in personas), tuple(answer.key for answer in answers))
+    return judge(await llm.parse("classify", prompts.classify(personas, answers), schema), answers)
 
 
 @functools.lru_cache(maxsize=16)  # making models takes milliseconds, and a batch wants the same one again and again
@@ -71,17 +71,17 @@ def schema_of(personas: tuple[str, ...], questions: tuple[str, ...]) -> type[Ver
     return create_model("Verdict", __base__=Verdict, persona=(persona, ...), reasons=(list[evidence], ...))
 
 
-def judge(verdict: Verdict, replies: Sequence[Reply]) -> Classification:
+def judge(verdict: Verdict, answers: Sequence[GivenAnswer]) -> Classification:
     """The verdict as far as it can be believed: sure enough, and with quotes that the learner has really written."""
-    answered = {reply.key: reply for reply in replies}
+    answered = {answer.key: answer for answer in answers}
     reasons = [
         Reason(question=answered[e.question].question, quote=e.quote.strip(), meaning=e.meaning.strip())
         for e in verdict.reasons
         if _is_quoted(e.quote, answered[e.question].text)
     ]
-    is_believed = verdict.confidence >= THRESHOLD and bool(reasons)
+    is_believed = verdict.confidence >= MIN_CONFIDENCE and bool(reasons)
     persona = verdict.persona if is_believed else UNKNOWN
-    return Classification(persona=persona, confidence=verdict.confidence, reasons=reasons[:MOST_REASONS])
+    return Classification(persona=persona, confidence=verdict.confidence, reasons=reasons[:MAX_REASONS])
 
 
 def _is_quoted(quote: str, text: str) -> bool:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from llm.client import Messages
 
 
-class Offer(BaseModel):
+class PersonaOption(BaseModel):
     """A persona that a learner may have."""
 
     key: str
@@ -18,7 +18,7 @@ class Offer(BaseModel):
     description: str
 
 
-class Reply(BaseModel):
+class GivenAnswer(BaseModel):
     """A learner's answer to a question."""
 
     key: str
@@ -41,23 +41,23 @@ Rules:
 """
 
 
-def classify(personas: Sequence[Offer], replies: Sequence[Reply]) -> Messages:
+def classify(personas: Sequence[PersonaOption], answers: Sequence[GivenAnswer]) -> Messages:
     """The prompt that sorts a learner into one of these personas."""
     return [
         {"role": "system", "content": f"{CLASSIFY}\n<personas>\n{_personas(personas)}\n</personas>"},
-        {"role": "user", "content": f"<answers>\n{_answers(replies)}\n</answers>"},
+        {"role": "user", "content": f"<answers>\n{_answers(answers)}\n</answers>"},
     ]
 
 
-def _personas(personas: Sequence[Offer]) -> str:
+def _personas(personas: Sequence[PersonaOption]) -> str:
     return "\n".join(
         f'<persona key="{escape(p.key)}" name="{escape(p.name)}">{escape(p.description, quote=False)}</persona>'
         for p in personas
     )
 
 
-def _answers(replies: Sequence[Reply]) -> str:
+def _answers(answers: Sequence[GivenAnswer]) -> str:
     return "\n".join(
-        f'<answer key="{escape(r.key)}" question="{escape(r.question)}">{escape(r.text, quote=False)}</answer>'
-        for r in replies
+        f'<answer key="{escape(a.key)}" question="{escape(a.question)}">{escape(a.text, quote=False)}</answer>'
+        for a in answers
     )

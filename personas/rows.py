@@ -11,15 +11,15 @@ from jobs.models import AiJob
 from personas import versions
 from personas.models import Persona, Profile
 from personas.pipeline import UNKNOWN, Classification
-from personas.prompts import Offer, Reply
+from personas.prompts import GivenAnswer, PersonaOption
 
 
 @dataclass(frozen=True)
 class Classifiable:
     """A profile's answers and the personas to choose from, as they were at one moment."""
 
-    personas: list[Offer]
-    replies: list[Reply]
+    personas: list[PersonaOption]
+    answers: list[GivenAnswer]
 
     @property
     def versions(self) -> versions.Versions:
@@ -31,8 +31,8 @@ def classifiable(job: AiJob) -> Classifiable | None:
     profile = _meant(job).first()
     if profile is None:
         return None
-    replies = [Reply(key=a["key"], question=a["question"], text=a["answer"]) for a in profile.answers]
-    return Classifiable(versions.offers(), replies)
+    answers = [GivenAnswer(key=a["key"], question=a["question"], text=a["answer"]) for a in profile.answers]
+    return Classifiable(versions.options(), answers)
 
 
 def as_result(classified: Classification, of: Classifiable) -> dict[str, Any]:

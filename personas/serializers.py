@@ -9,8 +9,8 @@ from rest_framework import serializers
 from personas.models import Persona, Profile, Questionnaire
 from personas.pipeline import UNKNOWN
 
-MAX_ANSWER = 1000
-MAX_KEY = 40
+MAX_ANSWER_CHARS = 1000
+MAX_KEY_CHARS = 40
 
 
 class QuestionSerializer(serializers.Serializer[Any]):
@@ -42,13 +42,13 @@ class PersonasSerializer(serializers.Serializer[Any]):
 
 class AnswersSerializer(serializers.Serializer[Any]):
     answers = serializers.DictField(
-        child=serializers.CharField(max_length=MAX_ANSWER, allow_blank=True),
+        child=serializers.CharField(max_length=MAX_ANSWER_CHARS, allow_blank=True),
         help_text="The question's key: the answer.",
     )
 
 
 class CorrectionSerializer(serializers.Serializer[Any]):
-    personaId = serializers.CharField(max_length=MAX_KEY, help_text='A persona\'s id, or "unknown" for none.')
+    personaId = serializers.CharField(max_length=MAX_KEY_CHARS, help_text='A persona\'s id, or "unknown" for none.')
 
 
 class ReasonSerializer(serializers.Serializer[Any]):

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from personas import pipeline
 from personas.models import Persona
-from personas.prompts import Offer
+from personas.prompts import PersonaOption
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Versions:
 
 def current() -> Versions:
     """The versions that a classification of this moment has."""
-    return of(offers())
+    return of(options())
 
 
-def of(personas: Iterable[Offer]) -> Versions:
+def of(personas: Iterable[PersonaOption]) -> Versions:
     """The versions of a classification into these personas."""
-    described = [[offer.key, offer.name, offer.description] for offer in personas]
+    described = [[option.key, option.name, option.description] for option in personas]
     return Versions(
         personas=_digest(described),
         prompt=_digest(pipeline.VERSIONED),
@@ -39,10 +39,10 @@ def of(personas: Iterable[Offer]) -> Versions:
     )
 
 
-def offers() -> list[Offer]:
+def options() -> list[PersonaOption]:
     """The personas that learners are sorted into. Tone and pace are no part of it: changing them needs no new look."""
     active = Persona.objects.filter(is_active=True).order_by("key")
-    return [Offer(key=persona.key, name=persona.name, description=persona.description) for persona in active]
+    return [PersonaOption(key=persona.key, name=persona.name, description=persona.description) for persona in active]
 
 
 def _digest(value: Any) -> str:

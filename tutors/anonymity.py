@@ -1,6 +1,6 @@
 """Learners' questions without the learners: what identifies a person is masked, or the text is withheld.
 
-Where fewer than LEAST people could have asked, a text names its author whatever it says: then only counts are shown.
+Where fewer than MIN_LEARNERS people could have asked, a text names its author whatever it says: then only counts are shown.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-LEAST = 3  # learners that a text or a number of learners has to be able to come from
+MIN_LEARNERS = 3  # learners that a text or a number of learners has to be able to come from
 
 _MASKS = (
     (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "[e-mail]"),
@@ -56,7 +56,7 @@ def names_of(people: Iterable[tuple[str, str, str]]) -> frozenset[str]:
 
 def at_least(count: int) -> int | None:
     """A number of learners, unless it is so small that it points at somebody."""
-    return count if count >= LEAST else None
+    return count if count >= MIN_LEARNERS else None
 
 
 def _mask_name(word: str, names: frozenset[str]) -> str:

@@ -9,16 +9,16 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from courses.citations import Citation
-from courses.grounding import Passage
+from courses.grounding import PromptPassage
 
-FEWEST_OPTIONS, MOST_OPTIONS = 2, 6
-SHORTEST_QUOTE = 12  # characters; less of a passage proves nothing
+MIN_OPTIONS, MAX_OPTIONS = 2, 6
+MIN_QUOTE_CHARS = 12  # characters; less of a passage proves nothing
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000)]
 
 
-class Source(BaseModel):
+class QuotedPassage(BaseModel):
     """The passage that a quiz question rests on, and the words in it. Keys are as on the wire."""
 
     lessonId: str
@@ -39,7 +39,7 @@ class ReplyEdit(Edit):
 
 class QuizEdit(Edit):
     question: Line
-    options: Annotated[list[Line], Field(min_length=FEWEST_OPTIONS, max_length=MOST_OPTIONS)]
+    options: Annotated[list[Line], Field(min_length=MIN_OPTIONS, max_length=MAX_OPTIONS)]
     right: Annotated[int, Field(ge=0, description="Index of the right option, from 0.")]
     explanation: Line
 
@@ -65,7 +65,7 @@ class QuizQuestion(QuizEdit):
     """A question of a quiz."""
 
     kind: Literal["quiz_question"] = "quiz_question"
-    passage: Source
+    passage: QuotedPassage
 
 
 Content = Annotated[Reply | QuizQuestion, Field(discriminator="kind")]
@@ -92,21 +92,23 @@ class Quiz(BaseModel):
     questions: list[Proposal]
 
 
-def verified(proposal: Proposal, passages: Sequence[Passage]) -> QuizQuestion | None:
-    """The question with its source; None if it is not sound, or the words that it rests on are not in the passage."""
+def verified(proposal: Proposal, passages: Sequence[PromptPassage]) -> QuizQuestion | None:
+    """The question with the passage that it quotes; None if it is malformed or the quote is not in that passage."""
     if not 1 <= proposal.passage <= len(passages):
         return None
     passage, quote = passages[proposal.passage - 1], " ".join(proposal.quote.split())
-    if len(quote) < SHORTEST_QUOTE or _plain(quote) not in _plain(passage.text):
+    if len(quote) < MIN_QUOTE_CHARS or _plain(quote) not in _plain(passage.text):
         return None
-    source = Source(lessonId=str(passage.lesson_id), title=passage.lesson_title, heading=passage.heading, quote=quote)
+    quoted = QuotedPassage(
+        lessonId=str(passage.lesson_id), title=passage.lesson_title, heading=passage.heading, quote=quote
+    )
     try:
         return QuizQuestion(
             question=proposal.question,
             options=proposal.options,
             right=proposal.right,
             explanation=proposal.explanation,
-            passage=source,
+            passage=quoted,
         )
     except ValueError:
         return None

@@ -15,16 +15,16 @@ from conversations.models import Message
 from conversations.prompts import Turn
 from courses.models import Course, Enrollment
 from jobs.models import AiJob
-from tutors.anonymity import LEAST, anonymous, at_least, names_of
+from tutors.anonymity import MIN_LEARNERS, anonymous, at_least, names_of
 from tutors.digest import Insights, OpenQuestion, Theme, Trouble
 from tutors.models import Draft
 
 SURFACE = "assistant"  # where learners ask
-DAYS = 30
-MOST_QUESTIONS = 500  # the newest ones
-MOST_THEMES = 10
-MOST_OPEN = 20
-BEFORE = 4  # messages before a question that help to understand it
+INSIGHT_DAYS = 30
+MAX_QUESTIONS = 500  # the newest ones
+MAX_THEMES = 10
+MAX_OPEN_QUESTIONS = 20
+MESSAGES_BEFORE = 4  # messages before a question that help to understand it
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ class Asked:
 
 
 def of_course(course: Course) -> Insights:
-    """What was asked in this course in the last DAYS."""
+    """What was asked in this course in the last INSIGHT_DAYS."""
     asked = _asked_in(course)
     texts = _Texts(course)
     open_questions = [one for one in asked if one.trouble and not _is_answered(one)]
     shown = [shown for one in open_questions if (shown := _shown(one, texts))]
     return Insights(
-        days=DAYS,
+        days=INSIGHT_DAYS,
         questions=len(asked),
         learners=at_least(len({one.question.conversation.owner_id for one in asked})),
         troubles=dict(Counter(one.trouble for one in asked if one.trouble)),
         themes=_themes(asked),
-        open=shown[:MOST_OPEN],
+        open=shown[:MAX_OPEN_QUESTIONS],
         withheld=len(open_questions) - len(shown),
     )
 
@@ -61,7 +61,7 @@ def asked_without_names(course: Course, question_id: int) -> tuple[str, list[Tur
     texts = _Texts(course)
     if (text := texts.anonymous(question.text)) is None:
         return None
-    before = question.conversation.messages.filter(pk__lt=question.pk).order_by("-pk")[:BEFORE]
+    before = question.conversation.messages.filter(pk__lt=question.pk).order_by("-pk")[:MESSAGES_BEFORE]
     turns = [Turn(role=m.role, text=t) for m in reversed(before) if (t := texts.anonymous(m.text)) is not None]
     return text, turns
 
@@ -83,7 +83,7 @@ class _Texts:
     def __init__(self, course: Course) -> None:
         enrolled = User.objects.filter(pk__in=Enrollment.objects.filter(course=course).values("user"))
         people = list(enrolled.values_list("username", "first_name", "last_name"))
-        self._are_enough = len(people) >= LEAST
+        self._are_enough = len(people) >= MIN_LEARNERS
         self._names = names_of(people)
 
     def anonymous(self, text: str) -> str | None:
@@ -91,11 +91,11 @@ class _Texts:
 
 
 def _asked_in(course: Course) -> list[Asked]:
-    since = timezone.now() - timedelta(days=DAYS)
+    since = timezone.now() - timedelta(days=INSIGHT_DAYS)
     # A reply that a tutor has accepted settles the question.
     settled = Draft.objects.filter(question=OuterRef("pk"), state=Draft.State.ACCEPTED)
     recent = questions_in(course).filter(created_at__gte=since).annotate(is_settled=Exists(settled))
-    questions = list(recent.select_related("job").order_by("-created_at", "-pk")[:MOST_QUESTIONS])
+    questions = list(recent.select_related("job").order_by("-created_at", "-pk")[:MAX_QUESTIONS])
     jobs = [question.job_id for question in questions if question.job_id]
     answers = {a.job_id: a for a in Message.objects.filter(job__in=jobs, role=Message.Role.ASSISTANT)}
     return [_judged(question, answers.get(question.job_id)) for question in questions]
@@ -136,7 +136,7 @@ def _themes(asked: Iterable[Asked]) -> list[Theme]:
             first = one.answer.citations[0]
             sections[int(first["lessonId"]), first["title"], first["heading"]].append(one)
     themes = [_theme(*section, about) for section, about in sections.items()]
-    return sorted(themes, key=lambda theme: (-theme.questions, -theme.troubled, theme.title))[:MOST_THEMES]
+    return sorted(themes, key=lambda theme: (-theme.questions, -theme.troubled, theme.title))[:MAX_THEMES]
 
 
 def _theme(lesson_id: int, title: str, heading: str, about: list[Asked]) -> Theme:

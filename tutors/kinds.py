@@ -15,7 +15,7 @@ from tutors.pipeline import Outcome
 async def copilot(run: Run) -> dict[str, Any]:
     """Do what the tutor's message asks for."""
     course, task = await run.db(rows.task_of, run.job)
-    outcome: Outcome = await pipeline.help_tutor(task, run.llm, rows.Material(run, course), run)
+    outcome: Outcome = await pipeline.help_tutor(task, run.llm, rows.CourseSources(run, course), run)
     return outcome.model_dump()
 
 
@@ -30,10 +30,10 @@ async def redraft(run: Run) -> dict[str, Any]:
 
 
 async def _another(run: Run, draft: rows.Redraft) -> Reply | QuizQuestion | None:
-    material = rows.Material(run, draft.course)
+    sources = rows.CourseSources(run, draft.course)
     if isinstance(draft.content, Reply):
-        return await pipeline.another_reply(draft.course.title, draft.content, draft.instruction, run.llm, material)
-    passages = await material.lesson(int(draft.content.passage.lessonId))
+        return await pipeline.another_reply(draft.course.title, draft.content, draft.instruction, run.llm, sources)
+    passages = await sources.lesson(int(draft.content.passage.lessonId))
     taken = [draft.content, *draft.others]
     return await pipeline.another_question(draft.course.title, taken, passages, draft.instruction, run.llm)
 

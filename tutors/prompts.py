@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from conversations.pipeline import Question
+from conversations.pipeline import QuestionInContext
 from conversations.prompts import with_history
-from courses.grounding import GROUNDED, ONLY_DATA, Passage, as_data
+from courses.grounding import GROUNDED, ONLY_DATA, PromptPassage, as_data
 from llm.client import Messages
 from tutors.content import QuizQuestion
 from tutors.digest import Insights
@@ -89,7 +89,7 @@ def decide(course: str, lessons: Sequence[str], question: str) -> Messages:
     return with_history(DECIDE.format(course=escape(course), lessons=numbered), "", [], question)
 
 
-def answer(course: str, passages: Sequence[Passage], insights: Insights, question: Question) -> Messages:
+def answer(course: str, passages: Sequence[PromptPassage], insights: Insights, question: QuestionInContext) -> Messages:
     """The prompt of an answer to the tutor's own question."""
     rules = ANSWER.format(course=escape(course), grounded=GROUNDED, only_data=ONLY_DATA)
     return with_history(
@@ -97,7 +97,9 @@ def answer(course: str, passages: Sequence[Passage], insights: Insights, questio
     )
 
 
-def reply(course: str, passages: Sequence[Passage], question: Question, instruction: str, before: str = "") -> Messages:
+def reply(
+    course: str, passages: Sequence[PromptPassage], question: QuestionInContext, instruction: str, before: str = ""
+) -> Messages:
     """The prompt of a reply to a learner, which may be another one than `before`."""
     wanted = _wanted(instruction, before)
     rules = REPLY.format(course=escape(course), grounded=GROUNDED, only_data=ONLY_DATA, instruction=wanted)
@@ -105,7 +107,7 @@ def reply(course: str, passages: Sequence[Passage], question: Question, instruct
 
 
 def quiz(
-    course: str, passages: Sequence[Passage], *, count: str, instruction: str, taken: Sequence[QuizQuestion]
+    course: str, passages: Sequence[PromptPassage], *, count: str, instruction: str, taken: Sequence[QuizQuestion]
 ) -> Messages:
     """The prompt of quiz questions, other ones than those that are taken."""
     wanted = _wanted(instruction, "\n".join(f"- {one.question}" for one in taken))
@@ -116,7 +118,7 @@ def quiz(
     ]
 
 
-def struggles(course: str, insights: Insights, question: Question) -> Messages:
+def struggles(course: str, insights: Insights, question: QuestionInContext) -> Messages:
     """The prompt of an account of what learners struggle with."""
     rules = STRUGGLES.format(course=escape(course), only_data=ONLY_DATA)
     return with_history(f"{rules}\n{learners(insights)}", question.summary, question.turns, question.text)

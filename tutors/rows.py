@@ -10,10 +10,10 @@ from django.utils import timezone
 from pydantic import TypeAdapter
 
 from conversations.models import Conversation
-from conversations.pipeline import Question
+from conversations.pipeline import QuestionInContext
 from conversations.rows import question_of
 from courses import search
-from courses.grounding import Passage, found
+from courses.grounding import PromptPassage, found
 from courses.models import Course
 from jobs.kinds import Refusal, Run
 from jobs.models import AiJob
@@ -21,9 +21,9 @@ from tutors import insights
 from tutors.content import Content, QuizQuestion, Reply
 from tutors.digest import Insights
 from tutors.models import Draft
-from tutors.pipeline import Lesson, Task
+from tutors.pipeline import LessonTitle, Task
 
-LESSON_CHARS = 16_000  # about 4,000 tokens: a long lesson whole
+MAX_LESSON_CHARS = 16_000  # about 4,000 tokens: a long lesson whole
 CONTENT: TypeAdapter[Reply | QuizQuestion] = TypeAdapter(Content)
 
 
@@ -37,21 +37,21 @@ class Redraft:
     instruction: str
 
 
-class Material:
+class CourseSources:
     """What the pipeline may look up, of one course only."""
 
     def __init__(self, run: Run, course: Course) -> None:
         self._run = run
         self._course = course
 
-    async def search(self, words: str, vector: list[float]) -> list[Passage]:
+    async def search(self, words: str, vector: list[float]) -> list[PromptPassage]:
         """The passages of the course that fit."""
         return found(await self._run.db(search.hybrid, self._course.pk, words, vector))
 
-    async def lesson(self, lesson_id: int) -> list[Passage]:
-        """A lesson's passages in order, as many as fit into LESSON_CHARS."""
+    async def lesson(self, lesson_id: int) -> list[PromptPassage]:
+        """A lesson's passages in order, as many as fit into MAX_LESSON_CHARS."""
         passages = await self._run.db(search.of_lesson, lesson_id)
-        return found(search.fitting_in(passages, LESSON_CHARS))
+        return found(search.fitting_in(passages, MAX_LESSON_CHARS))
 
     async def insights(self) -> Insights:
         """What learners of the course have asked lately."""
@@ -64,7 +64,7 @@ def task_of(job: AiJob) -> tuple[Course, Task]:
         job, Conversation.objects.values_list("course_id", flat=True).get(pk=job.payload["conversationId"])
     )
     _, question = question_of(job)
-    lessons = [Lesson(lesson_id=pk, title=title) for pk, title in course.lessons.values_list("pk", "title")]
+    lessons = [LessonTitle(lesson_id=pk, title=title) for pk, title in course.lessons.values_list("pk", "title")]
     wanted = job.payload.get("lessonId")
     task = Task(
         question=question,
@@ -123,7 +123,7 @@ def _taught(job: AiJob, course_id: int | None) -> Course:
     return course
 
 
-def _asked(course: Course, job: AiJob) -> Question | None:
+def _asked(course: Course, job: AiJob) -> QuestionInContext | None:
     question_id = job.payload.get("questionId")
     if question_id is None:
         return None
@@ -131,4 +131,4 @@ def _asked(course: Course, job: AiJob) -> Question | None:
     if found is None:
         raise Refusal("gone", "This question is not there any more.")
     text, turns = found
-    return Question(text=text, turns=turns)
+    return QuestionInContext(text=text, turns=turns)

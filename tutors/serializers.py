@@ -11,12 +11,12 @@ from tutors.digest import Insights, Trouble
 from tutors.models import Draft
 from tutors.pipeline import Intent
 
-MAX_QUESTION = 4000
+MAX_QUESTION_CHARS = 4000
 MAX_ID = 2**63 - 1
 
 
 class CopilotSerializer(serializers.Serializer[Any]):
-    question = serializers.CharField(max_length=MAX_QUESTION)
+    question = serializers.CharField(max_length=MAX_QUESTION_CHARS)
     conversationId = serializers.UUIDField(required=False, allow_null=True, help_text="To go on with a conversation.")
     intent = serializers.ChoiceField(
         get_args(Intent), required=False, allow_null=True, help_text="What is wanted; without it, the question tells."

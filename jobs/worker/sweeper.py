@@ -137,7 +137,9 @@ def _grace() -> float:
 
 
 def _held_back() -> QuerySet[AiJob]:
-    paused = AiJob.objects.filter(status=AiJob.Status.PENDING, error_code=ErrorKind.PAUSED.value.code).order_by("created_at")
+    paused = AiJob.objects.filter(status=AiJob.Status.PENDING, error_code=ErrorKind.PAUSED.value.code).order_by(
+        "created_at"
+    )
     return paused.exclude(pk__in=list(paused.values_list("pk", flat=True)[:1]))
 
 

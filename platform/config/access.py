@@ -20,11 +20,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-HEADER = b"x-request-id"
-SANE = re.compile(rb"[\w.-]{1,64}")
-JOB = re.compile(rb"/api/jobs/([0-9a-f-]{36})")
-CLIENT_LEFT = 499  # the usual number for a client that did not wait for the answer
-QUIET = {"/healthz", "/readyz", "/metrics"}  # asked for all day long by machines
+REQUEST_ID_HEADER = b"x-request-id"
+SAFE_REQUEST_ID = re.compile(rb"[\w.-]{1,64}")
+JOB_PATH = re.compile(rb"/api/jobs/([0-9a-f-]{36})")
+CLIENT_CLOSED_REQUEST = 499  # the usual number for a client that did not wait for the answer
+QUIET_PATHS = {"/healthz", "/readyz", "/metrics"}  # asked for all day long by machines
 
 
 class Access:
@@ -63,7 +63,7 @@ class _Visit:
                 self.status = message["status"]
                 headers = [*message.get("headers", [])]
                 self.job_id = _job_of(headers)
-                message["headers"] = [*headers, (HEADER, logs.request_id().encode())]
+                message["headers"] = [*headers, (REQUEST_ID_HEADER, logs.request_id().encode())]
             case "websocket.accept":
                 self.status = 101
             case "websocket.close" if not self.status:
@@ -75,21 +75,21 @@ class _Visit:
         fields = {
             "method": self._scope.get("method", "WEBSOCKET"),
             "path": quote(self._scope["path"]),
-            "status": self.status or CLIENT_LEFT,
+            "status": self.status or CLIENT_CLOSED_REQUEST,
             "duration_ms": round((time.perf_counter() - self._began) * 1000),
             "client": (self._scope.get("client") or [""])[0],
             **({"job_id": self.job_id} if self.job_id else {}),
         }
-        level = logging.DEBUG if self._scope["path"] in QUIET else logging.INFO
+        level = logging.DEBUG if self._scope["path"] in QUIET_PATHS else logging.INFO
         logger.log(level, "%(method)s %(path)s %(status)s", fields, extra=fields)
 
 
 def _request_id(scope: Scope) -> str:
-    given = dict(scope["headers"]).get(HEADER, b"")
-    return given.decode() if SANE.fullmatch(given) else uuid.uuid4().hex
+    given = dict(scope["headers"]).get(REQUEST_ID_HEADER, b"")
+    return given.decode() if SAFE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def _job_of(headers: list[tuple[bytes, bytes]]) -> str:
     """The job that the answer's Location names, if it names one."""
-    named = (JOB.fullmatch(value) for name, value in headers if name.lower() == b"location")
+    named = (JOB_PATH.fullmatch(value) for name, value in headers if name.lower() == b"location")
     return next((match[1].decode() for match in named if match), "")

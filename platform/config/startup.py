@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-COLLECT_AFTER = 10_000  # new objects
+GC_THRESHOLD_OBJECTS = 10_000  # new objects
 
 
 def settle() -> None:
@@ -16,4 +16,4 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
+    gc.set_threshold(GC_THRESHOLD_OBJECTS)

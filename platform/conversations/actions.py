@@ -17,7 +17,7 @@ from jobs.kinds import JobKind
 from jobs.models import AiJob
 from jobs.submission import Submission, submit
 
-TITLE_LENGTH = 80
+MAX_TITLE_CHARS = 80
 
 
 def ask(
@@ -76,4 +76,4 @@ def _conversation(
 
 def _title(question: str) -> str:
     line = " ".join(question.split())
-    return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
+    return line if len(line) <= MAX_TITLE_CHARS else line[: MAX_TITLE_CHARS - 1].rstrip() + "…"

@@ -20,15 +20,15 @@ from conversations.access import own_conversation
 from conversations.models import Conversation, Message
 from conversations.serializers import (
     ConversationSerializer,
-    EntrySerializer,
+    ListedConversationSerializer,
     RatingSerializer,
     RenameSerializer,
-    entry,
-    whole,
+    conversation_as_wire,
+    listed_as_wire,
 )
 
 CONVERSATION_ID = OpenApiParameter("conversation_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
-LONGEST_FILTER = 100
+MAX_FILTER_CHARS = 100
 
 
 class _View(PersonView):
@@ -43,7 +43,7 @@ class ListView(_View):
 
     @extend_schema(
         operation_id="conversations_list",
-        responses=EntrySerializer(many=True),
+        responses=ListedConversationSerializer(many=True),
         filters=True,
         parameters=[
             OpenApiParameter("surface", str, description="Only those with this surface."),
@@ -56,8 +56,8 @@ class ListView(_View):
         conversations = Conversation.objects.of(self.person(request)).select_related("course")
         for name, field in (("surface", "surface"), ("courseId", "course__slug")):
             if wanted := request.query_params.get(name):
-                conversations = conversations.filter(**{field: wanted.replace("\0", "")[:LONGEST_FILTER]})
-        return page_of(conversations.order_by("-updated_at", "pk"), self, entry)
+                conversations = conversations.filter(**{field: wanted.replace("\0", "")[:MAX_FILTER_CHARS]})
+        return page_of(conversations.order_by("-updated_at", "pk"), self, listed_as_wire)
 
 
 @extend_schema(parameters=[CONVERSATION_ID])
@@ -65,16 +65,16 @@ class ConversationView(_View):
     @extend_schema(responses=ConversationSerializer)
     def get(self, request: Request, conversation_id: str) -> Response:
         """A conversation of the caller, its messages in order."""
-        return Response(whole(self.conversation(request, conversation_id)))
+        return Response(conversation_as_wire(self.conversation(request, conversation_id)))
 
-    @extend_schema(request=RenameSerializer, responses=EntrySerializer)
+    @extend_schema(request=RenameSerializer, responses=ListedConversationSerializer)
     def patch(self, request: Request, conversation_id: str) -> Response:
         """Give it another title."""
         conversation = self.conversation(request, conversation_id)
         body = RenameSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         actions.rename(conversation, body.validated_data["title"])
-        return Response(entry(self.conversation(request, conversation_id)))
+        return Response(listed_as_wire(self.conversation(request, conversation_id)))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, conversation_id: str) -> Response:

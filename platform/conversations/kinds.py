@@ -15,7 +15,7 @@ from jobs.kinds import JobKind, Result, Run
 from jobs.models import AiJob
 from jobs.submission import SubjectBusy, Submission, submit
 
-SUMMARISE_EVERY = 16  # messages
+MAX_UNSUMMARISED_MESSAGES = 16  # messages
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ SUMMARY = JobKind("conversations.summary", summarise, rows.save_summary, priorit
 
 
 def add_answer(job: AiJob, result: Result) -> int:
-    """Add the answer to its conversation, and have older messages summarised every SUMMARISE_EVERY messages.
+    """Add the answer to its conversation, and have older messages summarised every MAX_UNSUMMARISED_MESSAGES messages.
 
     Returns the id of the message that the answer has become.
     """
     added = rows.add_answer(job, result)
-    if added.unsummarised >= SUMMARISE_EVERY:
+    if added.unsummarised >= MAX_UNSUMMARISED_MESSAGES:
         submit_summary(job)
     return added.message_id
 

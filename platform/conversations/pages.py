@@ -12,7 +12,7 @@ from django.utils.http import urlencode
 
 from conversations.models import Conversation, ConversationQuerySet
 
-RECENT = 30
+RECENT_CONVERSATIONS = 30
 
 
 def context(request: HttpRequest, conversations: ConversationQuerySet) -> dict[str, Any]:
@@ -26,14 +26,14 @@ def context(request: HttpRequest, conversations: ConversationQuerySet) -> dict[s
             opened = get_object_or_404(newest_first, pk=UUID(conversation_id))
         except ValueError:
             raise Http404("no such conversation") from None
-    listed = list(newest_first[: RECENT + 1])
-    older = _listing(listed[0]) if len(listed) > RECENT else ""
-    return {"conversations": listed[:RECENT], "older": older, "conversation": opened}
+    listed = list(newest_first[: RECENT_CONVERSATIONS + 1])
+    older = _listing(listed[0]) if len(listed) > RECENT_CONVERSATIONS else ""
+    return {"conversations": listed[:RECENT_CONVERSATIONS], "older": older, "conversation": opened}
 
 
 def _listing(like: Conversation) -> str:
     """Where the API lists the conversations of the same surface and course."""
-    query = {"surface": like.surface, "limit": str(RECENT)}
+    query = {"surface": like.surface, "limit": str(RECENT_CONVERSATIONS)}
     if like.course:
         query["courseId"] = like.course.slug
     return f"{reverse('conversations:list')}?{urlencode(query)}"

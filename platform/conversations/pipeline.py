@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from conversations import prompts
 from conversations.prompts import Turn
+from courses.citations import Citation
 from llm.client import Llm
 from llm.tokens import estimate
 
@@ -16,7 +17,7 @@ HISTORY_TOKENS = 2000
 SUMMARY_TOKENS = 300
 
 
-class Question(BaseModel):
+class QuestionInContext(BaseModel):
     """A person's question with what was said before it, oldest first."""
 
     text: str
@@ -28,15 +29,24 @@ class Question(BaseModel):
         return bool(self.turns or self.summary)
 
 
-class Viewer(Protocol):
-    """Who watches the answer come into being."""
+class Answer(BaseModel):
+    """A finished answer in Markdown, and the passages that it cites by number."""
+
+    answer: str
+    citations: list[Citation] = []
+
+
+class Output(Protocol):
+    """Receives the steps and the text of an answer while it is written."""
 
     def progress(self, step: Literal["rewriting", "searching", "answering"]) -> None: ...
 
     def show(self, text: str) -> None: ...
 
 
-async def understand(question: Question, turns: list[Turn], llm: Llm, viewer: Viewer) -> tuple[str, list[float]]:
+async def understand(
+    question: QuestionInContext, turns: list[Turn], llm: Llm, output: Output
+) -> tuple[str, list[float]]:
     """The question as it stands alone, and the embedding of the question as it was asked, at the same time.
 
     `turns` are those of the question that fit the budget. Raises LlmError.
@@ -45,7 +55,7 @@ async def understand(question: Question, turns: list[Turn], llm: Llm, viewer: Vi
     if not question.has_history:
         [vector] = await embedding
         return question.text, vector
-    viewer.progress("rewriting")
+    output.progress("rewriting")
     messages = prompts.rewrite(question.summary, turns, question.text)
     try:
         async with asyncio.TaskGroup() as group:

@@ -11,13 +11,13 @@ from django.utils import timezone
 
 from config.sql import first_row
 from conversations.models import Conversation, Message
-from conversations.pipeline import Question
+from conversations.pipeline import QuestionInContext
 from conversations.prompts import Turn
 from courses.models import Course
 from jobs.kinds import Refusal
 from jobs.models import AiJob
 
-RECENT = 16  # messages that a prompt may hold word for word, budget permitting
+RECENT_MESSAGES = 16  # messages that a prompt may hold word for word, budget permitting
 
 
 # Written by hand: every answer begins with it, and Django takes ten times as long to build the three statements that it
@@ -36,14 +36,14 @@ WHERE conversation.id = %(conversation)s
 """
 
 
-def question_of(job: AiJob) -> tuple[Course | None, Question]:
+def question_of(job: AiJob) -> tuple[Course | None, QuestionInContext]:
     """The question that this job answers, and the course that its conversation is about.
 
     Only the course's id and title are read. Raises Refusal when the conversation was deleted, and when the asker may no
     longer open the course: a job may have waited, or be a retry.
     """
     named = {"conversation": job.payload.get("conversationId"), "message": job.payload.get("messageId")}
-    row = first_row(_ASKED, {**named, "count": RECENT + 1})
+    row = first_row(_ASKED, {**named, "count": RECENT_MESSAGES + 1})
     if row is None or not row[-1]:
         raise Refusal("gone", "This conversation is not there any more.")
     summary, course_id, title, owner_id, is_staff, said = row
@@ -51,7 +51,7 @@ def question_of(job: AiJob) -> tuple[Course | None, Question]:
     if course and not Course.objects.for_user(User(pk=owner_id, is_staff=is_staff)).filter(pk=course_id).exists():
         raise Refusal("not_enrolled", "You are not enrolled in this course any more.")
     *earlier, (_, question) = said
-    return course, Question(
+    return course, QuestionInContext(
         text=question, summary=summary, turns=[Turn(role=role, text=text) for role, text in earlier]
     )
 

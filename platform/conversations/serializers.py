@@ -35,7 +35,7 @@ class MessageSerializer(serializers.Serializer[Any]):
     suggestions = serializers.ListField(child=serializers.CharField(), help_text="Questions that may follow.")
 
 
-class EntrySerializer(serializers.Serializer[Any]):
+class ListedConversationSerializer(serializers.Serializer[Any]):
     """A conversation in a list."""
 
     conversationId = serializers.UUIDField()
@@ -46,7 +46,7 @@ class EntrySerializer(serializers.Serializer[Any]):
     updatedAt = serializers.DateTimeField()
 
 
-class ConversationSerializer(EntrySerializer):
+class ConversationSerializer(ListedConversationSerializer):
     messages = MessageSerializer(many=True)
     activeJobId = serializers.UUIDField(allow_null=True)
 
@@ -60,7 +60,7 @@ class RatingSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
 
 
-def entry(conversation: Conversation) -> dict[str, Any]:
+def listed_as_wire(conversation: Conversation) -> dict[str, Any]:
     """The conversation as it stands in a list. Its course must be loaded."""
     return {
         "conversationId": str(conversation.pk),
@@ -72,12 +72,12 @@ def entry(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-def whole(conversation: Conversation) -> dict[str, Any]:
+def conversation_as_wire(conversation: Conversation) -> dict[str, Any]:
     """The conversation with its messages in order."""
     messages = list(conversation.messages.select_related("job"))
     active = [str(m.job.pk) for m in messages if m.role == Message.Role.USER and m.job and not m.job.is_final]
     return {
-        **entry(conversation),
+        **listed_as_wire(conversation),
         "messages": [_message(message) for message in messages],
         "activeJobId": active[-1] if active else None,
     }

@@ -25,7 +25,7 @@ class CourseSerializer(serializers.ModelSerializer[Course]):
         fields = ["courseId", "title", "summary"]
 
 
-class LessonEntrySerializer(serializers.ModelSerializer[Lesson]):
+class ListedLessonSerializer(serializers.ModelSerializer[Lesson]):
     lessonId = serializers.CharField(source="pk")
 
     class Meta:
@@ -34,7 +34,7 @@ class LessonEntrySerializer(serializers.ModelSerializer[Lesson]):
 
 
 class CourseDetailSerializer(CourseSerializer):
-    lessons = LessonEntrySerializer(many=True)
+    lessons = ListedLessonSerializer(many=True)
 
     class Meta(CourseSerializer.Meta):
         fields = ["courseId", "title", "summary", "lessons"]

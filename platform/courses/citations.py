@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from courses.grounding import Passage
+from courses.grounding import PromptPassage
 
 _CODE = r"(?P<fence>`{3,}|~{3,}).*?(?:(?P=fence)|\Z)|(?<!`)(?P<ticks>`{1,2})(?!`)[^\n]+?(?<!`)(?P=ticks)(?!`)"
 _CITATIONS = r"(?P<space>\s?)(?P<numbers>(?:\[\d{1,3}(?:\s*,\s*\d{1,3})*\](?!\())+)"
@@ -23,7 +23,7 @@ class Citation(BaseModel):
     heading: str
 
 
-def check(text: str, passages: Sequence[Passage]) -> tuple[str, list[Citation]]:
+def check(text: str, passages: Sequence[PromptPassage]) -> tuple[str, list[Citation]]:
     """The text without citations of passages that do not exist, and the passages that it cites, by number."""
     cited: set[int] = set()
 
@@ -38,5 +38,5 @@ def check(text: str, passages: Sequence[Passage]) -> tuple[str, list[Citation]]:
     return checked, [_citation(n, passages[n - 1]) for n in sorted(cited)]
 
 
-def _citation(n: int, passage: Passage) -> Citation:
+def _citation(n: int, passage: PromptPassage) -> Citation:
     return Citation(n=n, lessonId=str(passage.lesson_id), title=passage.lesson_title, heading=passage.heading)

@@ -16,7 +16,7 @@ ONLY_DATA = """\
   say."""
 
 
-class Passage(BaseModel):
+class PromptPassage(BaseModel):
     """A piece of a lesson that was found for a question."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -27,12 +27,12 @@ class Passage(BaseModel):
     text: str
 
 
-def found(hits: Iterable[object]) -> list[Passage]:
+def found(hits: Iterable[object]) -> list[PromptPassage]:
     """What a search (courses/search.py) found, as passages for a prompt."""
-    return [Passage.model_validate(hit) for hit in hits]
+    return [PromptPassage.model_validate(hit) for hit in hits]
 
 
-def as_data(passages: Sequence[Passage]) -> str:
+def as_data(passages: Sequence[PromptPassage]) -> str:
     """The passages as they stand in a prompt, numbered from 1. Their text cannot close or open a tag."""
     numbered = "\n".join(
         f'<passage n="{n}" lesson="{escape(p.lesson_title)}" heading="{escape(p.heading)}">\n'

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from markdown_it import MarkdownIt
 
-MAX_CHARS = 1600  # about 400 tokens: six passages leave room for the conversation in a prompt
-LONGEST_BLOCK = 8000
+MAX_PASSAGE_CHARS = 1600  # about 400 tokens: six passages leave room for the conversation in a prompt
+MAX_BLOCK_CHARS = 8000
 _parser = MarkdownIt("commonmark").enable("table")
 
 
@@ -28,7 +28,7 @@ def title_of(markdown: str, default: str) -> str:
 
 
 def cut(markdown: str) -> list[Piece]:
-    """The passages of a lesson, in order. Code blocks, lists and tables stay whole, up to LONGEST_BLOCK characters."""
+    """The passages of a lesson, in order. Code blocks, lists and tables stay whole, up to MAX_BLOCK_CHARS characters."""
     lines = _lines(markdown)
     headings = _headings(markdown)
     pieces = list(_cut_section("", lines[: headings[0][2][0]] if headings else lines))
@@ -63,7 +63,7 @@ def _plain(children: list) -> str:
 def _cut_section(heading: str, lines: list[str]) -> Iterator[Piece]:
     text = ""
     for block in _blocks("\n".join(lines)):
-        if text and len(text) + len(block) > MAX_CHARS:
+        if text and len(text) + len(block) > MAX_PASSAGE_CHARS:
             yield Piece(heading, text)
             text = ""
         text = f"{text}\n\n{block}" if text else block
@@ -77,4 +77,4 @@ def _blocks(markdown: str) -> Iterator[str]:
         if token.level == 0 and token.map and token.nesting >= 0:
             block = "\n".join(lines[token.map[0] : token.map[1]]).strip()
             # An embedding call takes about 8,000 tokens; a block that long is data, and may be cut anywhere.
-            yield from (block[start : start + LONGEST_BLOCK] for start in range(0, len(block), LONGEST_BLOCK))
+            yield from (block[start : start + MAX_BLOCK_CHARS] for start in range(0, len(block), MAX_BLOCK_CHARS))

@@ -12,10 +12,10 @@ from courses.models import Passage
 
 CANDIDATES = 20  # from each side, before fusion
 RANK_CONSTANT = 60  # the usual k of reciprocal rank fusion
-MOST_WORDS = 64  # of a very long question the first words decide
-LEAST_SIMILARITY = 0.12  # cosine; below it a passage only shares a language with the question
-LESSON_CHARS = 8000  # about 2,000 tokens: most lessons fit whole
-ELSEWHERE = 3  # passages of other lessons, beside those of the lesson that is being read
+MAX_QUERY_WORDS = 64  # of a very long question the first words decide
+MIN_SIMILARITY = 0.12  # cosine; below it a passage only shares a language with the question
+MAX_LESSON_CHARS = 8000  # about 2,000 tokens: most lessons fit whole
+MAX_OTHER_PASSAGES = 3  # passages of other lessons, beside those of the lesson that is being read
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Hit:
 _SQL = r"""
 WITH asked AS (
     SELECT lexeme, ('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery AS query
-    FROM unnest(to_tsvector('english', %(words)s)) ORDER BY positions[1] LIMIT %(most_words)s
+    FROM unnest(to_tsvector('english', %(words)s)) ORDER BY positions[1] LIMIT %(max_words)s
 ), matches AS (
     SELECT p.id, ts_rank(p.words, asked.query) * ln(
                (SELECT count(*) + 1.0 FROM courses_passage WHERE course_id = %(course)s)
@@ -51,7 +51,7 @@ WITH asked AS (
         WHERE p.course_id = %(course)s AND p.embedding IS NOT NULL
         ORDER BY distance LIMIT %(candidates)s
     ) nearest
-    WHERE distance <= 1 - %(least_similarity)s
+    WHERE distance <= 1 - %(min_similarity)s
 ), by_words AS (
     SELECT id, row_number() OVER (ORDER BY sum(worth) DESC, id) AS rank
     FROM matches GROUP BY id ORDER BY rank LIMIT %(candidates)s
@@ -73,8 +73,8 @@ def hybrid(course_id: int, words: str, vector: list[float] | None, limit: int = 
         "words": words,
         "vector": to_json(vector).decode() if vector is not None else None,  # as Postgres writes it; ten times str()
         "candidates": CANDIDATES,
-        "most_words": MOST_WORDS,
-        "least_similarity": LEAST_SIMILARITY,
+        "max_words": MAX_QUERY_WORDS,
+        "min_similarity": MIN_SIMILARITY,
         "k": RANK_CONSTANT,
         "limit": limit,
     }
@@ -86,14 +86,14 @@ def hybrid(course_id: int, words: str, vector: list[float] | None, limit: int = 
 def beside_lesson(lesson_id: int, course_id: int, words: str, vector: list[float] | None) -> list[Hit]:
     """For a question asked while reading a lesson: the lesson's passages in order, then the best ones of other lessons.
 
-    Of a lesson longer than LESSON_CHARS those that fit the question best; then, up to that length, from its beginning.
+    Of a lesson longer than MAX_LESSON_CHARS those that fit the question best; then, up to that length, from its beginning.
     """
     hits = hybrid(course_id, words, vector, limit=2 * CANDIDATES)
     fitting = {hit.text: rank for rank, hit in enumerate(hits) if hit.lesson_id == lesson_id}
-    elsewhere = [hit for hit in hits if hit.lesson_id != lesson_id][:ELSEWHERE]
+    elsewhere = [hit for hit in hits if hit.lesson_id != lesson_id][:MAX_OTHER_PASSAGES]
     passages = of_lesson(lesson_id)
     order = sorted(range(len(passages)), key=lambda i: (fitting.get(passages[i].text, len(fitting)), i))
-    return [*fitting_in(passages, LESSON_CHARS, order), *elsewhere]
+    return [*fitting_in(passages, MAX_LESSON_CHARS, order), *elsewhere]
 
 
 def of_lesson(lesson_id: int) -> list[Hit]:

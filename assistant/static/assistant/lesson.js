@@ -2,7 +2,7 @@
 /** The assistant on a lesson's page: have the lesson summarised, or what is selected in it explained. */
 import { leaveErrand } from "./errand.js";
 
-const LONGEST_SELECTION = 1_500;
+const MAX_SELECTION_CHARS = 1_500;
 const tools = /** @type {HTMLElement} */ (document.getElementById("lesson-tools"));
 const lesson = /** @type {HTMLElement} */ (document.getElementById("lesson"));
 const floating = /** @type {HTMLButtonElement} */ (document.getElementById("explain-selection"));
@@ -36,5 +36,5 @@ function placeButton() {
 }
 
 function selectedText() {
-  return (getSelection()?.toString() ?? "").trim().slice(0, LONGEST_SELECTION);
+  return (getSelection()?.toString() ?? "").trim().slice(0, MAX_SELECTION_CHARS);
 }

@@ -4,12 +4,12 @@ import { element } from "./parts.js";
 
 /** @typedef {import("./content.js").QuizQuestion} QuizQuestion */
 
-const LONGEST_REPLY = 8000;
-const LONGEST_LINE = 1000;
+const MAX_REPLY_CHARS = 8000;
+const MAX_LINE_CHARS = 1000;
 
 /** @param {HTMLFormElement} form @param {{draftId: string, content: import("./content.js").Content}} draft @param {() => void} onCancel */
 export function fillForm(form, { draftId, content }, onCancel) {
-  const fields = content.kind === "reply" ? [area("Reply", "text", content.text, LONGEST_REPLY)] : quiz(draftId, content);
+  const fields = content.kind === "reply" ? [area("Reply", "text", content.text, MAX_REPLY_CHARS)] : quiz(draftId, content);
   const cancel = element("button", { type: "button", className: "button button-quiet", textContent: "Cancel" });
   cancel.addEventListener("click", onCancel);
   const save = element("button", { type: "submit", className: "button", textContent: "Save" });
@@ -35,14 +35,14 @@ function quiz(draftId, { question, options, right, explanation }) {
     const name = `right-${draftId}`;
     const radio = element("input", { type: "radio", name, checked: index === right });
     radio.setAttribute("aria-label", `Option ${index + 1} is right`);
-    const text = element("input", { name: "option", value: option, required: true, maxLength: LONGEST_LINE });
+    const text = element("input", { name: "option", value: option, required: true, maxLength: MAX_LINE_CHARS });
     text.setAttribute("aria-label", `Option ${index + 1}`);
     return element("p", { className: "option-line" }, radio, text);
   });
   return [
-    area("Question", "question", question, LONGEST_LINE),
+    area("Question", "question", question, MAX_LINE_CHARS),
     element("fieldset", {}, element("legend", { textContent: "Options; mark the right one" }), ...lines),
-    area("Explanation", "explanation", explanation, LONGEST_LINE),
+    area("Explanation", "explanation", explanation, MAX_LINE_CHARS),
   ];
 }
 

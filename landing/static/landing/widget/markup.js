@@ -1,7 +1,7 @@
 // @ts-check
 /** The parts of the widget. Nothing here comes from outside. */
 
-export const LONGEST_QUESTION = 500;
+export const MAX_QUESTION_CHARS = 500;
 
 export const PANEL = `
   <section class="panel" role="dialog" aria-labelledby="title" tabindex="-1" data-testid="widget">
@@ -30,7 +30,7 @@ export const PANEL = `
       <p class="problem" data-part="problem" role="alert" data-testid="widget-problem" hidden></p>
       <form class="composer" data-part="composer">
         <label class="visually-hidden" for="question">Your question</label>
-        <textarea id="question" name="question" rows="1" maxlength="${LONGEST_QUESTION}" placeholder="Ask about our courses"
+        <textarea id="question" name="question" rows="1" maxlength="${MAX_QUESTION_CHARS}" placeholder="Ask about our courses"
                   autocomplete="off" enterkeyhint="send" data-testid="widget-question"></textarea>
         <button type="submit" class="round-button" data-part="send" aria-label="Send" data-testid="widget-send">
           <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 20V5m-6.5 6.5L12 5l6.5 6.5"/></svg>

@@ -9,7 +9,7 @@ import { Talk } from "./talk.js";
 /** @typedef {import("../../jobs/client.js").Connection} Connection */
 
 const NEAR = 80;
-const PATIENCE = 2_000;
+const SHOW_LOST_AFTER_MS = 2_000;
 
 export class Panel {
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
@@ -162,7 +162,7 @@ export class Panel {
     clearTimeout(this.#timer);
     const line = part(this.box, "connection");
     if (state === "connected") line.hidden = true;
-    else this.#timer = setTimeout(() => Object.assign(line, LOST), PATIENCE);
+    else this.#timer = setTimeout(() => Object.assign(line, LOST), SHOW_LOST_AFTER_MS);
   }
 
   /** @param {string} message */

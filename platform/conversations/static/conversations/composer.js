@@ -1,7 +1,7 @@
 // @ts-check
 /** The box a question is typed in. What was typed is never lost: it is kept over reloads until it was accepted. */
 
-const LONGEST = 4_000;
+const MAX_QUESTION_CHARS = 4_000;
 const NEAR = 3_600;
 
 export class Composer {
@@ -114,8 +114,8 @@ export class Composer {
     const question = this.text.trim();
     if (this.send.hidden || this.input.readOnly) return;
     if (!question) return this.focus();
-    if (length(question) > LONGEST) {
-      return this.showError(`Please shorten the question to ${format(LONGEST)} characters.`);
+    if (length(question) > MAX_QUESTION_CHARS) {
+      return this.showError(`Please shorten the question to ${format(MAX_QUESTION_CHARS)} characters.`);
     }
     this.handlers.onSend(question);
   }
@@ -151,8 +151,8 @@ export class Composer {
   #count() {
     const characters = length(this.text);
     this.counter.hidden = characters < NEAR;
-    this.counter.textContent = `${format(characters)} of ${format(LONGEST)} characters`;
-    this.counter.classList.toggle("is-over", characters > LONGEST);
+    this.counter.textContent = `${format(characters)} of ${format(MAX_QUESTION_CHARS)} characters`;
+    this.counter.classList.toggle("is-over", characters > MAX_QUESTION_CHARS);
   }
 
   get #draft() {

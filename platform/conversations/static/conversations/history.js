@@ -2,7 +2,7 @@
 /** The list of earlier conversations beside the chat: open, rename, export, delete. */
 import { request } from "../jobs/http.js";
 
-const LONGEST_TITLE = 80;
+const MAX_TITLE_CHARS = 80;
 const OLDER = "Older ones"; // as the page has it, to be put back after a failure
 /** @type {() => void} */
 let onOpenDeleted = () => {};
@@ -27,7 +27,7 @@ export function wireHistory(openDeleted) {
 /** Puts the conversation that has just begun on top.
  * @param {string} id @param {string} href @param {string} question */
 export function addToHistory(id, href, question) {
-  const item = itemFor(id, href, question.slice(0, LONGEST_TITLE));
+  const item = itemFor(id, href, question.slice(0, MAX_TITLE_CHARS));
   partsOf(item).link.setAttribute("aria-current", "page");
   document.querySelector("#history ul")?.prepend(item);
 }

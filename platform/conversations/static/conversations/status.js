@@ -3,7 +3,7 @@
 
 /** @typedef {import("../jobs/client.js").Connection} Connection */
 
-const PATIENCE = 2_000;
+const RECONNECTING_DELAY_MS = 2_000;
 /** @type {Record<Connection, string>} */
 const WORDS = {
   connected: "",
@@ -28,7 +28,7 @@ export function showConnection(state) {
   if (state === connection) return;
   connection = state;
   clearTimeout(timer);
-  timer = setTimeout(() => say(WORDS[state]), state === "reconnecting" ? PATIENCE : 0);
+  timer = setTimeout(() => say(WORDS[state]), state === "reconnecting" ? RECONNECTING_DELAY_MS : 0);
 }
 
 /** Marks the tab's title when an answer is ready and the reader is in another tab. */
