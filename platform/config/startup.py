@@ -1,4 +1,4 @@
-"""What a process does about its memory before it serves anybody."""
+"""Tunes the garbage collector of a process before it starts to serve."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ GC_THRESHOLD_OBJECTS = 10_000  # new objects
 
 
 def settle() -> None:
-    """Keep what is loaded now out of the garbage collector's sight, and have it look less often.
+    """Freeze all objects that exist now, and collect garbage less often. Call it after everything is loaded.
 
-    To be called when everything is loaded. Django and its libraries are half a million objects that are never garbage.
-    A full collection goes through all of them, up to 0.2 s every few seconds under load, in which the process does
-    nothing else.
+    Django and its libraries are half a million objects that are never garbage. Under load, a full collection scans all
+    of them every few seconds and stops the process for up to 0.2 s.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Conversations of a person with a surface, and their messages."""
+"""Conversations between a person and a surface, and their messages."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Conversation(models.Model):
 
     @property
     def subject(self) -> str:
-        """How the engine's jobs name this conversation."""
+        """The subject of this conversation's jobs."""
         return f"conversation:{self.pk}"
 
 
@@ -76,7 +76,7 @@ class Message(models.Model):
 
     class Meta:
         ordering = ["id"]
-        # The last line of defence for "one answer per question", below every other check.
+        # The last line of defence for "one answer per question".
         constraints = [models.UniqueConstraint(fields=["job", "role"], name="one_message_per_job_and_role")]
 
     def __str__(self) -> str:
