@@ -1,4 +1,4 @@
-"""From a question to a cited answer. Plain asyncio: no database, no Django; what it needs is passed in."""
+"""From a question to a cited answer. Plain asyncio, no database and no Django: inputs are passed in."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from llm import leaks
 from llm.client import Llm
 
 MAX_SUGGESTIONS = 3
-MAX_SUGGESTION_CHARS = 140  # they are buttons
+MAX_SUGGESTION_CHARS = 140  # they are shown as buttons
 MAX_SUGGESTION_TOKENS = 200
 
 Search = Callable[[str, list[float]], Awaitable[list[PromptPassage]]]
 
 
 class Suggestions(BaseModel):
-    """What the model returns for questions that may follow."""
+    """The model's response with suggested questions."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -31,7 +31,7 @@ class Suggestions(BaseModel):
 
 
 async def answer(question: QuestionInContext, setting: Setting, llm: Llm, search: Search, output: Output) -> Answer:
-    """Answer from the course's material, streaming the text to the output. Raises LlmError."""
+    """Answer from the course's passages, and stream the text to the output. Raises LlmError."""
     turns = within_budget(question.turns)
     standalone, vector = await understand(question, turns, llm, output)
     output.progress("searching")
@@ -47,7 +47,7 @@ async def answer(question: QuestionInContext, setting: Setting, llm: Llm, search
 
 
 async def suggest(course: str, topics: Sequence[str], question: str, answer: str, llm: Llm) -> list[str]:
-    """Questions that may follow this answer, all about these topics of the course. Raises LlmError."""
+    """Suggest follow-up questions about these topics of the course. Raises LlmError."""
     messages = prompts.suggest(course, topics, question, answer)
     suggested = await llm.parse("suggestions", messages, Suggestions, max_tokens=MAX_SUGGESTION_TOKENS)
     lines = (" ".join(line.split()) for line in suggested.questions)
@@ -56,12 +56,12 @@ async def suggest(course: str, topics: Sequence[str], question: str, answer: str
 
 
 def in_the_meantime(passages: Sequence[PromptPassage]) -> str:
-    """What to show while the upstream is away: where in the course the answer may stand, found by its words alone."""
+    """Return the text to show while the upstream is down: links to passages that a full-text search found."""
     text = "**The AI service is not answering right now.** Your question is kept and will be answered here."
     if not passages:
         return text
-    places = [f"- [{_plain(p.lesson_title)}: {_plain(p.heading)}](/lessons/{p.lesson_id}/)" for p in passages]
-    return "\n".join([f"{text} Until then, these parts of the course may help:\n", *dict.fromkeys(places)])
+    links = [f"- [{_plain(p.lesson_title)}: {_plain(p.heading)}](/lessons/{p.lesson_id}/)" for p in passages]
+    return "\n".join([f"{text} Until then, these parts of the course may help:\n", *dict.fromkeys(links)])
 
 
 def _plain(text: str) -> str:

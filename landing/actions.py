@@ -1,4 +1,4 @@
-"""What visitors do: ask, and write to the people of the school. Each within its limits, in one transaction."""
+"""Actions of visitors: ask a question, send a message to staff. Each checks its limits in the same transaction."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from landing import admission
 from landing.kinds import ANSWER
 from landing.models import ContactRequest
 
-HOURLY_MESSAGES_PER_VISITOR = 3  # an hour
+HOURLY_MESSAGES_PER_VISITOR = 3
 HOURLY_MESSAGES_PER_NETWORK = 10
 
 
 def ask(submission: Submission, network: str, question: str, conversation_id: UUID | None) -> AiJob:
-    """Write the question down and submit its job. Runs in the caller's transaction; raises LimitReached."""
+    """Store the question and submit its job. Runs in the caller's transaction; raises LimitReached."""
     admission.admit(submission.person, network, ANSWER.name)
     return actions.ask(submission, ANSWER, question, conversation_id)
 
@@ -29,7 +29,9 @@ def ask(submission: Submission, network: str, question: str, conversation_id: UU
 def write_to_us(
     person: Person, network: str, conversation_id: UUID | None, *, name: str, email: str, message: str
 ) -> ContactRequest:
-    """Keep a message for staff, with the conversation. Problem 404 for one that is not theirs; raises LimitReached."""
+    """Store a message to staff, with the conversation. Raises Problem 404 if the conversation is not the person's,
+    and LimitReached.
+    """
     admission.count(
         "write",
         visitor=person.group,

@@ -1,4 +1,4 @@
-"""The landing assistant's kind of jobs: what it loads, runs and saves."""
+"""The landing assistant's kind: what it loads, runs and saves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from llm.errors import ErrorKind, LlmError
 
 
 async def answer(run: Run) -> dict[str, Any]:
-    """Answer the question that the payload names."""
+    """Answer the question of this job."""
     await run.db(budget.check_run, run.job.kind)
     _, question = await run.db(question_of, run.job)
     run.progress("searching")
@@ -24,7 +24,7 @@ async def answer(run: Run) -> dict[str, Any]:
     try:
         return (await pipeline.answer(question, facts, run.llm, run)).model_dump()
     except LlmError as error:
-        if error.kind is ErrorKind.PAUSED:  # the text of the next attempt replaces this
+        if error.kind is ErrorKind.PAUSED:  # the next attempt replaces this text
             run.show(pipeline.in_the_meantime())
         raise
 
@@ -33,5 +33,5 @@ def _admit_again(request: HttpRequest, person: Person) -> None:
     admission.admit(person, network_of(request), ANSWER.name)
 
 
-# Without summaries: every upstream call of this surface is one that its budget covers.
+# No summaries, because the budget covers only the calls that write answers.
 ANSWER = AnswerKind("landing.answer", answer, save_without_summary, deadline=60, priority=1, admit_again=_admit_again)

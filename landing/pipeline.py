@@ -1,6 +1,6 @@
-"""From a visitor's question to an answer. Plain asyncio: no database, no Django; what it needs is passed in.
+"""From a visitor's question to an answer. Plain asyncio, no database and no Django: inputs are passed in.
 
-One upstream call for each answer: the facts of a site are few enough to be chosen by their words.
+Each answer makes one upstream call: a site has so few facts that full-text search selects them without embeddings.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ HISTORY_TOKENS = 400
 
 
 async def answer(question: QuestionInContext, facts: Facts, llm: Llm, output: Output) -> Answer:
-    """Answer from these facts, streaming to the output. Raises LlmError."""
+    """Answer from these facts, and stream the text to the output. Raises LlmError."""
     output.progress("answering")
     turns = within_budget([_without_figures(turn) for turn in question.turns], HISTORY_TOKENS)
     quoting = Quoting(facts.values, facts.stated)
@@ -35,13 +35,13 @@ async def answer(question: QuestionInContext, facts: Facts, llm: Llm, output: Ou
 
 
 def words_of(question: QuestionInContext) -> str:
-    """What to look for: the question, with the one before it, which a follow-up leans on."""
+    """Return the words to search for: the question, and the previous one, which a follow-up may refer to."""
     asked = [turn.text for turn in question.turns if turn.role == "user"]
     return " ".join([question.text, *asked[-1:]])
 
 
 def in_the_meantime() -> str:
-    """What to show while the upstream is away."""
+    """Return the text to show while the upstream is down."""
     return (
         "**The assistant is not available right now.** Your question is kept and will be answered here. Until then, "
         f"the [course list](/#courses) tells prices and dates, or {CONTACT}."

@@ -1,4 +1,4 @@
-"""What staff define (the questionnaire, the personas) and what is known of each learner (the profile)."""
+"""Personas and questionnaires, which staff define, and the profile of each learner."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Persona(models.Model):
 
 
 class Questionnaire(models.Model):
-    """A version of the questionnaire. A draft has no version; a published one is never edited, only followed."""
+    """A version of the questionnaire. A draft has no number; a published version is never changed, only superseded."""
 
     version = models.PositiveIntegerField(null=True, blank=True, unique=True, editable=False)
     title = models.CharField(max_length=120)
@@ -67,22 +67,22 @@ class Question(models.Model):
 
     @property
     def choices(self) -> list[str]:
-        """The answers to choose from; none where learners write freely."""
+        """The answers to choose from; empty for free text."""
         return [line.strip() for line in self.options.splitlines() if line.strip()]
 
 
 class ProfileQuerySet(models.QuerySet["Profile"]):
     def stale(self, now: Versions) -> ProfileQuerySet:
-        """Profiles that the model would see with other eyes today. What a person has decided is not among them."""
+        """Profiles that the model classified with other versions than `now`. A person's decision is never stale."""
         return self.filter(_is_stale(now))
 
     def with_staleness(self, now: Versions) -> ProfileQuerySet:
-        """Each with `stale`: whether it is among them."""
+        """Annotate each profile with `stale`."""
         return self.annotate(stale=ExpressionWrapper(_is_stale(now), models.BooleanField()))
 
 
 class Profile(models.Model):
-    """A learner's answers and persona. No persona: unknown, or (without `classified_at`) not looked at yet."""
+    """A learner's answers and persona. Without a persona it is unknown, or not yet classified (no `classified_at`)."""
 
     class Source(models.TextChoices):
         MODEL = "model"
@@ -115,12 +115,12 @@ class Profile(models.Model):
 
     @property
     def subject(self) -> str:
-        """How the engine's jobs name this profile."""
+        """The subject of this profile's jobs."""
         return subject_of(self.user_id)
 
     @property
     def payload(self) -> dict[str, int]:
-        """What a job that classifies this profile, as it is now, is told."""
+        """The payload of a job that classifies this revision of the profile."""
         return {"profileId": self.pk, "revision": self.revision}
 
 
@@ -130,5 +130,5 @@ def _is_stale(now: Versions) -> Q:
 
 
 def subject_of(user_id: int) -> str:
-    """How the engine's jobs name the profile of this user, which need not exist."""
+    """Return the subject of jobs about this user's profile, which need not exist."""
     return f"learner:{user_id}"

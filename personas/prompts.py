@@ -1,4 +1,4 @@
-"""What the model is told. Learners' answers are data: escaped, inside tags, and named as data."""
+"""The classification prompt. Learners' answers are data: escaped, inside tags, and declared as data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from llm.client import Messages
 
 
 class PersonaOption(BaseModel):
-    """A persona that a learner may have."""
+    """A persona that the model may choose."""
 
     key: str
     name: str
@@ -19,7 +19,7 @@ class PersonaOption(BaseModel):
 
 
 class GivenAnswer(BaseModel):
-    """A learner's answer to a question."""
+    """A learner's answer, with its question."""
 
     key: str
     question: str
@@ -42,7 +42,7 @@ Rules:
 
 
 def classify(personas: Sequence[PersonaOption], answers: Sequence[GivenAnswer]) -> Messages:
-    """The prompt that sorts a learner into one of these personas."""
+    """Build the prompt that asks for the persona that fits these answers."""
     return [
         {"role": "system", "content": f"{CLASSIFY}\n<personas>\n{_personas(personas)}\n</personas>"},
         {"role": "user", "content": f"<answers>\n{_answers(answers)}\n</answers>"},

@@ -1,4 +1,4 @@
-"""What a classification rests on besides the answers, each with a version that cannot be forgotten: a digest."""
+"""Versions of a classification's inputs other than the answers: digests, so a change always changes the version."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from personas.prompts import PersonaOption
 
 @dataclass(frozen=True)
 class Versions:
-    """Of the personas as they are described to the model, of the prompt with its threshold, and the model's name."""
+    """Versions of the persona descriptions and of the prompt with its threshold, and the model's name."""
 
     personas: str
     prompt: str
@@ -25,12 +25,12 @@ class Versions:
 
 
 def current() -> Versions:
-    """The versions that a classification of this moment has."""
+    """Return the versions of a classification made now."""
     return of(options())
 
 
 def of(personas: Iterable[PersonaOption]) -> Versions:
-    """The versions of a classification into these personas."""
+    """Return the versions of a classification into these personas."""
     described = [[option.key, option.name, option.description] for option in personas]
     return Versions(
         personas=_digest(described),
@@ -40,7 +40,7 @@ def of(personas: Iterable[PersonaOption]) -> Versions:
 
 
 def options() -> list[PersonaOption]:
-    """The personas that learners are sorted into. Tone and pace are no part of it: changing them needs no new look."""
+    """Return the active personas without tone and pace, so changing those does not make profiles stale."""
     active = Persona.objects.filter(is_active=True).order_by("key")
     return [PersonaOption(key=persona.key, name=persona.name, description=persona.description) for persona in active]
 

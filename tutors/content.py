@@ -1,4 +1,4 @@
-"""What drafts hold, and the check that a quiz question is sound and rests on a passage that exists."""
+"""The content of drafts, and the check that a quiz question is well-formed and quotes an existing passage."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from courses.citations import Citation
 from courses.grounding import PromptPassage
 
 MIN_OPTIONS, MAX_OPTIONS = 2, 6
-MIN_QUOTE_CHARS = 12  # characters; less of a passage proves nothing
+MIN_QUOTE_CHARS = 12  # a shorter quote proves nothing
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000)]
 
 
 class QuotedPassage(BaseModel):
-    """The passage that a quiz question rests on, and the words in it. Keys are as on the wire."""
+    """The passage that a quiz question is based on, with a quote. Field names are those of the API."""
 
     lessonId: str
     title: str
@@ -28,7 +28,7 @@ class QuotedPassage(BaseModel):
 
 
 class Edit(BaseModel):
-    """What a tutor may change."""
+    """The fields that a tutor may change."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -53,7 +53,7 @@ class QuizEdit(Edit):
 
 
 class Reply(BaseModel):
-    """A reply to a learner. `asked` is what it answers, without names."""
+    """A reply to a learner. `asked` is the learner's question without names."""
 
     kind: Literal["reply"] = "reply"
     asked: str
@@ -62,7 +62,7 @@ class Reply(BaseModel):
 
 
 class QuizQuestion(QuizEdit):
-    """A question of a quiz."""
+    """A quiz question with the passage that it is based on."""
 
     kind: Literal["quiz_question"] = "quiz_question"
     passage: QuotedPassage
@@ -72,7 +72,7 @@ Content = Annotated[Reply | QuizQuestion, Field(discriminator="kind")]
 
 
 class Proposal(BaseModel):
-    """A quiz question as the model gives it: `passage` is a number in the prompt, `quote` words of that passage."""
+    """A quiz question in the model's response: `passage` is its number in the prompt, `quote` is from that passage."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -85,7 +85,7 @@ class Proposal(BaseModel):
 
 
 class Quiz(BaseModel):
-    """What the model answers when it is asked for a quiz."""
+    """The model's response to the quiz prompt."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -93,7 +93,7 @@ class Quiz(BaseModel):
 
 
 def verified(proposal: Proposal, passages: Sequence[PromptPassage]) -> QuizQuestion | None:
-    """The question with the passage that it quotes; None if it is malformed or the quote is not in that passage."""
+    """Return the question with the passage that it quotes; None if it is malformed or misquotes the passage."""
     if not 1 <= proposal.passage <= len(passages):
         return None
     passage, quote = passages[proposal.passage - 1], " ".join(proposal.quote.split())
@@ -115,5 +115,5 @@ def verified(proposal: Proposal, passages: Sequence[PromptPassage]) -> QuizQuest
 
 
 def _plain(text: str) -> str:
-    """Words without what Markdown and typography add to them."""
+    """Remove Markdown and typographic characters, for comparison."""
     return " ".join(re.sub(r"[*_`>|#\\\"'“”\u2018\u2019]", "", text).casefold().split())

@@ -1,4 +1,4 @@
-"""What the copilot has drafted for the tutors of a course. Nothing of it is published by itself."""
+"""Drafts that the copilot wrote for the tutors of a course. Nothing publishes them automatically."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from jobs.models import AiJob
 
 class DraftQuerySet(models.QuerySet["Draft"]):
     def for_tutor(self, user: Any) -> DraftQuerySet:
-        """The drafts of the courses that this user teaches: a course's tutors share them."""
+        """Drafts of the courses that this user teaches; a course's tutors share them."""
         return self.filter(course__tutors=user)
 
 
 class Draft(models.Model):
-    """A reply to a learner, or a question of a quiz, for tutors to edit, regenerate, accept or throw away."""
+    """A reply to a learner or a quiz question, for tutors to edit, regenerate, accept or discard."""
 
     class Kind(models.TextChoices):
         REPLY = "reply"
@@ -37,7 +37,7 @@ class Draft(models.Model):
     version = models.PositiveIntegerField(default=1, help_text="Grows with every change of the content: its fence.")
     is_edited = models.BooleanField(default=False, help_text="A tutor has changed the content since it was written.")
     instruction = models.CharField(max_length=500, blank=True, help_text="What to do differently, for the next one.")
-    # What a learner deletes is gone from the drafts that quote it too.
+    # Deleting a learner's question also deletes the drafts that quote it.
     question = models.ForeignKey(
         Message, null=True, blank=True, on_delete=models.CASCADE, related_name="+", help_text="What a reply answers."
     )
@@ -64,5 +64,5 @@ class Draft(models.Model):
 
     @property
     def subject(self) -> str:
-        """How the engine's jobs name this draft."""
+        """The subject of this draft's jobs."""
         return f"draft:{self.pk}"

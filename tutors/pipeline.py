@@ -1,4 +1,4 @@
-"""From a tutor's words to an answer and drafts. Plain asyncio: no database; what it needs is passed in."""
+"""From a tutor's message to an answer and drafts. Plain asyncio, no database: inputs are passed in."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class LessonTitle(BaseModel):
 
 
 class Task(BaseModel):
-    """What a tutor wrote, and what is known about what it is for.
+    """A tutor's message with its course and intent; without an intent the model decides it.
 
-    `lesson` is what a quiz is to be about; `asked` the learner's question that a reply is for, without names.
+    `lesson` is the subject of a quiz; `asked` is the learner's question that a reply is for, without names.
     """
 
     question: QuestionInContext
@@ -53,7 +53,7 @@ class Outcome(Answer):
 
 
 class Decision(BaseModel):
-    """What the tutor wants, as the model says it; `lesson` is a number in the prompt, 0 for none."""
+    """The model's response with the tutor's intent; `lesson` is a number in the prompt, 0 for none."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -62,7 +62,7 @@ class Decision(BaseModel):
 
 
 class Sources(Protocol):
-    """Where a course's material and the figures about its learners come from."""
+    """Gives the pipeline access to a course's passages and insights."""
 
     def search(self, words: str, vector: list[float]) -> Awaitable[list[PromptPassage]]: ...
 
@@ -72,7 +72,7 @@ class Sources(Protocol):
 
 
 async def help_tutor(task: Task, llm: Llm, sources: Sources, output: Output) -> Outcome:
-    """Do what the tutor wants, streaming the text to the output. Raises LlmError."""
+    """Carry out the tutor's request, and stream the text to the output. Raises LlmError."""
     if task.intent is None:
         task = await _decided(task, llm)
     match task.intent:
@@ -86,7 +86,7 @@ async def help_tutor(task: Task, llm: Llm, sources: Sources, output: Output) -> 
 
 
 async def another_reply(course: str, reply: Reply, instruction: str, llm: Llm, sources: Sources) -> Reply:
-    """Another draft of a reply. Raises LlmError."""
+    """Write another draft of a reply. Raises LlmError."""
     [vector] = await llm.embed("embedding", [reply.asked])
     passages = await sources.search(reply.asked, vector)
     messages = prompts.reply(course, passages, QuestionInContext(text=reply.asked), instruction, before=reply.text)
@@ -97,7 +97,7 @@ async def another_reply(course: str, reply: Reply, instruction: str, llm: Llm, s
 async def another_question(
     course: str, taken: Sequence[QuizQuestion], passages: list[PromptPassage], instruction: str, llm: Llm
 ) -> QuizQuestion | None:
-    """Another quiz question than those that there are; None if no sound one came. Raises LlmError."""
+    """Write a quiz question other than `taken`; None if the model proposes no valid one. Raises LlmError."""
     questions = await _propose(course, passages, llm, count=ONE_QUESTION, instruction=instruction, taken=taken)
     return questions[0] if questions else None
 
@@ -139,17 +139,17 @@ async def _struggles(task: Task, llm: Llm, sources: Sources, output: Output) -> 
 
 
 async def _quiz(task: Task, llm: Llm, sources: Sources, output: Output) -> Outcome:
-    passages = await _material(task, llm, sources, output)
+    passages = await _quiz_passages(task, llm, sources, output)
     output.progress("answering")
     instruction = task.question.text
     questions = await _propose(task.course, passages, llm, count=QUIZ_QUESTIONS, instruction=instruction, taken=[])
-    text = _told(questions, task.lesson)
+    text = _quiz_answer(questions, task.lesson)
     output.show(text)
     return Outcome(answer=text, drafts=list(questions))
 
 
-async def _material(task: Task, llm: Llm, sources: Sources, output: Output) -> list[PromptPassage]:
-    """What a quiz is to be about: the lesson, or else what fits the tutor's words."""
+async def _quiz_passages(task: Task, llm: Llm, sources: Sources, output: Output) -> list[PromptPassage]:
+    """Return the passages for a quiz: those of the lesson, or those that match the tutor's message."""
     if task.lesson:
         output.progress("searching")
         return await sources.lesson(task.lesson.lesson_id)
@@ -162,7 +162,7 @@ async def _material(task: Task, llm: Llm, sources: Sources, output: Output) -> l
 async def _propose(
     course: str, passages: list[PromptPassage], llm: Llm, *, count: str, instruction: str, taken: Sequence[QuizQuestion]
 ) -> list[QuizQuestion]:
-    """The sound questions among those that the model proposes; where there is none, it is asked once more."""
+    """Return the valid questions that the model proposes. Without any, it is asked up to QUIZ_TRIES times."""
     if not passages:
         return []
     messages = prompts.quiz(course, passages, count=count, instruction=instruction, taken=taken)
@@ -170,12 +170,12 @@ async def _propose(
         quiz = await llm.parse("quiz", messages, Quiz, max_tokens=QUIZ_TOKENS)
         checked = (verified(proposal, passages) for proposal in quiz.questions)
         known = {one.question for one in taken}
-        if sound := [question for question in checked if question and question.question not in known]:
-            return sound[:MAX_QUIZ_QUESTIONS]
+        if valid := [question for question in checked if question and question.question not in known]:
+            return valid[:MAX_QUIZ_QUESTIONS]
     return []
 
 
-def _told(questions: Sequence[QuizQuestion], lesson: LessonTitle | None) -> str:
+def _quiz_answer(questions: Sequence[QuizQuestion], lesson: LessonTitle | None) -> str:
     about = f" on *{lesson.title}*" if lesson else ""
     if not questions:
         return f"I could not write quiz questions{about} that rest on a passage of the course."

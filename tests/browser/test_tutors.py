@@ -83,7 +83,7 @@ async def test_edit_beside_a_regeneration_is_kept(page):
     await database.call(lambda: Draft.objects.update(version=7))
     await draft.get_by_role("textbox", name="Question").fill("Mine?")
     await draft.get_by_role("button", name="Save").click()
-    await expect(draft).to_contain_text("has changed meanwhile")
+    await expect(draft).to_contain_text("has changed in the meantime")
     await expect(draft.get_by_role("textbox", name="Question")).to_have_value("Mine?")
     await draft.get_by_role("button", name="Save").click()
     await expect(draft.locator(".quiz-question")).to_have_text("Mine?")

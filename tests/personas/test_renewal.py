@@ -141,7 +141,7 @@ def test_command_renews_one_or_everybody(profile, learner, capsys):
     with pytest.raises(CommandError, match="no learning profile"):
         call_command("renew_profiles", "nobody")
     call_command("renew_profiles")
-    assert "1 profiles are of an old version" in capsys.readouterr().out
+    assert "1 profiles are stale" in capsys.readouterr().out
     with pytest.raises(CommandError, match="under way"):
         call_command("renew_profiles")
     actions.decide(profile, None, Profile.Source.LEARNER)

@@ -85,7 +85,7 @@ export class DraftCard {
       const error = /** @type {ApiError} */ (caught);
       if (error.code === "changed") {
         this.draft = { ...this.draft, version: error.details.version };
-        return this.#say("This draft has changed meanwhile. Save again to put your text in its place.");
+        return this.#say("This draft has changed in the meantime. Save again to replace it with your text.");
       }
       this.#say(error.message);
     }
