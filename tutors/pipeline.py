@@ -19,7 +19,7 @@ Intent = Literal["answer", "reply", "quiz", "struggles"]
 
 QUIZ_QUESTIONS = "as many questions as the tutor asks for, at most 8; 4 if the tutor does not say"
 ONE_QUESTION = "exactly one question"
-NOT_PUBLISHED = "They are among the drafts, with options and the passages they rest on. Nothing is published by itself."
+NOT_PUBLISHED = "They are saved as drafts, with options and source passages. Nothing is published automatically."
 QUIZ_TOKENS = 3000
 QUIZ_TRIES = 2
 MAX_QUIZ_QUESTIONS = 8

@@ -56,8 +56,8 @@ async def test_quiz_is_proposed_edited_written_anew_and_decided_about(page):
     before = await second.locator(".quiz-question").inner_text()
     await second.get_by_role("button", name="Regenerate").click()
     await second.get_by_label("What should be different?").fill("Harder")
-    await second.get_by_role("button", name="Write it anew").click()
-    await expect(second).to_contain_text("Written anew.")
+    await second.get_by_role("button", name="Rewrite").click()
+    await expect(second).to_contain_text("Rewritten.")
     await expect(second.locator(".quiz-question")).not_to_have_text(before)
     assert await drafts(page).nth(2).inner_text() == others
 

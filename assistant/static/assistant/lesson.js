@@ -1,5 +1,5 @@
 // @ts-check
-/** The assistant on a lesson's page: have the lesson summarised, or what is selected in it explained. */
+/** The assistant on a lesson's page: summarises the lesson, or explains the selected text. */
 import { leaveErrand } from "./errand.js";
 
 const MAX_SELECTION_CHARS = 1_500;
@@ -11,9 +11,9 @@ const { lessonId = "", chatUrl = "" } = tools.dataset;
 for (const button of tools.querySelectorAll("button[data-question]")) {
   button.addEventListener("click", () => ask(/** @type {HTMLElement} */ (button).dataset.question ?? ""));
 }
-document.body.append(floating); // it is placed by the page, not by the column that it came in
+document.body.append(floating); // positioned relative to the page, not to its column
 floating.addEventListener("click", () => ask(`Explain this:\n\n“${selectedText()}”`));
-// Without it the press would take the selection away before the click.
+// Otherwise pressing the button would clear the selection before the click.
 floating.addEventListener("pointerdown", (event) => event.preventDefault());
 document.addEventListener("selectionchange", placeButton);
 addEventListener("resize", placeButton);

@@ -1,5 +1,5 @@
 // @ts-check
-/** The form that a draft is edited in. */
+/** The form to edit a draft. */
 import { element } from "./parts.js";
 
 /** @typedef {import("./content.js").QuizQuestion} QuizQuestion */
@@ -16,7 +16,7 @@ export function fillForm(form, { draftId, content }, onCancel) {
   form.replaceChildren(...fields, element("p", { className: "draft-buttons" }, save, cancel));
 }
 
-/** What is in the form, as the API takes it. @param {HTMLFormElement} form */
+/** Returns the form's content in the API's format. @param {HTMLFormElement} form */
 export function readForm(form) {
   const data = new FormData(form);
   if (data.has("text")) return { text: data.get("text") };

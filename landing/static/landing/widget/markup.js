@@ -1,5 +1,5 @@
 // @ts-check
-/** The parts of the widget. Nothing here comes from outside. */
+/** The widget's HTML. All of it is constant. */
 
 export const MAX_QUESTION_CHARS = 500;
 
@@ -16,7 +16,7 @@ export const PANEL = `
     <div class="talk" data-part="talk">
       <div class="log" data-part="log" tabindex="0" role="region" aria-label="Conversation">
         <div class="welcome" data-part="welcome">
-          <p>An AI assistant answers questions about our courses, from what stands on this site. What it does not know, a
+          <p>An AI assistant answers questions about our courses, from what is on this site. What it does not know, a
             person does.</p>
           <ul data-part="suggestions">
             <li><button type="button">What courses do you offer?</button></li>
@@ -41,7 +41,7 @@ export const PANEL = `
       </form>
     </div>
     <form class="contact" data-part="contact" data-testid="widget-contact" hidden>
-      <p data-part="what">A person reads your message and answers by e-mail. Your address is used for nothing else.
+      <p data-part="what">A person reads your message and answers by e-mail. We use your address for nothing else.
         <span data-part="with-talk">What was said in this chat is sent along.</span></p>
       <label for="name">Name (optional)</label>
       <input id="name" name="name" maxlength="100" autocomplete="name">
@@ -64,7 +64,7 @@ export const PANEL = `
 
 export const QUESTION = `<li class="asked"><h3 class="visually-hidden">You asked</h3><p data-part="text"></p></li>`;
 
-/** As conversations/answer.js wants it. */
+/** The template that conversations/answer.js expects. */
 export const ANSWER = `
   <li class="answered" data-testid="widget-answer">
     <h3 class="visually-hidden">Assistant</h3>
