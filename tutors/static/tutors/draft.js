@@ -95,7 +95,7 @@ export class DraftCard {
     const { value: instruction } = /** @type {HTMLInputElement} */ (this.again.elements.namedItem("instruction"));
     this.#close();
     this.#setBusy(true);
-    this.#say("Writing it anew…");
+    this.#say("Rewriting…");
     try {
       const { jobId } = await this.surroundings.client.submit(`${this.url}/regenerate`, { instruction });
       this.surroundings.client.watch(jobId, { onEvent: (event) => this.#hear(event) });
