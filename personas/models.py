@@ -20,13 +20,13 @@ class Persona(models.Model):
         max_length=40,
         unique=True,
         validators=[RegexValidator(rf"^{UNKNOWN}$", "This key means that no persona fits.", inverse_match=True)],
-        help_text="A short name for programs. Leave it as it is once learners have this persona.",
+        help_text="A short identifier. Do not change it once learners have this persona.",
     )
-    name = models.CharField(max_length=80, help_text="As learners read it.")
-    description = models.TextField(help_text="Who learns like this. Learners are sorted by it, and read it.")
+    name = models.CharField(max_length=80, help_text="The name that learners see.")
+    description = models.TextField(help_text="Who learns like this. The model and learners read it.")
     tone = models.CharField(max_length=300, help_text="How to talk to them, such as: friendly, plain words, no jargon.")
     pace = models.CharField(max_length=300, help_text="How fast to go, such as: small steps, an example for each.")
-    is_active = models.BooleanField(default=True, help_text="Nobody is given a persona that is not active.")
+    is_active = models.BooleanField(default=True, help_text="Inactive personas are not assigned to learners.")
 
     class Meta:
         ordering = ["name"]
@@ -40,7 +40,7 @@ class Questionnaire(models.Model):
 
     version = models.PositiveIntegerField(null=True, blank=True, unique=True, editable=False)
     title = models.CharField(max_length=120)
-    intro = models.TextField(blank=True, help_text="Why learners are asked, in a sentence or two.")
+    intro = models.TextField(blank=True, help_text="Tells learners in a sentence or two why we ask.")
     published_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
@@ -53,9 +53,9 @@ class Questionnaire(models.Model):
 class Question(models.Model):
     questionnaire = models.ForeignKey(Questionnaire, on_delete=models.CASCADE, related_name="questions")
     position = models.PositiveSmallIntegerField(default=0)
-    key = models.SlugField(max_length=40, help_text="A short name for programs, such as: time-a-week.")
+    key = models.SlugField(max_length=40, help_text="A short identifier, such as: time-a-week.")
     text = models.CharField(max_length=300)
-    options = models.TextField(blank=True, help_text="One answer a line to choose from. Empty: learners write freely.")
+    options = models.TextField(blank=True, help_text="One answer per line to choose from. Empty: free text.")
     is_required = models.BooleanField(default=True)
 
     class Meta:
@@ -91,7 +91,7 @@ class Profile(models.Model):
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="learning_profile")
     questionnaire = models.ForeignKey(Questionnaire, on_delete=models.PROTECT, related_name="profiles")
-    answers = models.JSONField(help_text="[{key, question, answer}], with the question as it was asked.")
+    answers = models.JSONField(help_text="[{key, question, answer}], with the original text of the question.")
     persona = models.ForeignKey(Persona, null=True, blank=True, on_delete=models.SET_NULL, related_name="profiles")
     confidence = models.FloatField(null=True, blank=True, help_text="0 to 1. Empty: decided by a person.")
     reasons = models.JSONField(default=list, blank=True, help_text="[{question, quote, meaning}]")
@@ -100,7 +100,7 @@ class Profile(models.Model):
     prompt_version = models.CharField(max_length=16, blank=True)
     model = models.CharField(max_length=80, blank=True)
     revision = models.PositiveIntegerField(
-        default=1, help_text="Counts what people did with it: a classification that began before is dropped."
+        default=1, help_text="Increases with every change by a person; discards classifications that started before."
     )
     classified_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -16,7 +16,7 @@ MAX_KEY_CHARS = 40
 class QuestionSerializer(serializers.Serializer[Any]):
     key = serializers.CharField()
     text = serializers.CharField()
-    options = serializers.ListField(child=serializers.CharField(), help_text="Empty: the learner writes freely.")
+    options = serializers.ListField(child=serializers.CharField(), help_text="Empty: free text.")
     isRequired = serializers.BooleanField()
 
 
@@ -59,7 +59,7 @@ class ReasonSerializer(serializers.Serializer[Any]):
 
 class AnsweredSerializer(serializers.Serializer[Any]):
     key = serializers.CharField()
-    question = serializers.CharField(help_text="As it was asked.")
+    question = serializers.CharField(help_text="The original text of the question.")
     answer = serializers.CharField()
 
 

@@ -34,21 +34,30 @@ class Draft(models.Model):
     kind = models.CharField(max_length=20, choices=Kind)
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
     content = models.JSONField(help_text="A tutors.content.Reply or QuizQuestion.")
-    version = models.PositiveIntegerField(default=1, help_text="Grows with every change of the content: its fence.")
-    is_edited = models.BooleanField(default=False, help_text="A tutor has changed the content since it was written.")
-    instruction = models.CharField(max_length=500, blank=True, help_text="What to do differently, for the next one.")
+    version = models.PositiveIntegerField(default=1, help_text="Increases with every change: the fence of edits.")
+    is_edited = models.BooleanField(default=False, help_text="A tutor has edited the content.")
+    instruction = models.CharField(max_length=500, blank=True, help_text="What the latest rewrite should change.")
     # Deleting a learner's question also deletes the drafts that quote it.
     question = models.ForeignKey(
-        Message, null=True, blank=True, on_delete=models.CASCADE, related_name="+", help_text="What a reply answers."
+        Message,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text="The question of a reply.",
     )
     job = models.ForeignKey(
-        AiJob, null=True, on_delete=models.SET_NULL, related_name="+", help_text="The job that it came of."
+        AiJob, null=True, on_delete=models.SET_NULL, related_name="+", help_text="The job that created the draft."
     )
     written_by = models.ForeignKey(
-        AiJob, null=True, on_delete=models.SET_NULL, related_name="+", help_text="The job that wrote the content anew."
+        AiJob,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="The job of the latest rewrite.",
     )
-    position = models.PositiveSmallIntegerField(help_text="Among the drafts of one request.")
-    created_at = models.DateTimeField(default=timezone.now, help_text="The same for the drafts of one request.")
+    position = models.PositiveSmallIntegerField(help_text="Position among the drafts of one request.")
+    created_at = models.DateTimeField(default=timezone.now, help_text="Equal for the drafts of one request.")
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = DraftQuerySet.as_manager()

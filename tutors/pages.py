@@ -19,7 +19,7 @@ from tutors import threads
 
 
 def course_link(page: Context) -> dict[str, Any]:
-    """For the link to the copilot on a course's page: whether the person may follow it."""
+    """Return the context of the copilot link on a course page: whether the user may use it."""
     return {"is_tutor": page["course"].is_taught_by(page["request"].user)}
 
 
