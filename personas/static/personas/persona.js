@@ -50,7 +50,7 @@ export class PersonaCard {
   }
 }
 
-const UNKNOWN = "The assistant talks to you as to everybody.";
+const UNKNOWN = "The assistant talks to you as to any other learner.";
 
 /** @param {string} decidedBy @param {number | null} confidence */
 function sourceOf(decidedBy, confidence) {

@@ -16,8 +16,8 @@ export const PANEL = `
     <div class="talk" data-part="talk">
       <div class="log" data-part="log" tabindex="0" role="region" aria-label="Conversation">
         <div class="welcome" data-part="welcome">
-          <p>An AI assistant answers questions about our courses, from what is on this site. What it does not know, a
-            person does.</p>
+          <p>An AI assistant answers questions about our courses, from what is on this site. If it does not know, a
+            person answers by e-mail.</p>
           <ul data-part="suggestions">
             <li><button type="button">What courses do you offer?</button></li>
             <li><button type="button">How much do the courses cost?</button></li>
@@ -42,7 +42,7 @@ export const PANEL = `
     </div>
     <form class="contact" data-part="contact" data-testid="widget-contact" hidden>
       <p data-part="what">A person reads your message and answers by e-mail. We use your address for nothing else.
-        <span data-part="with-talk">What was said in this chat is sent along.</span></p>
+        <span data-part="with-talk">This chat is sent with it.</span></p>
       <label for="name">Name (optional)</label>
       <input id="name" name="name" maxlength="100" autocomplete="name">
       <label for="email">E-mail</label>
