@@ -1,1 +1,1 @@
-"""The course assistant: answers learners' questions from the course's own lessons."""
+"""The course assistant: answers learners' questions from the course's lessons."""

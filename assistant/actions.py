@@ -1,4 +1,4 @@
-"""What people do with the course assistant: ask it, and as a tutor decide how it helps."""
+"""Actions of the course assistant: ask a question, set the guidance level."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from jobs.submission import Submission
 def ask_about(
     submission: Submission, course: Course, lesson: Lesson | None, question: str, conversation_id: UUID | None
 ) -> AiJob:
-    """Ask about a course, while reading this lesson of it. See conversations.actions.ask."""
+    """Ask about a course; `lesson` is the one being read, if any. See conversations.actions.ask."""
     more = {"lessonId": lesson.pk} if lesson else {}
     return ask(submission, ANSWER, question, conversation_id, course=course, more=more)
 
 
 def set_guidance(course: Course, level: str) -> None:
-    """Decide how the assistant of this course helps."""
+    """Set the guidance level of this course's assistant."""
     Guidance.objects.update_or_create(course=course, defaults={"level": level})

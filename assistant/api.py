@@ -20,12 +20,12 @@ from courses.api import course_for, lesson_in
 from courses.models import Course
 from jobs.accept import IDEMPOTENCY_KEY, accept, responses
 
-MAX_QUESTION = 4000
+MAX_QUESTION_CHARS = 4000
 
 
 class QuerySerializer(serializers.Serializer[Any]):
     courseId = serializers.CharField(max_length=100)
-    question = serializers.CharField(max_length=MAX_QUESTION)
+    question = serializers.CharField(max_length=MAX_QUESTION_CHARS)
     conversationId = serializers.UUIDField(required=False, allow_null=True, help_text="To ask a follow-up.")
     lessonId = serializers.CharField(
         max_length=20, required=False, allow_null=True, help_text="The lesson that the learner is reading."
@@ -39,7 +39,7 @@ class GuidanceSerializer(serializers.Serializer[Any]):
 class QueryView(APIView):
     @extend_schema(request=QuerySerializer, responses=responses(AskedSerializer), parameters=[IDEMPOTENCY_KEY])
     def post(self, request: Request) -> Response:
-        """Ask a question about a course. The answer is written by a worker; follow the job to read it."""
+        """Ask a question about a course. A worker writes the answer; follow the job to read it."""
         query = QuerySerializer(data=request.data)
         query.is_valid(raise_exception=True)
         body = query.validated_data
@@ -57,15 +57,15 @@ class QueryView(APIView):
 class GuidanceView(APIView):
     @extend_schema(responses=GuidanceSerializer)
     def get(self, request: Request, course_id: str) -> Response:
-        """How the assistant of a course helps with graded work and tasks."""
+        """Get the guidance level: how the assistant of a course helps with tasks and graded work."""
         return Response({"level": Guidance.of(course_for(request.user, course_id)).level})
 
     @extend_schema(request=GuidanceSerializer, responses=GuidanceSerializer)
     def put(self, request: Request, course_id: str) -> Response:
-        """Decide it; for tutors of the course and staff."""
+        """Set the guidance level. Only tutors of the course and staff may do this."""
         course = course_for(request.user, course_id)
         if not may_guide(request.user, course):
-            raise Problem(403, "forbidden", "Only tutors of this course decide how its assistant helps.")
+            raise Problem(403, "forbidden", "Only tutors of this course can decide how its assistant helps.")
         body = GuidanceSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         set_guidance(course, body.validated_data["level"])
@@ -73,5 +73,5 @@ class GuidanceView(APIView):
 
 
 def may_guide(user: Any, course: Course) -> bool:
-    """Whether this user decides how the assistant of the course helps."""
+    """Return whether this user may set the course's guidance level."""
     return user.is_staff or course.is_taught_by(user)

@@ -6,7 +6,7 @@ class AssistantConfig(AppConfig):
     verbose_name = "Course assistant"
 
     def ready(self) -> None:
-        """Register the surface's kinds of jobs, and its parts of the pages of courses and lessons."""
+        """Register the surface's kinds, and its slots on course and lesson pages."""
         from assistant.kinds import ANSWER, EMBEDDING, SUGGESTIONS
         from config import slots
         from jobs import kinds

@@ -1,4 +1,4 @@
-"""The assistant's kinds of jobs: what each loads, runs and saves."""
+"""The assistant's kinds: what each loads, runs and saves."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from assistant import pipeline, rows
 from conversations.kinds import AnswerKind, add_answer
 from courses import ingestion, search
-from courses.grounding import Passage, found
+from courses.grounding import PromptPassage, found
 from jobs.kinds import JobKind, Result, Run
 from jobs.models import AiJob
 from jobs.submission import SubjectBusy, Submission, submit
-from llm.errors import Kind, LlmError
+from llm.errors import ErrorKind, LlmError
 
 EMBEDDING_BATCH = 64
 
 
 async def answer(run: Run) -> Result:
-    """Answer the question that the payload names."""
+    """Answer the question of this job."""
     case = await run.db(rows.case_of, run.job)
 
-    async def find(words: str, vector: list[float] | None) -> list[Passage]:
+    async def find(words: str, vector: list[float] | None) -> list[PromptPassage]:
         if case.lesson_id:
             return found(await run.db(search.beside_lesson, case.lesson_id, case.course_id, words, vector))
         return found(await run.db(search.hybrid, case.course_id, words, vector))
@@ -30,35 +30,37 @@ async def answer(run: Run) -> Result:
     try:
         return (await pipeline.answer(case.question, case.setting, run.llm, find, run)).model_dump()
     except LlmError as error:
-        if error.kind is Kind.PAUSED:  # the text of the next attempt replaces this
+        if error.kind is ErrorKind.PAUSED:  # the next attempt replaces this text
             run.show(pipeline.in_the_meantime(await find(case.question.text, None)))
         raise
 
 
 def save_answer(job: AiJob, result: Result) -> None:
-    """Add the answer to its conversation, and have questions suggested that may follow it."""
+    """Add the answer to its conversation, and submit a job that suggests follow-up questions."""
     message_id = add_answer(job, result)
     if job.status == AiJob.Status.COMPLETED and result["citations"]:
         conversation_id = job.payload["conversationId"]
         payload = {"conversationId": conversation_id, "messageId": str(message_id), "jobId": str(job.pk)}
-        with suppress(SubjectBusy):  # the suggestions for an earlier answer are under way
+        with suppress(SubjectBusy):  # suggestions for an earlier answer are being written
             submit(Submission(job.person), SUGGESTIONS, payload, subject=job.subject)
 
 
 async def suggest(run: Run) -> Result:
-    """Suggest questions that may follow an answer; none when the upstream fails: late ones are of no use."""
-    said = await run.db(rows.newest_exchange, run.job)
-    if said is None:
+    """Suggest follow-up questions. Returns none if the upstream fails, because late suggestions are useless."""
+    exchange = await run.db(rows.newest_exchange, run.job)
+    if exchange is None:
         return {}
     try:
-        suggestions = await pipeline.suggest(said.course, said.topics, said.question, said.answer, run.llm)
+        suggestions = await pipeline.suggest(
+            exchange.course, exchange.topics, exchange.question, exchange.answer, run.llm
+        )
     except LlmError:
         return {}
     return {**run.job.payload, "suggestions": suggestions}
 
 
 async def embed(run: Run) -> dict[str, Any]:
-    """Embed the passages of a course that have no embedding yet, batch by batch."""
+    """Embed the passages of a course that have no embedding yet, in batches."""
     count = 0
     fetch = functools.partial(ingestion.unembedded, run.job.payload["courseId"], EMBEDDING_BATCH)
     while waiting := await run.db(fetch):

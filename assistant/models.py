@@ -1,4 +1,4 @@
-"""How the assistant of each course is to help."""
+"""The guidance level of each course's assistant."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from courses.models import Course
 
 
 class Guidance(models.Model):
-    """What the tutors of a course have decided about its assistant; without a row the default counts."""
+    """The guidance level that tutors set for a course. Without a row the default applies."""
 
     class Level(models.TextChoices):
         ANSWERS = "answers", "Answers: full solutions, with an explanation"
@@ -26,5 +26,5 @@ class Guidance(models.Model):
 
     @classmethod
     def of(cls, course: Course) -> Guidance:
-        """The course's row, or an unsaved one with the default."""
+        """Return the course's row, or an unsaved one with the default level."""
         return cls.objects.filter(course=course).first() or cls(course=course)

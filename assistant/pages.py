@@ -1,4 +1,4 @@
-"""The course assistant's pages: the chat, and for tutors how it helps."""
+"""The course assistant's pages: the chat, and the guidance level for tutors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from conversations import pages
 from conversations.models import Conversation
 from courses.models import Course, Lesson
 
-SUGGESTIONS = 3
+SUGGESTED_LESSONS = 3
 
 
 class GuidanceForm(forms.Form):
@@ -26,14 +26,14 @@ class GuidanceForm(forms.Form):
 
 @login_required
 def chat(request: HttpRequest, slug: str) -> HttpResponse:
-    """The chat of one course. `?conversation=` opens an earlier one, `?lesson=` names the lesson being read."""
+    """Show the chat of a course. `?conversation=` opens an earlier one, `?lesson=` is the lesson being read."""
     course = get_object_or_404(Course.objects.for_user(request.user), slug=slug)
     conversations = Conversation.objects.filter(owner_id=request.user.pk, surface="assistant", course=course)
     context = {
         "course": course,
         "page_url": reverse("assistant:chat", args=[course.slug]),
         "lesson": _lesson(course, request.GET.get("lesson", "")),
-        "suggestions": course.lessons.order_by("position", "pk").only("title")[:SUGGESTIONS],
+        "suggestions": course.lessons.order_by("position", "pk").only("title")[:SUGGESTED_LESSONS],
         "guidance": Guidance.of(course),
         "may_guide": may_guide(request.user, course),
         **pages.context(request, conversations),
@@ -43,20 +43,20 @@ def chat(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 def guidance(request: HttpRequest, slug: str) -> HttpResponse:
-    """Where tutors decide how the assistant helps with tasks and graded work."""
+    """Let tutors set how the assistant helps with tasks and graded work."""
     course = get_object_or_404(Course.objects.for_user(request.user), slug=slug)
     if not may_guide(request.user, course):
         raise PermissionDenied
     form = GuidanceForm(request.POST or None, initial={"level": Guidance.of(course).level})
     if request.method == "POST" and form.is_valid():
         set_guidance(course, form.cleaned_data["level"])
-        messages.success(request, "Saved. It counts from the next question on.")
+        messages.success(request, "Saved. It applies from the next question on.")
         return redirect("assistant:guidance-page", slug)
     return render(request, "assistant/guidance.html", {"course": course, "form": form})
 
 
 def _lesson(course: Course, lesson_id: str) -> Lesson | None:
-    """The lesson that the address names, if it is one of this course."""
+    """Return the lesson with this id if it belongs to the course."""
     if not (lesson_id.isascii() and lesson_id.isdecimal() and len(lesson_id) < 19):
         return None
     return course.lessons.filter(pk=lesson_id).defer("body").first()

@@ -1,4 +1,4 @@
-"""From a question to a cited answer. Plain asyncio: no database, no Django; what it needs is passed in."""
+"""From a question to a cited answer. Plain asyncio, no database and no Django: inputs are passed in."""
 
 from __future__ import annotations
 
@@ -9,66 +9,59 @@ from pydantic import BaseModel, ConfigDict
 
 from assistant import prompts
 from assistant.prompts import Setting
-from conversations.pipeline import Question, Viewer, understand, within_budget
-from courses.citations import Citation, check
-from courses.grounding import Passage
+from conversations.pipeline import Answer, Output, QuestionInContext, understand, within_budget
+from courses.citations import check
+from courses.grounding import PromptPassage
 from llm import leaks
 from llm.client import Llm
 
-MOST_SUGGESTIONS = 3
-LONGEST_SUGGESTION = 140  # they are buttons
-SUGGESTION_TOKENS = 200
+MAX_SUGGESTIONS = 3
+MAX_SUGGESTION_CHARS = 140  # they are shown as buttons
+MAX_SUGGESTION_TOKENS = 200
 
-Search = Callable[[str, list[float]], Awaitable[list[Passage]]]
+Search = Callable[[str, list[float]], Awaitable[list[PromptPassage]]]
 
 
 class Suggestions(BaseModel):
-    """What the model returns for questions that may follow."""
+    """The model's response with suggested questions."""
 
     model_config = ConfigDict(extra="forbid")
 
     questions: list[str]
 
 
-class Answer(BaseModel):
-    """A finished answer in Markdown, and the passages that it really cites."""
-
-    answer: str
-    citations: list[Citation]
-
-
-async def answer(question: Question, setting: Setting, llm: Llm, search: Search, viewer: Viewer) -> Answer:
-    """Answer from the course's material, streaming the text to the viewer. Raises LlmError."""
+async def answer(question: QuestionInContext, setting: Setting, llm: Llm, search: Search, output: Output) -> Answer:
+    """Answer from the course's passages, and stream the text to the output. Raises LlmError."""
     turns = within_budget(question.turns)
-    standalone, vector = await understand(question, turns, llm, viewer)
-    viewer.progress("searching")
+    standalone, vector = await understand(question, turns, llm, output)
+    output.progress("searching")
     passages = await search(standalone, vector)
-    viewer.progress("answering")
+    output.progress("answering")
     messages = prompts.answer(setting, passages, question.summary, turns, question.text)
     pieces = []
     async for piece in leaks.stopped(prompts.rules(setting), llm.stream("answer", messages), prompts.INSTEAD_OF_RULES):
         pieces.append(piece)
-        viewer.show(piece)
+        output.show(piece)
     text, citations = check("".join(pieces), passages)
     return Answer(answer=text, citations=citations)
 
 
 async def suggest(course: str, topics: Sequence[str], question: str, answer: str, llm: Llm) -> list[str]:
-    """Questions that may follow this answer, all about these topics of the course. Raises LlmError."""
+    """Suggest follow-up questions about these topics of the course. Raises LlmError."""
     messages = prompts.suggest(course, topics, question, answer)
-    suggested = await llm.parse("suggestions", messages, Suggestions, max_tokens=SUGGESTION_TOKENS)
+    suggested = await llm.parse("suggestions", messages, Suggestions, max_tokens=MAX_SUGGESTION_TOKENS)
     lines = (" ".join(line.split()) for line in suggested.questions)
-    fitting = (line for line in lines if 0 < len(line) <= LONGEST_SUGGESTION and line != question)
-    return list(dict.fromkeys(fitting))[:MOST_SUGGESTIONS]
+    fitting = (line for line in lines if 0 < len(line) <= MAX_SUGGESTION_CHARS and line != question)
+    return list(dict.fromkeys(fitting))[:MAX_SUGGESTIONS]
 
 
-def in_the_meantime(passages: Sequence[Passage]) -> str:
-    """What to show while the upstream is away: where in the course the answer may stand, found by its words alone."""
+def in_the_meantime(passages: Sequence[PromptPassage]) -> str:
+    """Return the text to show while the upstream is down: links to passages that a full-text search found."""
     text = "**The AI service is not answering right now.** Your question is kept and will be answered here."
     if not passages:
         return text
-    places = [f"- [{_plain(p.lesson_title)}: {_plain(p.heading)}](/lessons/{p.lesson_id}/)" for p in passages]
-    return "\n".join([f"{text} Until then, these parts of the course may help:\n", *dict.fromkeys(places)])
+    links = [f"- [{_plain(p.lesson_title)}: {_plain(p.heading)}](/lessons/{p.lesson_id}/)" for p in passages]
+    return "\n".join([f"{text} Until then, these parts of the course may help:\n", *dict.fromkeys(links)])
 
 
 def _plain(text: str) -> str:

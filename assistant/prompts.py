@@ -1,4 +1,4 @@
-"""What the models are told. Course text and people's text are data: escaped, inside tags, and named as data."""
+"""The assistant's prompts. Course text and people's text are data: escaped, inside tags, and declared as data."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pydantic import BaseModel
 
 from conversations import prompts
 from conversations.prompts import Turn
-from courses.grounding import GROUNDED, ONLY_DATA, Passage, as_data
+from courses.grounding import GROUNDED, ONLY_DATA, PromptPassage, as_data
 from llm.client import Messages
 
 
 class Setting(BaseModel):
-    """Where and how a question is answered. `lesson` is the title of the one being read, "" for none."""
+    """The settings of an answer. `lesson` is the title of the lesson being read, "" for none."""
 
     course: str
     guidance: str = "hints-first"  # a level of assistant.models.Guidance
@@ -39,7 +39,7 @@ Rules:
 {only_data}
 """
 
-# Explaining the material is never held back: the levels are about work that the learner is to do.
+# Every level explains the material freely; levels differ only for work that learners should do themselves.
 TASKS = "graded work (an exercise, assignment, quiz or exam) or asks you to do a task for them"
 GUIDANCE = {
     "answers": f"""\
@@ -79,9 +79,9 @@ say.
 
 
 def answer(
-    setting: Setting, passages: Sequence[Passage], summary: str, turns: Sequence[Turn], question: str
+    setting: Setting, passages: Sequence[PromptPassage], summary: str, turns: Sequence[Turn], question: str
 ) -> Messages:
-    """The prompt of an answer: rules and passages, then the conversation, then the question."""
+    """Build the prompt of an answer: rules and passages, the conversation, the question."""
     parts = [rules(setting)]
     if setting.lesson:
         parts.append(LESSON.format(lesson=escape(setting.lesson)))
@@ -91,7 +91,7 @@ def answer(
 
 
 def rules(setting: Setting) -> str:
-    """What the assistant of this course has to keep to."""
+    """Return the rules for the assistant of this course."""
     return ANSWER.format(
         course=escape(setting.course),
         level=setting.guidance,
@@ -102,7 +102,7 @@ def rules(setting: Setting) -> str:
 
 
 def suggest(course: str, topics: Sequence[str], question: str, answer: str) -> Messages:
-    """The prompt for questions that may follow an answer."""
+    """Build the prompt that suggests follow-up questions."""
     listed = "\n".join(f"- {escape(topic, quote=False)}" for topic in topics)
     said = f"<question>{escape(question, quote=False)}</question>\n<answer>{escape(answer, quote=False)}</answer>"
     return [

@@ -1,4 +1,4 @@
-"""The tables behind the assistant's jobs: what a question needs, and where suggestions go."""
+"""Database access of the assistant's jobs: loads what an answer needs, saves suggestions."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from accounts.tone import tone_of
 from assistant.models import Guidance
 from assistant.prompts import Setting
 from conversations.models import Message
-from conversations.pipeline import Question
+from conversations.pipeline import QuestionInContext
 from conversations.rows import question_of
 from courses.models import Course, Lesson
 from jobs.models import AiJob
 
-MOST_TOPICS = 24
+MAX_TOPICS = 24
 
 
 @dataclass(frozen=True)
 class Case:
-    """A question with all that its answer depends on."""
+    """A question with everything that its answer depends on."""
 
-    question: Question
+    question: QuestionInContext
     setting: Setting
     course_id: int
     lesson_id: int | None
@@ -29,7 +29,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Exchange:
-    """A question and its answer, with topics of the course that are related to it."""
+    """A question and its answer, with related topics of the course."""
 
     course: str
     question: str
@@ -38,10 +38,12 @@ class Exchange:
 
 
 def case_of(job: AiJob) -> Case:
-    """The question that this job answers."""
+    """Return the question that this job answers. Raises Refusal like question_of."""
     course, question = question_of(job)
     assert course is not None, "questions to the assistant are about a course"
-    lesson = _lesson(course, job.payload["lessonId"]) if "lessonId" in job.payload else None
+    lesson = None
+    if "lessonId" in job.payload:  # still None if the lesson has been deleted: answer without it
+        lesson = Lesson.objects.filter(pk=job.payload["lessonId"], course=course).defer("body").first()
     setting = Setting(
         course=course.title,
         guidance=Guidance.of(course).level,
@@ -52,7 +54,7 @@ def case_of(job: AiJob) -> Case:
 
 
 def newest_exchange(job: AiJob) -> Exchange | None:
-    """What this job is to suggest questions for; None when the conversation has gone on, or was deleted."""
+    """Return the exchange to suggest questions for; None if it was deleted or is no longer the newest."""
     answers = Message.objects.filter(role=Message.Role.ASSISTANT).select_related("conversation__course")
     answer = answers.filter(pk=job.payload.get("messageId")).first()
     asked = Message.objects.filter(job=answer.job_id, role=Message.Role.USER).first() if answer else None
@@ -65,12 +67,12 @@ def newest_exchange(job: AiJob) -> Exchange | None:
 
 
 def save_suggestions(job: AiJob, result: dict[str, Any]) -> None:
-    """Keep the suggestions with their answer."""
+    """Save the suggestions with their answer."""
     Message.objects.filter(pk=result["messageId"]).update(suggestions=result["suggestions"])
 
 
 def _topics(course: Course, answer: Message) -> list[str]:
-    """The sections of the lessons that the answer cites, then the course's lessons."""
+    """Return the sections of the lessons that the answer cites, then the titles of all lessons."""
     cited = course.passages.filter(lesson__in={citation["lessonId"] for citation in answer.citations})
     sections = (
         cited.exclude(heading="").order_by("lesson__position", "position").values_list("lesson__title", "heading")
@@ -78,9 +80,4 @@ def _topics(course: Course, answer: Message) -> list[str]:
     lessons = course.lessons.order_by("position").values_list("title", flat=True)
     named = (" > ".join(section) for section in sections.values_list("lesson__title", "heading"))
     topics = dict.fromkeys([*named, *lessons])
-    return list(topics)[:MOST_TOPICS]
-
-
-def _lesson(course: Course, lesson_id: int) -> Lesson | None:
-    """None for a lesson that was deleted meanwhile: no reason not to answer."""
-    return Lesson.objects.filter(pk=lesson_id, course=course).defer("body").first()
+    return list(topics)[:MAX_TOPICS]

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.people import SYSTEM, Person
 from config import sql
 from jobs.models import AiCall, AiJob
-from llm.errors import Kind
+from llm.errors import ErrorKind
 
 RETRY_SECONDS = 5
 QUEUED = timedelta(seconds=1)  # a job that waited longer found no worker with a free slot
@@ -99,7 +99,7 @@ def expected_wait(queue: str) -> timedelta:
     """
     now = timezone.now()
     ready = AiJob.objects.filter(status=AiJob.Status.PENDING, queue=queue, run_after__lte=now)
-    ours = ready.exclude(error_code=Kind.PAUSED.value.code)
+    ours = ready.exclude(error_code=ErrorKind.PAUSED.value.code)
     found = ours.aggregate(oldest=Min("run_after"), count=Count("pk"))
     if found["oldest"] is None:
         return timedelta()

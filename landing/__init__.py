@@ -1,1 +1,1 @@
-"""The landing assistant: answers visitors' questions from the catalogue and the site's own pages."""
+"""The landing assistant: answers visitors' questions from course offers, the FAQ and the site's pages."""

@@ -1,4 +1,4 @@
-"""What visitors do: ask, and write to the people of the school. Each within its limits, in one transaction."""
+"""Actions of visitors: ask a question, send a message to staff. Each checks its limits in the same transaction."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from conversations import actions
 from conversations.access import own_conversation
 from jobs.models import AiJob
 from jobs.submission import Submission
-from landing import limits
+from landing import admission
 from landing.kinds import ANSWER
 from landing.models import ContactRequest
 
-MESSAGES_PER_VISITOR = 3  # an hour
-MESSAGES_PER_NETWORK = 10
+HOURLY_MESSAGES_PER_VISITOR = 3
+HOURLY_MESSAGES_PER_NETWORK = 10
 
 
 def ask(submission: Submission, network: str, question: str, conversation_id: UUID | None) -> AiJob:
-    """Write the question down and submit its job. Runs in the caller's transaction; raises LimitReached."""
-    limits.admit(submission.person, network, ANSWER.name)
+    """Store the question and submit its job. Runs in the caller's transaction; raises LimitReached."""
+    admission.admit(submission.person, network, ANSWER.name)
     return actions.ask(submission, ANSWER, question, conversation_id)
 
 
@@ -29,13 +29,15 @@ def ask(submission: Submission, network: str, question: str, conversation_id: UU
 def write_to_us(
     person: Person, network: str, conversation_id: UUID | None, *, name: str, email: str, message: str
 ) -> ContactRequest:
-    """Keep a message for staff, with the conversation. Problem 404 for one that is not theirs; raises LimitReached."""
-    limits.count(
+    """Store a message to staff, with the conversation. Raises Problem 404 if the conversation is not the person's,
+    and LimitReached.
+    """
+    admission.count(
         "write",
         visitor=person.group,
-        per_visitor=MESSAGES_PER_VISITOR,
+        per_visitor=HOURLY_MESSAGES_PER_VISITOR,
         network=network,
-        per_network=MESSAGES_PER_NETWORK,
+        per_network=HOURLY_MESSAGES_PER_NETWORK,
     )
     conversation = own_conversation(person, conversation_id, surface=ANSWER.surface) if conversation_id else None
     return ContactRequest.objects.create(conversation=conversation, name=name, email=email, message=message)

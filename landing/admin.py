@@ -1,4 +1,4 @@
-"""What staff edit for visitors, and what visitors wrote to them."""
+"""The site's content, and the messages of visitors, in the admin."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SitePageAdmin(admin.ModelAdmin):
 
 @admin.register(ContactRequest)
 class ContactRequestAdmin(admin.ModelAdmin):
-    """To be answered by e-mail and ticked off. The conversation is for staff who may read what people say."""
+    """Messages that staff answer by e-mail. Only staff who may read people's text see the conversation."""
 
     list_display = ("created_at", "email", "name", "beginning", "is_answered")
     list_filter = ("is_answered", "created_at")
@@ -57,7 +57,7 @@ class ContactRequestAdmin(admin.ModelAdmin):
         return [name for name in self.fields if name != "said" or disclosure.may_read(request.user)]
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Show one. Opening a conversation with it is noted."""
+        """Show one message, and note the reading of its conversation."""
         response = super().change_view(request, object_id, *args, **kwargs)
         if response.status_code == 200 and disclosure.may_read(request.user):
             contact = ContactRequest.objects.get(pk=object_id)
@@ -72,6 +72,6 @@ class ContactRequestAdmin(admin.ModelAdmin):
     @admin.display(description="Conversation")
     def said(self, contact: ContactRequest) -> str | SafeString:
         if contact.conversation is None:
-            return "None was handed over."
+            return "No conversation was handed over."
         messages = contact.conversation.messages.all()
         return format_html_join("", "<p><b>{}</b><br>{}</p>", ((m.role, m.text) for m in messages))

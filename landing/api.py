@@ -22,16 +22,16 @@ from jobs.limits import LimitReached
 from landing import actions
 from landing.kinds import ANSWER
 
-MAX_QUESTION = 500
-MAX_MESSAGE = 2000
+MAX_QUESTION_CHARS = 500
+MAX_MESSAGE_CHARS = 2000
 CONTACT_ERRORS = {
     413: OpenApiResponse(ErrorSerializer, "The body is too large."),
-    429: OpenApiResponse(ErrorSerializer, "Too many messages; Retry-After says when to come back."),
+    429: OpenApiResponse(ErrorSerializer, "Too many messages; Retry-After says when to try again."),
 }
 
 
 class SmallJSONParser(BoundedJSONParser):
-    max_bytes = 8 * 1024  # of a question
+    max_bytes = 8 * 1024  # enough for a question
 
 
 class ContactJSONParser(BoundedJSONParser):
@@ -39,34 +39,36 @@ class ContactJSONParser(BoundedJSONParser):
 
 
 class VisitorQuestionSerializer(serializers.Serializer[Any]):
-    question = serializers.CharField(max_length=MAX_QUESTION)
+    question = serializers.CharField(max_length=MAX_QUESTION_CHARS)
     conversationId = serializers.UUIDField(required=False, allow_null=True, help_text="To ask a follow-up.")
 
 
 class ContactSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=100, required=False, allow_blank=True, default="")
-    email = serializers.EmailField(help_text="Where the answer goes.")
-    message = serializers.CharField(max_length=MAX_MESSAGE)
-    conversationId = serializers.UUIDField(required=False, allow_null=True, help_text="To hand it over as well.")
+    email = serializers.EmailField(help_text="Staff answer to this address.")
+    message = serializers.CharField(max_length=MAX_MESSAGE_CHARS)
+    conversationId = serializers.UUIDField(
+        required=False, allow_null=True, help_text="The conversation to hand over with the message."
+    )
 
 
 class ReceivedSerializer(serializers.Serializer[Any]):
-    message = serializers.CharField(help_text="What happens next, for the visitor.")
+    message = serializers.CharField(help_text="Tells the visitor what happens next.")
 
 
 class _VisitorView(APIView):
     permission_classes = [AllowAny]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse other sites' pages, and know who is asking: whoever comes without a cookie becomes a visitor."""
+        """Refuse requests from other sites, and identify the person; without a cookie it is a new visitor."""
         super().initial(request, *args, **kwargs)
         if not visitors.comes_from_us(request):
-            raise Problem(403, "foreign_origin", "Questions are taken from pages of this site only.")
+            raise Problem(403, "foreign_origin", "Only pages of this site can send questions.")
         self.person, self.new_cookie = visitors.admit(request)
         self.network = networks.network_of(request)
 
     def remember(self, response: Response) -> Response:
-        """Give a new visitor the cookie."""
+        """Set the cookie if the visitor is new."""
         if self.new_cookie:
             visitors.set_cookie(response, self.new_cookie)
         return response
@@ -85,8 +87,10 @@ class QueryView(_VisitorView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """Ask about the school's courses, without signing in. The answer to the first question sets the cookie
-        `visitor`, which the conversation and its jobs belong to."""
+        """Ask about the school's courses without signing in.
+
+        The first response sets the cookie `visitor`. The conversation and its jobs belong to that visitor.
+        """
         query = VisitorQuestionSerializer(data=request.data)
         query.is_valid(raise_exception=True)
         body = query.validated_data
@@ -104,7 +108,7 @@ class ContactView(_VisitorView):
 
     @extend_schema(request=ContactSerializer, responses={201: ReceivedSerializer, **CONTACT_ERRORS}, auth=[])
     def post(self, request: Request) -> Response:
-        """Leave a message for the people of the school. It comes to staff with the conversation."""
+        """Send a message to staff, together with the conversation."""
         form = ContactSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         body = form.validated_data

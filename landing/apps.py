@@ -6,7 +6,7 @@ class LandingConfig(AppConfig):
     verbose_name = "Landing page and its assistant"
 
     def ready(self) -> None:
-        """Register the surface's kind of jobs, and what it wants to have deleted."""
+        """Register the surface's kind, and its part of retention."""
         from jobs import kinds, retention
         from landing.kinds import ANSWER
         from landing.retention import CONVERSATIONS

@@ -1,7 +1,7 @@
-"""What the landing assistant may spend in a day (UTC). Nobody signs in there, so the limit has to be exact.
+"""The landing assistant's daily budget (UTC). Anybody can use it without signing in, so the limit must be exact.
 
-An answer is admitted when what was spent, with the most that the answers under way and this one can use, stays within
-the budget; a run that comes again after a failure asks once more. So no call is ever made beyond it.
+An answer is admitted if today's spending, plus the maximum for all active answers and this one, stays within the
+budget. Every attempt checks again. So no call is ever made beyond the budget.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from llm.prices import cost_of
 
 logger = logging.getLogger(__name__)
 
-# The history is estimated at four characters a token, where some scripts have one. The rest: rules and question.
+# The history is estimated at four characters per token, but some scripts need a token per character. 1800 covers rules
+# and question.
 PROMPT_TOKENS = FACT_TOKENS + 4 * HISTORY_TOKENS + 1800
 
 
@@ -39,38 +40,41 @@ class _Spending:
 
 
 def admit(kind: str) -> None:
-    """Raise LimitReached unless one more job of this kind can be paid for. Runs in the transaction that submits it."""
+    """Raise LimitReached unless the budget allows one more job. Runs in the transaction that submits it."""
     sql.lock("landing.budget")  # one admission at a time
     _check(kind, AiJob.objects.filter(kind=kind).active().count() + 1)
 
 
 def check_run(kind: str) -> None:
-    """Raise LimitReached unless the admitted jobs, of which one is about to make its call, can be paid for."""
+    """Raise LimitReached unless the budget allows all active jobs. Runs before a job makes its call."""
     _check(kind, AiJob.objects.filter(kind=kind).active().count())
 
 
 def _check(kind: str, answers: int) -> None:
     if not _spending(kind, answers).is_within_budget:
-        message = "The assistant has answered all it can for today. It is back after midnight UTC."
+        message = "The assistant has reached its limit for today. It is back after midnight UTC."
         raise LimitReached("landing_budget", message, limits.seconds_to_midnight(), is_ours=True)
 
 
 def _spending(kind: str, answers: int) -> _Spending:
-    """What was spent today, with the most that this many active answers can use."""
+    """Return today's spending plus the maximum for this many active answers."""
     calls = AiCall.objects.filter(job__kind=kind, started_at__gte=limits.midnight())
-    # What an answer under way has used in this attempt is within what is set aside for it.
+    # The calls of a running attempt are covered by its maximum.
     calls = calls.exclude(job__status=AiJob.Status.RUNNING, attempt=F("job__attempt"))
     spent = calls.aggregate(input=Sum("input_tokens"), output=Sum("output_tokens"), dollars=Sum("cost"))
     return _Spending(
         tokens=(spent["input"] or 0) + (spent["output"] or 0) + answers * (PROMPT_TOKENS + ANSWER_TOKENS),
-        dollars=(spent["dollars"] or Decimal()) + answers * _dearest(),
+        dollars=(spent["dollars"] or Decimal()) + answers * _max_cost(),
     )
 
 
-def _dearest() -> Decimal:
-    """The most that one answer can cost. Where no price is known, a budget in money admits nothing."""
+def _max_cost() -> Decimal:
+    """Return the maximum cost of one answer. Without a known price, a budget in dollars admits nothing."""
     cost = cost_of(settings.LLM_CHAT_MODEL, PROMPT_TOKENS, 0, ANSWER_TOKENS)
     if cost is None and settings.BUDGET_LANDING_DOLLARS:
-        logger.error("BUDGET_LANDING_DOLLARS: no price is known for %s", settings.LLM_CHAT_MODEL)
+        logger.error(
+            "BUDGET_LANDING_DOLLARS is set, but the price of %s is unknown: all questions are refused",
+            settings.LLM_CHAT_MODEL,
+        )
         return Decimal("Infinity")
     return cost or Decimal()

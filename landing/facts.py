@@ -1,4 +1,4 @@
-"""What the assistant may say: facts for a prompt, and the amounts and dates that may be quoted. Knows no database."""
+"""Facts for a prompt, and the amounts and dates that answers may quote. Does not use the database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from landing import quotes
 
 
 class Fact(BaseModel):
-    """A piece of the site: a course, an answer of the FAQ, a page. `url` is where visitors read it."""
+    """A piece of the site: an offer, an FAQ answer, a page. `url` is where visitors read it."""
 
     title: str
     text: str
@@ -19,19 +19,19 @@ class Fact(BaseModel):
 
 
 class Facts(BaseModel):
-    """All that an answer may rest on. `values` holds what placeholders stand for: {"price:sql": "€49"}."""
+    """Everything that an answer may use. `values` holds the values of placeholders: {"price:sql": "€49"}."""
 
     entries: Sequence[Fact]
     values: dict[str, str]
 
     @property
     def stated(self) -> frozenset[str]:
-        """The amounts and dates that staff wrote down word for word, which may be repeated word for word."""
+        """The amounts and dates that appear in the facts. Answers may repeat them verbatim."""
         return quotes.amounts_in(f"{fact.title}\n{fact.text}" for fact in self.entries)
 
 
 def as_data(facts: Iterable[Fact]) -> str:
-    """The facts as they stand in a prompt. Their text cannot close or open a tag."""
+    """Render facts for a prompt. Their text is escaped, so it cannot open or close a tag."""
     blocks = (
         f'<fact title="{escape(fact.title)}" url="{escape(fact.url)}">\n{escape(fact.text, quote=False)}\n</fact>'
         for fact in facts

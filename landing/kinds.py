@@ -1,4 +1,4 @@
-"""The landing assistant's kind of jobs: what it loads, runs and saves."""
+"""The landing assistant's kind: what it loads, runs and saves."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from accounts.people import Person
 from conversations.kinds import AnswerKind, save_without_summary
 from conversations.rows import question_of
 from jobs.kinds import Run
-from landing import budget, limits, pipeline, rows
-from llm.errors import Kind, LlmError
+from landing import admission, budget, pipeline, rows
+from llm.errors import ErrorKind, LlmError
 
 
 async def answer(run: Run) -> dict[str, Any]:
-    """Answer the question that the payload names."""
+    """Answer the question of this job."""
     await run.db(budget.check_run, run.job.kind)
     _, question = await run.db(question_of, run.job)
     run.progress("searching")
@@ -24,14 +24,14 @@ async def answer(run: Run) -> dict[str, Any]:
     try:
         return (await pipeline.answer(question, facts, run.llm, run)).model_dump()
     except LlmError as error:
-        if error.kind is Kind.PAUSED:  # the text of the next attempt replaces this
+        if error.kind is ErrorKind.PAUSED:  # the next attempt replaces this text
             run.show(pipeline.in_the_meantime())
         raise
 
 
 def _admit_again(request: HttpRequest, person: Person) -> None:
-    limits.admit(person, network_of(request), ANSWER.name)
+    admission.admit(person, network_of(request), ANSWER.name)
 
 
-# Without summaries: every upstream call of this surface is one that its budget covers.
+# No summaries, because the budget covers only the calls that write answers.
 ANSWER = AnswerKind("landing.answer", answer, save_without_summary, deadline=60, priority=1, admit_again=_admit_again)

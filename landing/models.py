@@ -1,4 +1,4 @@
-"""What staff say to visitors: offers, questions and answers, pages; and what visitors write to staff."""
+"""The site's content (offers, FAQ, pages), visitors' messages to staff, and counters for limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ QUOTABLE = "Markdown. {{price:…}}, {{start:…}} and {{seats:…}} with a cour
 
 
 class CourseOffer(models.Model):
-    """A course as it is sold. The only source of prices, dates and seats, for the pages and for the assistant."""
+    """A course as it is sold: the only source of prices, dates and seats for pages and the assistant."""
 
     course = models.OneToOneField(Course, on_delete=models.CASCADE, related_name="offer")
     price = models.DecimalField(max_digits=9, decimal_places=2, validators=[MinValueValidator(0)])
@@ -30,7 +30,7 @@ class CourseOffer(models.Model):
 
 
 class FaqEntry(models.Model):
-    """A question that visitors often ask, with its answer."""
+    """A frequently asked question and its answer."""
 
     question = models.CharField(max_length=200)
     answer = models.TextField(help_text=QUOTABLE)
@@ -67,7 +67,7 @@ class SitePage(models.Model):
 
 
 class ContactRequest(models.Model):
-    """A visitor's message to the people of the school, with the conversation that it came out of."""
+    """A visitor's message to staff, with the conversation that led to it."""
 
     conversation = models.ForeignKey(
         Conversation, null=True, blank=True, on_delete=models.SET_NULL, related_name="contact_requests"
@@ -86,7 +86,7 @@ class ContactRequest(models.Model):
 
 
 class Counter(models.Model):
-    """How often somebody did something in the hour that ends at `until`. Names are hashed: no addresses are kept."""
+    """The number of uses in the hour that ends at `until`. Names are hashed, so no addresses are stored."""
 
     name = models.CharField(max_length=64)
     until = models.DateTimeField()

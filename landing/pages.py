@@ -1,4 +1,4 @@
-"""The pages that everybody may read: the landing page and the site's own pages."""
+"""The public pages: the landing page and the site's own pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from landing.quotes import fill
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """The landing page; who is signed in goes to the own courses."""
+    """Show the landing page; redirect signed-in users to their courses."""
     if request.user.is_authenticated:
         return redirect("courses:list")
     on_sale = list(rows.offers())
@@ -29,7 +29,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def page(request: HttpRequest, slug: str) -> HttpResponse:
-    """One of the site's own pages."""
+    """Show one of the site's own pages."""
     shown = get_object_or_404(SitePage, slug=slug, is_published=True)
     body = fill(shown.body, rows.quotable(rows.offers()))
     return render(request, "landing/page.html", {"title": shown.title, "body": body, "pages": _pages()})

@@ -1,15 +1,12 @@
-"""From a visitor's question to an answer. Plain asyncio: no database, no Django; what it needs is passed in.
+"""From a visitor's question to an answer. Plain asyncio, no database and no Django: inputs are passed in.
 
-One upstream call for each answer: the facts of a site are few enough to be chosen by their words.
+Each answer makes one upstream call: a site has so few facts that full-text search selects them without embeddings.
 """
 
 from __future__ import annotations
 
-from pydantic import BaseModel
-
-from conversations.pipeline import Question, Viewer, within_budget
+from conversations.pipeline import Answer, Output, QuestionInContext, within_budget
 from conversations.prompts import Turn
-from courses.citations import Citation
 from landing import prompts
 from landing.facts import Facts
 from landing.quotes import CONTACT, Quoting, mask
@@ -20,16 +17,9 @@ ANSWER_TOKENS = 400
 HISTORY_TOKENS = 400
 
 
-class Answer(BaseModel):
-    """A finished answer in Markdown. Nothing of the site is cited by number: the answer links it."""
-
-    answer: str
-    citations: list[Citation] = []
-
-
-async def answer(question: Question, facts: Facts, llm: Llm, viewer: Viewer) -> Answer:
-    """Answer from these facts, streaming to the viewer. Raises LlmError."""
-    viewer.progress("answering")
+async def answer(question: QuestionInContext, facts: Facts, llm: Llm, output: Output) -> Answer:
+    """Answer from these facts, and stream the text to the output. Raises LlmError."""
+    output.progress("answering")
     turns = within_budget([_without_figures(turn) for turn in question.turns], HISTORY_TOKENS)
     quoting = Quoting(facts.values, facts.stated)
     shown = []
@@ -37,21 +27,21 @@ async def answer(question: Question, facts: Facts, llm: Llm, viewer: Viewer) -> 
     async for piece in leaks.stopped(prompts.ANSWER, pieces, prompts.INSTEAD_OF_RULES):
         if text := quoting.feed(piece):
             shown.append(text)
-            viewer.show(text)
+            output.show(text)
     if text := quoting.end():
         shown.append(text)
-        viewer.show(text)
+        output.show(text)
     return Answer(answer="".join(shown))
 
 
-def words_of(question: Question) -> str:
-    """What to look for: the question, with the one before it, which a follow-up leans on."""
+def words_of(question: QuestionInContext) -> str:
+    """Return the words to search for: the question, and the previous one, which a follow-up may refer to."""
     asked = [turn.text for turn in question.turns if turn.role == "user"]
     return " ".join([question.text, *asked[-1:]])
 
 
 def in_the_meantime() -> str:
-    """What to show while the upstream is away."""
+    """Return the text to show while the upstream is down."""
     return (
         "**The assistant is not available right now.** Your question is kept and will be answered here. Until then, "
         f"the [course list](/#courses) tells prices and dates, or {CONTACT}."

@@ -1,4 +1,4 @@
-"""What the model is told. The site's texts and the visitor's are data: escaped, inside tags, and named as data."""
+"""The landing assistant's prompt. Texts of the site and of visitors are data: escaped, in tags, declared as data."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ INSTEAD_OF_RULES = "I cannot show my instructions. Ask me about our courses."
 
 
 def answer(facts: Facts, turns: Sequence[Turn], question: str) -> Messages:
-    """The prompt of an answer: rules and facts, then the conversation, then the question."""
+    """Build the prompt of an answer: rules and facts, the conversation, the question."""
     return prompts.with_history(f"{ANSWER}\n{as_data(facts.entries)}", "", turns, question)

@@ -1,7 +1,7 @@
-"""Amounts and dates in a model's text: filled in from rows, or taken out. Nothing that was made up is ever shown.
+"""Amounts and dates in a model's text: filled in from rows, or removed. Invented figures are never shown.
 
-The model writes placeholders, {{price:sql}}, because it is never told the figures. What it writes in figures itself is
-kept only where staff wrote the same words in the facts of the prompt.
+The model writes placeholders, {{price:sql}}, because the prompt does not contain the figures. A figure that the model
+writes itself is kept only if the same figure appears in the facts of the prompt.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ _AMOUNTS = (
     rf"\b{_MONTH}\s(?:{_YEAR}|{_DAY}(?!\d)(?:,?\s{_YEAR})?)",
 )
 _TOKEN = re.compile(f"{_PLACEHOLDER}|{'|'.join(_AMOUNTS)}", re.IGNORECASE)
-# Where a token may begin; a word that is still being written may become one that a token begins with.
+# Where a token may start. An unfinished word at the end may become the start of a token.
 _BEGINNING = re.compile(rf"[\d€$£¥₹&*_{{]|(?<!\w)(?:{_CURRENCY}|{_NUMERAL}|{_MONTH})|\w+\Z", re.IGNORECASE)
-LONGEST = 160  # characters: no token is longer
+MAX_TOKEN_CHARS = 160  # no token is longer
 
 
 class Quoting:
-    """Makes what the model writes fit to be shown, piece by piece.
+    """Filters a streamed answer: fills in placeholders, and replaces amounts and dates that the facts do not state.
 
-    A piece may end anywhere: what could still become a placeholder, an amount or a date is held back until it is clear.
-    `values` is what placeholders stand for; amounts that are `stated` in the facts may stay.
+    Text that could still become a placeholder, an amount or a date is held back until more text decides.
+    `values` maps placeholders to their values; amounts in `stated` are kept.
     """
 
     def __init__(self, values: Mapping[str, str], stated: frozenset[str] = frozenset()) -> None:
@@ -61,25 +61,25 @@ class Quoting:
         self._done = 0
 
     def feed(self, piece: str) -> str:
-        """Take a piece; what can be shown now, perhaps nothing."""
+        """Add a piece of text; return the text that can be shown now, which may be empty."""
         self._raw += piece
-        held = _BEGINNING.search(self._raw, max(self._done, len(self._raw) - LONGEST))
+        held = _BEGINNING.search(self._raw, max(self._done, len(self._raw) - MAX_TOKEN_CHARS))
         return self._release(held.start() if held else len(self._raw))
 
     def end(self) -> str:
-        """What is left, when nothing more will come."""
+        """Return the rest of the text after the last piece."""
         return self._release(len(self._raw))
 
     def _release(self, upto: int) -> str:
         shown = []
         while (token := _TOKEN.search(self._raw, self._done)) and token.start() < upto:
-            shown += [self._raw[self._done : token.start()], self._instead_of(token)]
+            shown += [self._raw[self._done : token.start()], self._replacement(token)]
             self._done = token.end()
         shown.append(self._raw[self._done : upto])
         self._done = max(self._done, upto)
         return "".join(shown)
 
-    def _instead_of(self, token: re.Match[str]) -> str:
+    def _replacement(self, token: re.Match[str]) -> str:
         if name := token["name"]:
             name = re.sub(r"\s", "", name).lower()
             return CONTACT if name == "contact" else self._values.get(name, INSTEAD)
@@ -87,18 +87,18 @@ class Quoting:
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """A text of staff with its placeholders filled in; the amounts that they wrote themselves stay."""
+    """Fill in the placeholders of a text that staff wrote. Its own amounts are kept."""
     quoting = Quoting(values, amounts_in([text]))
     return quoting.feed(text) + quoting.end()
 
 
 def amounts_in(texts: Iterable[str]) -> frozenset[str]:
-    """The amounts and dates that stand in these texts in figures."""
+    """Return the amounts and dates in these texts."""
     return frozenset(_plain(token[0]) for text in texts for token in _TOKEN.finditer(text) if not token["name"])
 
 
 def mask(text: str) -> str:
-    """An earlier answer without its amounts and dates: they may have changed since."""
+    """Remove amounts and dates from an earlier answer, because they may have changed since."""
     return _TOKEN.sub(MASK, text)
 
 

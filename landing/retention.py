@@ -1,4 +1,4 @@
-"""What visitors and the assistant said is deleted by age: nobody can come back to it once the cookie has expired."""
+"""Deletes old conversations of visitors, who cannot reopen them after their cookie has expired."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from conversations import actions
 from conversations.models import Conversation
 from jobs.retention import Part
 
-BATCH = 50  # conversations of one run of `delete`
+CONVERSATIONS_PER_BATCH = 50
 
 
 def delete_conversations() -> int:
-    """Delete a batch of visitors' conversations older than LANDING_KEEP_DAYS; how many there were.
+    """Delete a batch of visitors' conversations older than LANDING_KEEP_DAYS, and return their number.
 
-    One that was handed over with a message waits until staff have ticked that off.
+    Conversations of messages that staff have not answered yet are kept.
     """
-    conversations = list(_old()[:BATCH])
+    conversations = list(_old()[:CONVERSATIONS_PER_BATCH])
     for conversation in conversations:
         actions.delete(conversation)
     return len(conversations)

@@ -1,4 +1,4 @@
-"""The site's tables as facts: the courses with their offers, the FAQ, the pages; those that fit the question first."""
+"""Database access of the landing assistant: turns offers, FAQ entries and pages into facts, best matches first."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from courses.models import Course
 from landing.facts import Fact, Facts, as_data
 from landing.models import CourseOffer, FaqEntry, SitePage
 
-FACT_TOKENS = 3000  # the most that the facts of one prompt take
-COMPARED = 20  # courses in the lists at a glance
-MOST_WORDS = 60
+FACT_TOKENS = 3000  # the maximum for the facts of one prompt
+MAX_COMPARED_COURSES = 20  # in the comparison lists
+MAX_QUERY_WORDS = 60
 _SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£"}
 
 
 def offers() -> QuerySet[CourseOffer]:
-    """What is for sale, with its courses."""
+    """Return the published offers with their courses."""
     return CourseOffer.objects.filter(is_published=True).select_related("course")
 
 
 def facts_for(words: str) -> Facts:
-    """The facts for a question in these words, as many as fit into a prompt."""
+    """Return the facts for a question with these words, as many as fit into FACT_TOKENS."""
     on_sale = list(offers())
     about = {offer.course_id: _about(offer) for offer in on_sale}
+    courses = Course.objects.filter(pk__in=about)
     sources: list[tuple[float, Fact]] = [
-        *((course.rank, about[course.pk]) for course in _ranked(_courses(about), words, "title", "summary")),
+        *((course.rank, about[course.pk]) for course in _ranked(courses, words, "title", "summary")),
         *((entry.rank, _of_entry(entry)) for entry in _ranked(_published(FaqEntry), words, "question", "answer")),
         *((page.rank, _of_page(page)) for page in _ranked(_published(SitePage), words, "title", "body")),
     ]
@@ -42,7 +43,7 @@ def facts_for(words: str) -> Facts:
 
 
 def quotable(on_sale: Iterable[CourseOffer]) -> dict[str, str]:
-    """What placeholders stand for. The only place where a row becomes a price or a date that people read."""
+    """Return the values of placeholders. Only here do rows become prices and dates that people read."""
     values = {}
     for offer in on_sale:
         slug = offer.course.slug
@@ -53,7 +54,7 @@ def quotable(on_sale: Iterable[CourseOffer]) -> dict[str, str]:
 
 
 def price(offer: CourseOffer) -> str:
-    """The price in words: "€49", "CHF 120.50", "free of charge"."""
+    """Format the price: "€49", "CHF 120.50", "free of charge"."""
     if not offer.price:
         return "free of charge"
     whole = offer.price == offer.price.to_integral_value()
@@ -63,14 +64,14 @@ def price(offer: CourseOffer) -> str:
 
 
 def start(offer: CourseOffer) -> str:
-    """The start in words: "2 March 2027", "any time"."""
+    """Format the start: "2 March 2027", "any time"."""
     if offer.starts_on is None:
         return "any time"
     return date_format(offer.starts_on, "j F Y") if is_ahead(offer) else "a date that is not fixed yet"
 
 
 def is_ahead(offer: CourseOffer) -> bool:
-    """Whether the course has a start that is still to come."""
+    """Return whether the course has a start date in the future."""
     return offer.starts_on is not None and offer.starts_on >= timezone.now().date()
 
 
@@ -93,7 +94,7 @@ def _of_page(page: SitePage) -> Fact:
 
 
 def _comparisons(on_sale: list[CourseOffer]) -> list[Fact]:
-    """The courses at a glance, and in order: the model is not told the figures, so it cannot compare them itself."""
+    """Return lists of the courses by price and start. The model does not see the figures, so it cannot sort them."""
     by_price = [o for o in sorted(on_sale, key=lambda o: o.price) if len({o.currency for o in on_sale}) == 1]
     by_start = sorted(filter(is_ahead, on_sale), key=lambda o: o.starts_on or timezone.now().date())
     lists = (
@@ -102,7 +103,11 @@ def _comparisons(on_sale: list[CourseOffer]) -> list[Fact]:
         ("The courses in the order of their start, the next first", by_start),
     )
     return [
-        Fact(title=title, text=f"{title}: {'; '.join(o.course.title for o in ordered[:COMPARED])}.", url="/#courses")
+        Fact(
+            title=title,
+            text=f"{title}: {'; '.join(o.course.title for o in ordered[:MAX_COMPARED_COURSES])}.",
+            url="/#courses",
+        )
         for title, ordered in lists
         if ordered
     ]
@@ -111,20 +116,11 @@ def _comparisons(on_sale: list[CourseOffer]) -> list[Fact]:
 def _within_budget(facts: Iterable[Fact]) -> list[Fact]:
     kept, left = [], FACT_TOKENS
     for fact in facts:
-        left -= _most_tokens(as_data([fact]))
+        left -= -(-len(as_data([fact]).encode()) // 3)  # an upper bound on tokens in any script; the budget needs it
         if left < 0:
             break
         kept.append(fact)
     return kept
-
-
-def _most_tokens(text: str) -> int:
-    """More tokens than the text is likely to take in any script: the budget rests on it."""
-    return -(-len(text.encode()) // 3)
-
-
-def _courses(about: dict[int, Fact]) -> QuerySet[Any]:
-    return Course.objects.filter(pk__in=about)
 
 
 def _published(model: type[FaqEntry] | type[SitePage]) -> QuerySet[Any]:
@@ -132,8 +128,8 @@ def _published(model: type[FaqEntry] | type[SitePage]) -> QuerySet[Any]:
 
 
 def _ranked(rows: QuerySet[Any], words: str, *fields: str) -> QuerySet[Any]:
-    """The rows with how well they fit. The tables are small: nothing is indexed, and what does not fit ranks 0."""
-    either = " or ".join(re.findall(r"\w+", words)[:MOST_WORDS])
+    """Annotate rows with their full-text rank, 0 without a match. The tables are small, so there is no index."""
+    either = " or ".join(re.findall(r"\w+", words)[:MAX_QUERY_WORDS])
     if not either:
         return rows.annotate(rank=Value(0.0, FloatField()))
     query = SearchQuery(either, config="english", search_type="websearch")

@@ -1,1 +1,1 @@
-"""Personas: how a learner likes to learn, worked out from a short questionnaire."""
+"""Personas: how a learner prefers to learn, found from a short questionnaire."""

@@ -1,4 +1,4 @@
-"""What people do with a profile: learners answer, correct and delete; staff override, and have it classified again."""
+"""Actions on profiles: learners answer, correct and delete; staff override and reclassify."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from personas.models import Persona, Profile, Questionnaire, subject_of
 
 
 def answer(submission: Submission, questionnaire: Questionnaire, answers: list[dict[str, str]]) -> AiJob:
-    """Write the answers down and submit the job that classifies them. Runs in the caller's transaction.
+    """Store the answers and submit the job that classifies them. Runs in the caller's transaction.
 
-    What was known before stays until the job ends. Raises SubjectBusy while an earlier job of this learner is active.
+    The previous persona stays until the job ends. Raises SubjectBusy while an earlier job of this learner is active.
     """
     user_id = submission.person.user_id
     assert user_id is not None, "only people who signed in have a profile"
     given = {"questionnaire": questionnaire, "answers": answers}
     profile, is_new = Profile.objects.get_or_create(user_id=user_id, defaults=given)
     if not is_new:
-        # Until these answers are classified, it has no version: should the job fail, a batch finds it.
+        # An empty version marks the profile as stale, so that a batch finds it if this job fails.
         _change(Profile.objects.filter(pk=profile.pk), **given, personas_version="")
         profile.refresh_from_db()
     return submit(submission, PROFILE, profile.payload, subject=profile.subject)
 
 
 def decide(profile: Profile, persona: Persona | None, source: Profile.Source) -> None:
-    """A person says what is right, or that nothing is known. A classification under way no longer counts."""
+    """Store a person's decision; None means that no persona fits. A running classification is then discarded."""
     _change(
         Profile.objects.filter(pk=profile.pk),
         persona=persona,
@@ -44,7 +44,7 @@ def decide(profile: Profile, persona: Persona | None, source: Profile.Source) ->
 
 
 def delete(user_id: int) -> bool:
-    """Delete the learner's profile with all their words, and stop what is working on it. False if there is none."""
+    """Delete the learner's profile and cancel its active jobs. Returns False if there is no profile."""
     deleted, _ = Profile.objects.filter(user_id=user_id).delete()
     for job in AiJob.objects.active().filter(kind__in=[PROFILE.name, RENEWAL.name], subject=subject_of(user_id)):
         job_actions.cancel(job)
@@ -52,13 +52,13 @@ def delete(user_id: int) -> bool:
 
 
 def renew_all() -> AiJob:
-    """Have all stale profiles classified again, a few at a time. Raises SubjectBusy while that goes on."""
+    """Submit the batch that renews all stale profiles. Raises SubjectBusy while another batch is active."""
     with transaction.atomic():
         return submit(Submission(SYSTEM), BATCH, {}, subject="everybody")
 
 
 def drop_decision(profiles: QuerySet[Profile]) -> None:
-    """Forget what people decided about these: the model may classify them again."""
+    """Discard people's decisions about these profiles, so that the model may classify them again."""
     _change(profiles, source=Profile.Source.MODEL)
 
 

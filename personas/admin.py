@@ -1,4 +1,4 @@
-"""What content staff edit (questionnaire, personas), and the profiles: to override, and to have looked at again."""
+"""Questionnaires, personas and profiles in the admin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from personas import actions, questionnaires, versions
 from personas.kinds import submit_renewals
 from personas.models import Persona, Profile, Question, Questionnaire
 
-MOST_SELECTED = 25  # more are a batch, which goes little by little
+MAX_SELECTED_PROFILES = 25  # per action; a batch handles more, with limited concurrency
 
 
 @admin.register(Persona)
@@ -41,7 +41,7 @@ class QuestionnaireAdmin(admin.ModelAdmin):
     actions = ("publish", "copy")
 
     def has_change_permission(self, request: HttpRequest, obj: Questionnaire | None = None) -> bool:
-        """A published version is only looked at: answers were given to it."""
+        """Make published versions read-only, because answers refer to them."""
         return super().has_change_permission(request, obj) and not (obj and obj.version)
 
     def has_delete_permission(self, request: HttpRequest, obj: Questionnaire | None = None) -> bool:
@@ -52,15 +52,15 @@ class QuestionnaireAdmin(admin.ModelAdmin):
         for draft in queryset:
             try:
                 questionnaires.publish(draft)
-                self.message_user(request, f"{draft} is what learners are asked from now on.", messages.SUCCESS)
+                self.message_user(request, f"Published: learners now answer {draft}.", messages.SUCCESS)
             except questionnaires.NotPublishable as reason:
                 self.message_user(request, f"{draft}: {reason}", messages.WARNING)
 
-    @admin.action(description="Begin a new draft as a copy", permissions=["add"])
+    @admin.action(description="Create a draft as a copy", permissions=["add"])
     def copy(self, request: HttpRequest, queryset: QuerySet[Questionnaire]) -> None:
         for questionnaire in queryset:
             questionnaires.copy(questionnaire)
-        self.message_user(request, "There is a new draft: edit it, then publish it.", messages.SUCCESS)
+        self.message_user(request, "Draft created: edit it, then publish it.", messages.SUCCESS)
 
 
 @admin.register(Profile)
@@ -99,14 +99,14 @@ class ProfileAdmin(admin.ModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """One profile. It holds a learner's own words: that staff opened it is kept in its history."""
+        """Show one profile, and record the reading in its history, because it contains a learner's own words."""
         response = super().change_view(request, object_id, form_url, extra_context)
         if request.method == "GET" and (profile := self.get_object(request, object_id)):
             self.log_change(request, profile, "Opened.")
         return response
 
     def save_model(self, request: HttpRequest, obj: Profile, form: ModelForm, change: bool) -> None:
-        """What staff choose stands: neither a batch nor a classification under way changes it."""
+        """Store the persona that staff chose. Neither a batch nor a running classification changes it."""
         if "persona" in form.changed_data:
             actions.decide(obj, obj.persona, Profile.Source.STAFF)
 
@@ -121,30 +121,30 @@ class ProfileAdmin(admin.ModelAdmin):
     def renew(self, request: HttpRequest, queryset: QuerySet[Profile]) -> None:
         self._renew(request, queryset.filter(source=Profile.Source.MODEL), queryset.count())
 
-    @admin.action(description="Drop what people decided and classify the selected again", permissions=["change"])
+    @admin.action(description="Discard people's decisions and classify the selected again", permissions=["change"])
     def drop_and_renew(self, request: HttpRequest, queryset: QuerySet[Profile]) -> None:
         self._renew(request, queryset, queryset.count(), drop=True)
 
     def _renew(self, request: HttpRequest, profiles: QuerySet[Profile], selected: int, *, drop: bool = False) -> None:
-        if selected > MOST_SELECTED:
-            text = f"At most {MOST_SELECTED} at once. For more, there is the batch of everybody of an old version."
+        if selected > MAX_SELECTED_PROFILES:
+            text = f"Select at most {MAX_SELECTED_PROFILES}. To classify more, use the button for all stale profiles."
             return self.message_user(request, text, messages.ERROR)
         chosen = Profile.objects.filter(pk__in=list(profiles.values_list("pk", flat=True)))
         if drop:
             actions.drop_decision(chosen)
         submitted = submit_renewals(chosen)
-        self.message_user(request, f"{submitted} profile(s) are classified again in the background.", messages.SUCCESS)
+        self.message_user(request, f"Submitted {submitted} profile(s) to be classified again.", messages.SUCCESS)
         if left := selected - submitted:
-            text = f"{left} profile(s) left alone: decided by a person, or being classified at the moment."
+            text = f"Skipped {left} profile(s): decided by a person, or already being classified."
             self.message_user(request, text, messages.WARNING)
 
     def get_urls(self) -> list[URLPattern]:
-        """One page more: the button for everybody."""
+        """Add the URL of the button that renews all stale profiles."""
         everybody = path("renew-all/", self.admin_site.admin_view(renew_all), name="personas_profile_renew_all")
         return [everybody, *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The list, with how many are of an old version."""
+        """Show the list with the number of stale profiles."""
         stale = Profile.objects.stale(versions.current()).count()
         return super().changelist_view(request, {**(extra_context or {}), "stale": stale})
 
@@ -152,12 +152,12 @@ class ProfileAdmin(admin.ModelAdmin):
 @require_POST
 @permission_required("personas.change_profile", raise_exception=True)
 def renew_all(request: HttpRequest) -> HttpResponse:
-    """Have everybody of an old version classified again."""
+    """Submit the batch that renews all stale profiles."""
     try:
         job = actions.renew_all()
-        messages.success(request, f"Job {job.pk} has them classified again; cancel it to stop.")
+        messages.success(request, f"Job {job.pk} classifies them again; cancel it to stop.")
     except SubjectBusy as busy:
-        messages.warning(request, f"Job {busy.active.pk} is at it already.")
+        messages.warning(request, f"Job {busy.active.pk} is already doing this.")
     return redirect("admin:personas_profile_changelist")
 
 

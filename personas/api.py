@@ -36,14 +36,14 @@ NO_PROFILE = Problem(404, "not_found", "There is no learning profile yet.")
 class QuestionnaireView(APIView):
     @extend_schema(responses=QuestionnaireSerializer)
     def get(self, request: Request) -> Response:
-        """The questions that `POST /api/personas/profile` answers."""
+        """Get the questions that `POST /api/personas/profile` answers."""
         return Response(questionnaire_as_wire(_questionnaire()))
 
 
 class PersonasView(APIView):
     @extend_schema(responses=PersonasSerializer)
     def get(self, request: Request) -> Response:
-        """The personas that a learner may choose from."""
+        """List the personas that a learner may choose from."""
         active = Persona.objects.filter(is_active=True)
         return Response({"results": [persona_as_wire(persona) for persona in active], "next": None})
 
@@ -51,7 +51,7 @@ class PersonasView(APIView):
 class ProfileView(APIView):
     @extend_schema(responses=ProfileSerializer)
     def get(self, request: Request) -> Response:
-        """The caller's profile: answers, persona and why. It may change when the job that `activeJobId` names ends."""
+        """Get the caller's profile: answers, persona and reasons. It may change when the job `activeJobId` ends."""
         return Response(_as_wire(_profile(request)))
 
     @extend_schema(request=AnswersSerializer, responses=responses(), parameters=[IDEMPOTENCY_KEY])
@@ -70,7 +70,7 @@ class ProfileView(APIView):
 
     @extend_schema(request=CorrectionSerializer, responses=ProfileSerializer)
     def patch(self, request: Request) -> Response:
-        """Say oneself which persona fits, or "unknown" for none. It stands until the next answers."""
+        """Set one's own persona, or "unknown" for none. It stays until the learner answers again."""
         body = CorrectionSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         profile = _profile(request)
@@ -79,7 +79,7 @@ class ProfileView(APIView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request) -> Response:
-        """Delete the profile with all answers, and stop what is working on it."""
+        """Delete the profile with all answers, and cancel its active jobs."""
         if not actions.delete(_user_id(request)):
             raise NO_PROFILE
         return Response(status=204)
@@ -115,7 +115,7 @@ def _persona(key: str) -> Persona | None:
 
 
 def _recorded(questionnaire: Questionnaire, answers: dict[str, str]) -> list[dict[str, str]]:
-    """The answers in the order of their questions, each with its question: it may be worded otherwise one day."""
+    """Return the answers in the order of the questions, each with the text of its question, which may change later."""
     questions = list(questionnaire.questions.all())
     if wrong := questionnaires.check(questions, answers):
         raise serializers.ValidationError({"answers": {key: [why] for key, why in wrong.items()}})

@@ -6,7 +6,7 @@ class PersonasConfig(AppConfig):
     verbose_name = "Personas"
 
     def ready(self) -> None:
-        """Register the surface's kinds of jobs, what it knows of a person's tone, and the link to the profile."""
+        """Register the surface's kinds, its source of tones, and the navigation link to the profile."""
         from accounts import tone
         from config import slots
         from jobs import kinds

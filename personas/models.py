@@ -1,4 +1,4 @@
-"""What staff define (the questionnaire, the personas) and what is known of each learner (the profile)."""
+"""Personas and questionnaires, which staff define, and the profile of each learner."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Persona(models.Model):
         max_length=40,
         unique=True,
         validators=[RegexValidator(rf"^{UNKNOWN}$", "This key means that no persona fits.", inverse_match=True)],
-        help_text="A short name for programs. Leave it as it is once learners have this persona.",
+        help_text="A short identifier. Do not change it once learners have this persona.",
     )
-    name = models.CharField(max_length=80, help_text="As learners read it.")
-    description = models.TextField(help_text="Who learns like this. Learners are sorted by it, and read it.")
+    name = models.CharField(max_length=80, help_text="The name that learners see.")
+    description = models.TextField(help_text="Who learns like this. The model and learners read it.")
     tone = models.CharField(max_length=300, help_text="How to talk to them, such as: friendly, plain words, no jargon.")
     pace = models.CharField(max_length=300, help_text="How fast to go, such as: small steps, an example for each.")
-    is_active = models.BooleanField(default=True, help_text="Nobody is given a persona that is not active.")
+    is_active = models.BooleanField(default=True, help_text="Inactive personas are not assigned to learners.")
 
     class Meta:
         ordering = ["name"]
@@ -36,11 +36,11 @@ class Persona(models.Model):
 
 
 class Questionnaire(models.Model):
-    """A version of the questionnaire. A draft has no version; a published one is never edited, only followed."""
+    """A version of the questionnaire. A draft has no number; a published version is never changed, only superseded."""
 
     version = models.PositiveIntegerField(null=True, blank=True, unique=True, editable=False)
     title = models.CharField(max_length=120)
-    intro = models.TextField(blank=True, help_text="Why learners are asked, in a sentence or two.")
+    intro = models.TextField(blank=True, help_text="Tells learners in a sentence or two why we ask.")
     published_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
@@ -53,9 +53,9 @@ class Questionnaire(models.Model):
 class Question(models.Model):
     questionnaire = models.ForeignKey(Questionnaire, on_delete=models.CASCADE, related_name="questions")
     position = models.PositiveSmallIntegerField(default=0)
-    key = models.SlugField(max_length=40, help_text="A short name for programs, such as: time-a-week.")
+    key = models.SlugField(max_length=40, help_text="A short identifier, such as: time-a-week.")
     text = models.CharField(max_length=300)
-    options = models.TextField(blank=True, help_text="One answer a line to choose from. Empty: learners write freely.")
+    options = models.TextField(blank=True, help_text="One answer per line to choose from. Empty: free text.")
     is_required = models.BooleanField(default=True)
 
     class Meta:
@@ -67,22 +67,22 @@ class Question(models.Model):
 
     @property
     def choices(self) -> list[str]:
-        """The answers to choose from; none where learners write freely."""
+        """The answers to choose from; empty for free text."""
         return [line.strip() for line in self.options.splitlines() if line.strip()]
 
 
 class ProfileQuerySet(models.QuerySet["Profile"]):
     def stale(self, now: Versions) -> ProfileQuerySet:
-        """Profiles that the model would see with other eyes today. What a person has decided is not among them."""
+        """Profiles that the model classified with other versions than `now`. A person's decision is never stale."""
         return self.filter(_is_stale(now))
 
     def with_staleness(self, now: Versions) -> ProfileQuerySet:
-        """Each with `stale`: whether it is among them."""
+        """Annotate each profile with `stale`."""
         return self.annotate(stale=ExpressionWrapper(_is_stale(now), models.BooleanField()))
 
 
 class Profile(models.Model):
-    """A learner's answers and persona. No persona: unknown, or (without `classified_at`) not looked at yet."""
+    """A learner's answers and persona. Without a persona it is unknown, or not yet classified (no `classified_at`)."""
 
     class Source(models.TextChoices):
         MODEL = "model"
@@ -91,7 +91,7 @@ class Profile(models.Model):
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="learning_profile")
     questionnaire = models.ForeignKey(Questionnaire, on_delete=models.PROTECT, related_name="profiles")
-    answers = models.JSONField(help_text="[{key, question, answer}], with the question as it was asked.")
+    answers = models.JSONField(help_text="[{key, question, answer}], with the original text of the question.")
     persona = models.ForeignKey(Persona, null=True, blank=True, on_delete=models.SET_NULL, related_name="profiles")
     confidence = models.FloatField(null=True, blank=True, help_text="0 to 1. Empty: decided by a person.")
     reasons = models.JSONField(default=list, blank=True, help_text="[{question, quote, meaning}]")
@@ -100,7 +100,7 @@ class Profile(models.Model):
     prompt_version = models.CharField(max_length=16, blank=True)
     model = models.CharField(max_length=80, blank=True)
     revision = models.PositiveIntegerField(
-        default=1, help_text="Counts what people did with it: a classification that began before is dropped."
+        default=1, help_text="Increases with every change by a person; discards classifications that started before."
     )
     classified_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -115,12 +115,12 @@ class Profile(models.Model):
 
     @property
     def subject(self) -> str:
-        """How the engine's jobs name this profile."""
+        """The subject of this profile's jobs."""
         return subject_of(self.user_id)
 
     @property
     def payload(self) -> dict[str, int]:
-        """What a job that classifies this profile, as it is now, is told."""
+        """The payload of a job that classifies this revision of the profile."""
         return {"profileId": self.pk, "revision": self.revision}
 
 
@@ -130,5 +130,5 @@ def _is_stale(now: Versions) -> Q:
 
 
 def subject_of(user_id: int) -> str:
-    """How the engine's jobs name the profile of this user, which need not exist."""
+    """Return the subject of jobs about this user's profile, which need not exist."""
     return f"learner:{user_id}"

@@ -1,4 +1,4 @@
-"""From a learner's answers to a persona. Plain asyncio: no database, no Django; what it needs is passed in."""
+"""From a learner's answers to a persona. Plain asyncio, no database and no Django: inputs are passed in."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from llm.client import Llm
 from personas import prompts
-from personas.prompts import Offer, Reply
+from personas.prompts import GivenAnswer, PersonaOption
 
 UNKNOWN = "unknown"
-THRESHOLD = 0.6  # a persona that the model is less sure of is no persona
-MOST_REASONS = 3
-VERSIONED = [prompts.CLASSIFY, THRESHOLD]  # what here decides a classification
+MIN_CONFIDENCE = 0.6  # below it the persona is unknown
+MAX_REASONS = 3
+VERSIONED = [prompts.CLASSIFY, MIN_CONFIDENCE]  # changing any of these makes profiles stale
 
 
 class Reason(BaseModel):
-    """Why, in the learner's own words: a quote from one of the answers, and what it says."""
+    """A reason for the persona: a quote from one of the learner's answers, and what it means."""
 
     question: str
     quote: str
@@ -27,7 +27,7 @@ class Reason(BaseModel):
 
 
 class Classification(BaseModel):
-    """The persona's key, or UNKNOWN, and how the model came to it."""
+    """The persona's key, or UNKNOWN, with confidence and reasons."""
 
     persona: str
     confidence: float
@@ -35,7 +35,7 @@ class Classification(BaseModel):
 
 
 class Evidence(BaseModel):
-    """A reason as the model gives it: `question` is a key."""
+    """A reason in the model's response; `question` is the key of a question."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,7 +45,7 @@ class Evidence(BaseModel):
 
 
 class Verdict(BaseModel):
-    """What the model answers."""
+    """The model's response."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -54,39 +54,34 @@ class Verdict(BaseModel):
     reasons: list[Evidence]
 
 
-async def classify(personas: Sequence[Offer], replies: Sequence[Reply], llm: Llm) -> Classification:
+async def classify(personas: Sequence[PersonaOption], answers: Sequence[GivenAnswer], llm: Llm) -> Classification:
     """Choose the persona that fits the answers, or none. Raises LlmError."""
     if not personas:
         return Classification(persona=UNKNOWN, confidence=0, reasons=[])
-    schema = schema_of(tuple(offer.key for offer in personas), tuple(reply.key for reply in replies))
-    return judge(await llm.parse("classify", prompts.classify(personas, replies), schema), replies)
+    schema = schema_of(tuple(option.key for option in personas), tuple(answer.key for answer in answers))
+    return judge(await llm.parse("classify", prompts.classify(personas, answers), schema), answers)
 
 
-@functools.lru_cache(maxsize=16)  # making models takes milliseconds, and a batch wants the same one again and again
+@functools.lru_cache(maxsize=16)  # creating models takes milliseconds, and a batch reuses the same one
 def schema_of(personas: tuple[str, ...], questions: tuple[str, ...]) -> type[Verdict]:
-    """The verdict's schema with the keys that there are: no other persona or question fits."""
+    """Return a Verdict type that accepts only these personas and questions."""
     persona: Any = Literal[(*personas, UNKNOWN)]
     question: Any = Literal[questions]
     evidence: Any = create_model("Evidence", __base__=Evidence, question=(question, ...))
     return create_model("Verdict", __base__=Verdict, persona=(persona, ...), reasons=(list[evidence], ...))
 
 
-def judge(verdict: Verdict, replies: Sequence[Reply]) -> Classification:
-    """The verdict as far as it can be believed: sure enough, and with quotes that the learner has really written."""
-    answered = {reply.key: reply for reply in replies}
+def judge(verdict: Verdict, answers: Sequence[GivenAnswer]) -> Classification:
+    """Check the verdict: it needs MIN_CONFIDENCE, and at least one quote that really appears in the answer."""
+    answered = {answer.key: answer for answer in answers}
     reasons = [
         Reason(question=answered[e.question].question, quote=e.quote.strip(), meaning=e.meaning.strip())
         for e in verdict.reasons
-        if _is_quoted(e.quote, answered[e.question].text)
+        if (quote := _plain(e.quote)) and quote in _plain(answered[e.question].text)
     ]
-    is_believed = verdict.confidence >= THRESHOLD and bool(reasons)
+    is_believed = verdict.confidence >= MIN_CONFIDENCE and bool(reasons)
     persona = verdict.persona if is_believed else UNKNOWN
-    return Classification(persona=persona, confidence=verdict.confidence, reasons=reasons[:MOST_REASONS])
-
-
-def _is_quoted(quote: str, text: str) -> bool:
-    words = _plain(quote)
-    return bool(words) and words in _plain(text)
+    return Classification(persona=persona, confidence=verdict.confidence, reasons=reasons[:MAX_REASONS])
 
 
 def _plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What the model is told. Learners' answers are data: escaped, inside tags, and named as data."""
+"""The classification prompt. Learners' answers are data: escaped, inside tags, and declared as data."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pydantic import BaseModel
 from llm.client import Messages
 
 
-class Offer(BaseModel):
-    """A persona that a learner may have."""
+class PersonaOption(BaseModel):
+    """A persona that the model may choose."""
 
     key: str
     name: str
     description: str
 
 
-class Reply(BaseModel):
-    """A learner's answer to a question."""
+class GivenAnswer(BaseModel):
+    """A learner's answer, with its question."""
 
     key: str
     question: str
@@ -41,23 +41,23 @@ Rules:
 """
 
 
-def classify(personas: Sequence[Offer], replies: Sequence[Reply]) -> Messages:
-    """The prompt that sorts a learner into one of these personas."""
+def classify(personas: Sequence[PersonaOption], answers: Sequence[GivenAnswer]) -> Messages:
+    """Build the prompt that asks for the persona that fits these answers."""
     return [
         {"role": "system", "content": f"{CLASSIFY}\n<personas>\n{_personas(personas)}\n</personas>"},
-        {"role": "user", "content": f"<answers>\n{_answers(replies)}\n</answers>"},
+        {"role": "user", "content": f"<answers>\n{_answers(answers)}\n</answers>"},
     ]
 
 
-def _personas(personas: Sequence[Offer]) -> str:
+def _personas(personas: Sequence[PersonaOption]) -> str:
     return "\n".join(
         f'<persona key="{escape(p.key)}" name="{escape(p.name)}">{escape(p.description, quote=False)}</persona>'
         for p in personas
     )
 
 
-def _answers(replies: Sequence[Reply]) -> str:
+def _answers(answers: Sequence[GivenAnswer]) -> str:
     return "\n".join(
-        f'<answer key="{escape(r.key)}" question="{escape(r.question)}">{escape(r.text, quote=False)}</answer>'
-        for r in replies
+        f'<answer key="{escape(a.key)}" question="{escape(a.question)}">{escape(a.text, quote=False)}</answer>'
+        for a in answers
     )

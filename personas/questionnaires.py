@@ -1,4 +1,4 @@
-"""The questionnaire's versions: a draft is published, and then never changed; the next one begins as its copy."""
+"""Versions of the questionnaire: publishing a draft makes it immutable; a new draft starts as a copy."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from personas.models import Question, Questionnaire
 
 
 class NotPublishable(Exception):
-    """Said to staff: why this one cannot be published."""
+    """The questionnaire cannot be published; the message tells staff why."""
 
 
 def current() -> Questionnaire | None:
-    """The version that learners are asked; None before the first is published."""
+    """Return the version that learners answer; None if none is published."""
     return Questionnaire.objects.filter(version__isnull=False).order_by("-version").first()
 
 
 def publish(draft: Questionnaire) -> None:
-    """Make a draft the current version. NotPublishable if it is none, or asks nothing."""
+    """Make a draft the current version. Raises NotPublishable if it is already published or has no questions."""
     with transaction.atomic():
         sql.lock("personas.questionnaires")  # one publication at a time
         draft.refresh_from_db()
         if draft.version:
-            raise NotPublishable("It is published already.")
+            raise NotPublishable("It is already published.")
         if not draft.questions.exists():
             raise NotPublishable("It has no questions yet.")
         newest: int = Questionnaire.objects.aggregate(newest=Max("version"))["newest"] or 0
@@ -34,7 +34,7 @@ def publish(draft: Questionnaire) -> None:
 
 
 def copy(questionnaire: Questionnaire) -> Questionnaire:
-    """A new draft with the same questions."""
+    """Create a draft with the same questions."""
     with transaction.atomic():
         draft = Questionnaire.objects.create(title=questionnaire.title, intro=questionnaire.intro)
         for question in questionnaire.questions.all():
@@ -44,7 +44,7 @@ def copy(questionnaire: Questionnaire) -> Questionnaire:
 
 
 def check(questions: list[Question], answers: dict[str, str]) -> dict[str, str]:
-    """What is wrong with these answers: {question's key: why}; empty if nothing is."""
+    """Validate the answers; return {question key: error}, empty if all are valid."""
     known = {question.key: question for question in questions}
     wrong = dict.fromkeys(answers.keys() - known.keys(), "There is no such question.")
     for key, question in known.items():

@@ -1,4 +1,4 @@
-"""The tables behind the jobs: what a classification needs, and where it goes."""
+"""Database access of the jobs: loads what a classification needs, saves its result."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from jobs.models import AiJob
 from personas import versions
 from personas.models import Persona, Profile
 from personas.pipeline import UNKNOWN, Classification
-from personas.prompts import Offer, Reply
+from personas.prompts import GivenAnswer, PersonaOption
 
 
 @dataclass(frozen=True)
 class Classifiable:
-    """A profile's answers and the personas to choose from, as they were at one moment."""
+    """The inputs of a classification: a profile's answers and the personas to choose from."""
 
-    personas: list[Offer]
-    replies: list[Reply]
+    personas: list[PersonaOption]
+    answers: list[GivenAnswer]
 
     @property
     def versions(self) -> versions.Versions:
@@ -27,28 +27,28 @@ class Classifiable:
 
 
 def classifiable(job: AiJob) -> Classifiable | None:
-    """What this job is to classify; None when the learner or staff have changed or deleted the profile since."""
-    profile = _meant(job).first()
+    """Return what this job classifies; None if the profile was changed or deleted since it was submitted."""
+    profile = _profile_of(job).first()
     if profile is None:
         return None
-    replies = [Reply(key=a["key"], question=a["question"], text=a["answer"]) for a in profile.answers]
-    return Classifiable(versions.offers(), replies)
+    answers = [GivenAnswer(key=a["key"], question=a["question"], text=a["answer"]) for a in profile.answers]
+    return Classifiable(versions.options(), answers)
 
 
 def as_result(classified: Classification, of: Classifiable) -> dict[str, Any]:
-    """The job's result, for `save`, which keeps of it what others may see."""
+    """Return the job's result for `save`, which reduces it to what staff and events may show."""
     return {**classified.model_dump(), "versions": asdict(of.versions)}
 
 
 def save(job: AiJob, result: dict[str, Any]) -> dict[str, Any]:
-    """Write the classification down, unless a person has changed or deleted the profile meanwhile.
+    """Save the classification, unless the profile was changed or deleted since the job was submitted.
 
-    The learner's words go into the profile only, so that deleting it deletes them. The job's row and its final event
-    keep the persona and the confidence.
+    Returns persona and confidence, for the job's row and its final event. The learner's quotes are stored only in the
+    profile, so that deleting it deletes them.
     """
     stamps = result["versions"]
     persona = Persona.objects.filter(key=result["persona"]).first()
-    is_written = _meant(job).update(
+    is_written = _profile_of(job).update(
         persona=persona,
         confidence=result["confidence"],
         reasons=result["reasons"],
@@ -65,7 +65,7 @@ def save(job: AiJob, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def tone_of(user_id: int) -> str:
-    """How this learner likes to be talked to, for a prompt; "" when no persona is known."""
+    """Return the tone and pace of this learner's persona, for a prompt; "" without a persona."""
     personas = Profile.objects.filter(user=user_id, persona__is_active=True)
     found = personas.values_list("persona__tone", "persona__pace").first()
     if found is None:
@@ -78,5 +78,5 @@ def _phrase(text: str) -> str:
     return text.strip().rstrip(".")
 
 
-def _meant(job: AiJob) -> Any:
+def _profile_of(job: AiJob) -> Any:
     return Profile.objects.filter(pk=job.payload["profileId"], revision=job.payload["revision"])

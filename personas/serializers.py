@@ -1,4 +1,4 @@
-"""Personas on the wire."""
+"""Personas in the API's format."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from rest_framework import serializers
 from personas.models import Persona, Profile, Questionnaire
 from personas.pipeline import UNKNOWN
 
-MAX_ANSWER = 1000
-MAX_KEY = 40
+MAX_ANSWER_CHARS = 1000
+MAX_KEY_CHARS = 40
 
 
 class QuestionSerializer(serializers.Serializer[Any]):
     key = serializers.CharField()
     text = serializers.CharField()
-    options = serializers.ListField(child=serializers.CharField(), help_text="Empty: the learner writes freely.")
+    options = serializers.ListField(child=serializers.CharField(), help_text="Empty: free text.")
     isRequired = serializers.BooleanField()
 
 
@@ -42,42 +42,42 @@ class PersonasSerializer(serializers.Serializer[Any]):
 
 class AnswersSerializer(serializers.Serializer[Any]):
     answers = serializers.DictField(
-        child=serializers.CharField(max_length=MAX_ANSWER, allow_blank=True),
-        help_text="The question's key: the answer.",
+        child=serializers.CharField(max_length=MAX_ANSWER_CHARS, allow_blank=True),
+        help_text="Answers by question key.",
     )
 
 
 class CorrectionSerializer(serializers.Serializer[Any]):
-    personaId = serializers.CharField(max_length=MAX_KEY, help_text='A persona\'s id, or "unknown" for none.')
+    personaId = serializers.CharField(max_length=MAX_KEY_CHARS, help_text='A persona\'s id, or "unknown" for none.')
 
 
 class ReasonSerializer(serializers.Serializer[Any]):
     question = serializers.CharField()
-    quote = serializers.CharField(help_text="The learner's own words, out of the answer to this question.")
+    quote = serializers.CharField(help_text="The learner's own words from the answer to this question.")
     meaning = serializers.CharField()
 
 
 class AnsweredSerializer(serializers.Serializer[Any]):
     key = serializers.CharField()
-    question = serializers.CharField(help_text="As it was asked.")
+    question = serializers.CharField(help_text="The original text of the question.")
     answer = serializers.CharField()
 
 
 class ProfileSerializer(serializers.Serializer[Any]):
-    personaId = serializers.CharField(allow_null=True, help_text='null: not looked at yet; "unknown": none fits.')
+    personaId = serializers.CharField(allow_null=True, help_text='null: not classified yet; "unknown": none fits.')
     persona = PersonaSerializer(allow_null=True)
     confidence = serializers.FloatField(allow_null=True, help_text="0 to 1; null where a person decided.")
     reasons = ReasonSerializer(many=True)
     decidedBy = serializers.ChoiceField(Profile.Source.choices)
     answers = AnsweredSerializer(many=True)
     questionnaireVersion = serializers.IntegerField()
-    isCurrent = serializers.BooleanField(help_text="Whether these answers are to the questionnaire as it is now.")
+    isCurrent = serializers.BooleanField(help_text="Whether the answers belong to the current questionnaire.")
     updatedAt = serializers.DateTimeField()
     activeJobId = serializers.UUIDField(allow_null=True)
 
 
 def questionnaire_as_wire(questionnaire: Questionnaire) -> dict[str, Any]:
-    """The questionnaire with its questions in order."""
+    """Return the questionnaire with its questions in order."""
     questions = questionnaire.questions.all()
     return {
         "version": questionnaire.version,
@@ -90,7 +90,7 @@ def questionnaire_as_wire(questionnaire: Questionnaire) -> dict[str, Any]:
 
 
 def persona_as_wire(persona: Persona) -> dict[str, Any]:
-    """A persona as learners see it."""
+    """Return a persona as learners see it."""
     return {
         "personaId": persona.key,
         "name": persona.name,
@@ -101,7 +101,7 @@ def persona_as_wire(persona: Persona) -> dict[str, Any]:
 
 
 def profile_as_wire(profile: Profile, active_job_id: str | None, is_current: bool) -> dict[str, Any]:
-    """The profile as its learner sees it."""
+    """Return the profile as its learner sees it."""
     persona = profile.persona
     none = UNKNOWN if profile.classified_at else None
     return {

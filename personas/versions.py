@@ -1,4 +1,4 @@
-"""What a classification rests on besides the answers, each with a version that cannot be forgotten: a digest."""
+"""Versions of a classification's inputs other than the answers: digests, so a change always changes the version."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from django.conf import settings
 
 from personas import pipeline
 from personas.models import Persona
-from personas.prompts import Offer
+from personas.prompts import PersonaOption
 
 
 @dataclass(frozen=True)
 class Versions:
-    """Of the personas as they are described to the model, of the prompt with its threshold, and the model's name."""
+    """Versions of the persona descriptions and of the prompt with its threshold, and the model's name."""
 
     personas: str
     prompt: str
@@ -25,13 +25,13 @@ class Versions:
 
 
 def current() -> Versions:
-    """The versions that a classification of this moment has."""
-    return of(offers())
+    """Return the versions of a classification made now."""
+    return of(options())
 
 
-def of(personas: Iterable[Offer]) -> Versions:
-    """The versions of a classification into these personas."""
-    described = [[offer.key, offer.name, offer.description] for offer in personas]
+def of(personas: Iterable[PersonaOption]) -> Versions:
+    """Return the versions of a classification into these personas."""
+    described = [[option.key, option.name, option.description] for option in personas]
     return Versions(
         personas=_digest(described),
         prompt=_digest(pipeline.VERSIONED),
@@ -39,10 +39,10 @@ def of(personas: Iterable[Offer]) -> Versions:
     )
 
 
-def offers() -> list[Offer]:
-    """The personas that learners are sorted into. Tone and pace are no part of it: changing them needs no new look."""
+def options() -> list[PersonaOption]:
+    """Return the active personas without tone and pace, so changing those does not make profiles stale."""
     active = Persona.objects.filter(is_active=True).order_by("key")
-    return [Offer(key=persona.key, name=persona.name, description=persona.description) for persona in active]
+    return [PersonaOption(key=persona.key, name=persona.name, description=persona.description) for persona in active]
 
 
 def _digest(value: Any) -> str:

@@ -21,7 +21,7 @@ BREAKOUT = (
 TAGS = re.compile(r"</?(?:passages?|question|answer|conversation|summary|tone|topics|lesson|guidance)\b[^>]*>")
 
 
-class Viewer:
+class RecordingOutput:
     """Keeps what a pipeline shows."""
 
     def __init__(self) -> None:

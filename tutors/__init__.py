@@ -1,1 +1,1 @@
-"""The tutors' copilot: answers about the course and its learners, and drafts that tutors decide about."""
+"""The tutors' copilot: answers about the course and its learners, and drafts for tutors to review."""

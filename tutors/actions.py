@@ -1,4 +1,4 @@
-"""What tutors do: ask the copilot, and edit, regenerate, accept or throw away its drafts."""
+"""Actions of tutors: ask the copilot; edit, regenerate, accept or discard its drafts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ask_copilot(
     lesson_id: int | None,
     question_id: int | None,
 ) -> AiJob:
-    """Write down what the tutor wants and submit the job that does it. Runs in the caller's transaction."""
+    """Store the tutor's message and submit its job. Runs in the caller's transaction."""
     details = {"intent": intent, "lessonId": lesson_id, "questionId": question_id}
     known = {key: value for key, value in details.items() if value is not None}
     more = {"courseId": course.pk, **known}
@@ -36,29 +36,29 @@ def ask_copilot(
 
 
 def edit(draft: Draft, version: int, changed: ReplyEdit | QuizEdit) -> Draft:
-    """Replace what a tutor may change of the content, if it still is this version. Problem 409 if not."""
+    """Change the content of this version of a draft. Raises Problem 409 if the draft has another version by now."""
     return _change(draft, version, content=_edited(draft, changed), version=F("version") + 1, is_edited=True)
 
 
 def accept(draft: Draft, version: int) -> Draft:
-    """Say that this version of the draft is good. Problem 409 if it has changed or is decided about."""
+    """Accept this version of the draft. Raises Problem 409 if it has changed or was already decided."""
     return _change(draft, version, state=Draft.State.ACCEPTED)
 
 
 def discard(draft: Draft) -> Draft:
-    """Throw the draft away. Problem 409 if it is decided about."""
+    """Discard the draft. Raises Problem 409 if it was already decided."""
     return _change(draft, None, state=Draft.State.DISCARDED)
 
 
 def regenerate(submission: Submission, draft: Draft, instruction: str) -> AiJob:
     """Submit the job that rewrites this draft. Runs in the caller's transaction.
 
-    Raises SubjectBusy while another one is under way, Problem 409 if the draft is decided about.
+    Raises SubjectBusy while another rewrite is active, Problem 409 if the draft was already decided.
     """
     locked = Draft.objects.select_for_update().get(pk=draft.pk)
     if locked.state != Draft.State.DRAFT:
         raise _decided_already()
-    # The version fences the job: what is edited after this moment stays.
+    # The version fences the job: it does not overwrite later edits.
     job = submit(submission, REDRAFT, {"draftId": draft.pk, "version": locked.version}, subject=draft.subject)
     Draft.objects.filter(pk=draft.pk).update(instruction=instruction)
     return job
@@ -71,7 +71,10 @@ def _change(draft: Draft, seen: int | None, **changes: object) -> Draft:
         raise _decided_already()
     if seen is not None and locked.version != seen:
         raise Problem(
-            409, "changed", "This draft has changed meanwhile. Look at it again.", {"version": locked.version}
+            409,
+            "changed",
+            "This draft has changed in the meantime. Please look at it again.",
+            {"version": locked.version},
         )
     Draft.objects.filter(pk=draft.pk).update(**changes, updated_at=timezone.now())
     return Draft.objects.get(pk=draft.pk)
@@ -87,4 +90,4 @@ def _edited(draft: Draft, changed: ReplyEdit | QuizEdit) -> dict[str, object]:
 
 
 def _decided_already() -> Problem:
-    return Problem(409, "decided", "This draft has been accepted or thrown away already.")
+    return Problem(409, "decided", "This draft has already been accepted or discarded.")

@@ -1,6 +1,6 @@
-"""Learners' questions without the learners: what identifies a person is masked, or the text is withheld.
+"""Anonymises learners' questions: masks what identifies a person, or withholds the text.
 
-Where fewer than LEAST people could have asked, a text names its author whatever it says: then only counts are shown.
+If fewer than MIN_LEARNERS people could have asked, any text would identify its author, so only counts are shown.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-LEAST = 3  # learners that a text or a number of learners has to be able to come from
+MIN_LEARNERS = 3  # the smallest group that a text or a number of learners may refer to
 
 _MASKS = (
     (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "[e-mail]"),
@@ -16,9 +16,9 @@ _MASKS = (
     (re.compile(r"(?<![\w@])@\w{2,}"), "[name]"),
     (re.compile(r"(?<![\w.])(?:\+\d|0\d|\(\d)[\d ().\-/]{6,}\d(?!\w)"), "[number]"),
     (re.compile(r"(?<![\w.-])\d{3}[-. ]\d{3}[-. ]\d{4}(?![\w.-])"), "[number]"),
-    (re.compile(r"(?<![\w.])\d{9,}(?!\w)"), "[number]"),  # of a learner, an account, a passport
+    (re.compile(r"(?<![\w.])\d{9,}(?!\w)"), "[number]"),  # a learner id, an account, a passport
 )
-# Parts of usernames that say nothing, and names that are words too: those count as names only with a capital.
+# _NO_NAMES: common parts of usernames. _ALSO_WORDS: names that are also words, masked only with a capital letter.
 _NO_NAMES = frozenset({"learner", "student", "user", "test", "tester", "demo", "guest", "tutor", "admin", "staff"})
 _ALSO_WORDS = frozenset(
     {"will", "mark", "may", "grace", "rose", "hope", "bill", "grant", "frank", "max", "rich", "june", "april", "page",
@@ -37,9 +37,9 @@ _SIGNED = re.compile(
 
 
 def anonymous(text: str, names: frozenset[str]) -> str | None:
-    """The text with e-mail addresses, numbers, links and these people's names masked.
+    """Mask e-mail addresses, numbers, links and these people's names.
 
-    None when it introduces or signs itself: a name that nobody knows to mask. `names` as `names_of` makes them.
+    Returns None if the author introduces or signs with a name, which may not be in `names`. See `names_of`.
     """
     if _INTRODUCED.search(text) or _SIGNED.search(text):
         return None
@@ -49,14 +49,14 @@ def anonymous(text: str, names: frozenset[str]) -> str | None:
 
 
 def names_of(people: Iterable[tuple[str, str, str]]) -> frozenset[str]:
-    """The names that give these people (username, first name, last name) away, in lower case."""
+    """Return the lower-case words that identify these people (username, first name, last name)."""
     words = {word for person in people for name in person for word in (name, *_WORD.findall(name), *name.split("-"))}
     return frozenset(word.casefold() for word in words if len(word) > 2 and not word.isdecimal()) - _NO_NAMES
 
 
 def at_least(count: int) -> int | None:
-    """A number of learners, unless it is so small that it points at somebody."""
-    return count if count >= LEAST else None
+    """Return the number of learners, or None if it is below MIN_LEARNERS."""
+    return count if count >= MIN_LEARNERS else None
 
 
 def _mask_name(word: str, names: frozenset[str]) -> str:

@@ -1,4 +1,4 @@
-"""The copilot over HTTP: for the tutors of a course; to everybody else the course is not there."""
+"""The copilot over HTTP, for the tutors of a course. Everybody else gets 404."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ QUESTION_ID = OpenApiParameter("question_id", OpenApiTypes.INT, OpenApiParameter
 
 
 def taught_course(user: Any, course_id: str) -> Course:
-    """The course with this id, if this user teaches it. Problem 404 for any other."""
+    """Return the course with this id. Raises Problem 404 unless this user teaches it."""
     course = Course.objects.filter(slug=course_id, tutors=user).first() if "\0" not in course_id else None
     if course is None:
-        raise Problem(404, "not_found", "There is no such course among those that you teach.")
+        raise Problem(404, "not_found", "You do not teach such a course.")
     return course
 
 
@@ -36,13 +36,15 @@ def taught_course(user: Any, course_id: str) -> Course:
 class CopilotView(APIView):
     @extend_schema(request=CopilotSerializer, responses=responses(AskedSerializer), parameters=[IDEMPOTENCY_KEY])
     def post(self, request: Request, course_id: str) -> Response:
-        """Ask the copilot of a course. A worker answers; replies and quiz questions are kept as drafts."""
+        """Ask the copilot of a course. A worker answers; replies and quiz questions are saved as drafts."""
         course = taught_course(request.user, course_id)
         query = CopilotSerializer(data=request.data)
         query.is_valid(raise_exception=True)
         body: dict[str, Any] = query.validated_data
         lesson = lesson_in(course, body["lessonId"]) if body.get("lessonId") is not None else None
-        question_id = _open_question(course, body.get("questionId"))
+        question_id = body.get("questionId")
+        if question_id is not None and insights.asked_without_names(course, question_id) is None:
+            raise Problem(404, "not_found", "There is no such question.")
         return accept(
             request,
             body,
@@ -63,7 +65,7 @@ class CopilotView(APIView):
 class InsightsView(APIView):
     @extend_schema(responses=InsightsSerializer)
     def get(self, request: Request, course_id: str) -> Response:
-        """What learners of a course have asked lately: counts, themes, open questions. Nobody is named."""
+        """Get what learners of a course asked recently: counts, themes, open questions, without names."""
         course = taught_course(request.user, course_id)
         return Response(InsightsSerializer(insights.of_course(course)).data)
 
@@ -72,12 +74,6 @@ class InsightsView(APIView):
 class ThreadView(APIView):
     @extend_schema(responses=ThreadSerializer)
     def get(self, request: Request, course_id: str, question_id: int) -> Response:
-        """The conversation in which a learner asked this, with the name: by permission only, and it is noted."""
+        """Get the conversation of a learner's question, with the name. It needs a permission, and is noted."""
         course = taught_course(request.user, course_id)
         return Response(ThreadSerializer(threads.open_thread(request.user, course, question_id)).data)
-
-
-def _open_question(course: Course, question_id: int | None) -> int | None:
-    if question_id is not None and insights.asked_without_names(course, question_id) is None:
-        raise Problem(404, "not_found", "There is no such question.")
-    return question_id

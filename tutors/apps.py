@@ -6,7 +6,7 @@ class TutorsConfig(AppConfig):
     verbose_name = "Tutor copilot"
 
     def ready(self) -> None:
-        """Register the surface's kinds of jobs, and the link to the copilot on the pages of courses."""
+        """Register the surface's kinds, and the link to the copilot on course pages."""
         from config import slots
         from jobs import kinds
         from tutors.kinds import COPILOT, REDRAFT

@@ -1,4 +1,4 @@
-"""What drafts hold, and the check that a quiz question is sound and rests on a passage that exists."""
+"""The content of drafts, and the check that a quiz question is well-formed and quotes an existing passage."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from courses.citations import Citation
-from courses.grounding import Passage
+from courses.grounding import PromptPassage
 
-FEWEST_OPTIONS, MOST_OPTIONS = 2, 6
-SHORTEST_QUOTE = 12  # characters; less of a passage proves nothing
+MIN_OPTIONS, MAX_OPTIONS = 2, 6
+MIN_QUOTE_CHARS = 12  # a shorter quote proves nothing
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000)]
 
 
-class Source(BaseModel):
-    """The passage that a quiz question rests on, and the words in it. Keys are as on the wire."""
+class QuotedPassage(BaseModel):
+    """The passage that a quiz question is based on, with a quote. Field names are those of the API."""
 
     lessonId: str
     title: str
@@ -28,7 +28,7 @@ class Source(BaseModel):
 
 
 class Edit(BaseModel):
-    """What a tutor may change."""
+    """The fields that a tutor may change."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,7 +39,7 @@ class ReplyEdit(Edit):
 
 class QuizEdit(Edit):
     question: Line
-    options: Annotated[list[Line], Field(min_length=FEWEST_OPTIONS, max_length=MOST_OPTIONS)]
+    options: Annotated[list[Line], Field(min_length=MIN_OPTIONS, max_length=MAX_OPTIONS)]
     right: Annotated[int, Field(ge=0, description="Index of the right option, from 0.")]
     explanation: Line
 
@@ -53,7 +53,7 @@ class QuizEdit(Edit):
 
 
 class Reply(BaseModel):
-    """A reply to a learner. `asked` is what it answers, without names."""
+    """A reply to a learner. `asked` is the learner's question without names."""
 
     kind: Literal["reply"] = "reply"
     asked: str
@@ -62,17 +62,17 @@ class Reply(BaseModel):
 
 
 class QuizQuestion(QuizEdit):
-    """A question of a quiz."""
+    """A quiz question with the passage that it is based on."""
 
     kind: Literal["quiz_question"] = "quiz_question"
-    passage: Source
+    passage: QuotedPassage
 
 
 Content = Annotated[Reply | QuizQuestion, Field(discriminator="kind")]
 
 
 class Proposal(BaseModel):
-    """A quiz question as the model gives it: `passage` is a number in the prompt, `quote` words of that passage."""
+    """A quiz question in the model's response: `passage` is its number in the prompt, `quote` is from that passage."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -85,33 +85,35 @@ class Proposal(BaseModel):
 
 
 class Quiz(BaseModel):
-    """What the model answers when it is asked for a quiz."""
+    """The model's response to the quiz prompt."""
 
     model_config = ConfigDict(extra="forbid")
 
     questions: list[Proposal]
 
 
-def verified(proposal: Proposal, passages: Sequence[Passage]) -> QuizQuestion | None:
-    """The question with its source; None if it is not sound, or the words that it rests on are not in the passage."""
+def verified(proposal: Proposal, passages: Sequence[PromptPassage]) -> QuizQuestion | None:
+    """Return the question with the passage that it quotes; None if it is malformed or misquotes the passage."""
     if not 1 <= proposal.passage <= len(passages):
         return None
     passage, quote = passages[proposal.passage - 1], " ".join(proposal.quote.split())
-    if len(quote) < SHORTEST_QUOTE or _plain(quote) not in _plain(passage.text):
+    if len(quote) < MIN_QUOTE_CHARS or _plain(quote) not in _plain(passage.text):
         return None
-    source = Source(lessonId=str(passage.lesson_id), title=passage.lesson_title, heading=passage.heading, quote=quote)
+    quoted = QuotedPassage(
+        lessonId=str(passage.lesson_id), title=passage.lesson_title, heading=passage.heading, quote=quote
+    )
     try:
         return QuizQuestion(
             question=proposal.question,
             options=proposal.options,
             right=proposal.right,
             explanation=proposal.explanation,
-            passage=source,
+            passage=quoted,
         )
     except ValueError:
         return None
 
 
 def _plain(text: str) -> str:
-    """Words without what Markdown and typography add to them."""
+    """Remove Markdown and typographic characters, for comparison."""
     return " ".join(re.sub(r"[*_`>|#\\\"'“”\u2018\u2019]", "", text).casefold().split())

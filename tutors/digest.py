@@ -1,4 +1,4 @@
-"""What learners of a course have asked lately, as far as it says nothing about who asked. Knows no database."""
+"""Insights: what learners of a course asked recently, without names. Does not use the database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Trouble = Literal["unanswered", "not_covered", "disliked"]
 
 
 class Theme(BaseModel):
-    """A section of a lesson that answers to learners have cited. Few `learners` are None: too few to be told."""
+    """A section of a lesson that answers to learners cited. `learners` is None if there are too few to tell."""
 
     lesson_id: int
     title: str
@@ -31,9 +31,9 @@ class OpenQuestion(BaseModel):
 
 
 class Insights(BaseModel):
-    """The last `days` of a course: how much, about what, and what is still open.
+    """The questions of the last `days` in a course: counts, themes, open questions.
 
-    `withheld` is how many open questions are not shown, because their text could tell who asked.
+    `withheld` counts open questions that are not shown because their text could identify the learner.
     """
 
     days: int

@@ -1,4 +1,4 @@
-"""Drafts over HTTP. Whose draft it is decides in the query: those of other courses are not there."""
+"""Drafts over HTTP. Drafts of courses that the caller does not teach answer 404."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tutors.serializers import DraftEditSerializer, DraftSerializer, RegenerateS
 DRAFT_ID = OpenApiParameter("draft_id", OpenApiTypes.INT, OpenApiParameter.PATH)
 CHANGED = {
     200: DraftSerializer,
-    409: OpenApiResponse(ErrorSerializer, "The draft has changed meanwhile, or is decided about."),
+    409: OpenApiResponse(ErrorSerializer, "The draft has changed in the meantime, or was already decided."),
 }
 
 
@@ -39,22 +39,24 @@ class DraftListView(APIView):
         responses=DraftSerializer(many=True),
         filters=True,
         parameters=[
-            OpenApiParameter("status", str, enum=Draft.State.values, description="Only these; by default drafts."),
+            OpenApiParameter(
+                "status", str, enum=Draft.State.values, description="Only drafts with this status; default: draft."
+            ),
             *PAGE,
         ],
     )
     def get(self, request: Request, course_id: str) -> Response:
-        """The drafts of a course, the newest request first."""
+        """List the drafts of a course, newest request first."""
         state = request.query_params.get("status", Draft.State.DRAFT)
         if state not in Draft.State.values:
-            raise Problem(400, "invalid", "status has to be draft, accepted or discarded.")
+            raise Problem(400, "invalid", "status must be draft, accepted or discarded.")
         drafts = taught_course(request.user, course_id).drafts.filter(state=state)
         return page_of(drafts, self, lambda draft: DraftSerializer(draft).data)
 
 
 class _DraftView(APIView):
     def draft(self, request: Request, course_id: str, draft_id: int) -> Draft:
-        """The draft, if it is one of a course that the caller teaches. 404 for any other."""
+        """Return the draft. Raises Http404 unless the caller teaches its course."""
         drafts = Draft.objects.for_tutor(request.user) if "\0" not in course_id else Draft.objects.none()
         draft = drafts.filter(course__slug=course_id, pk=draft_id).first()
         if draft is None:
@@ -66,12 +68,12 @@ class _DraftView(APIView):
 class DraftView(_DraftView):
     @extend_schema(responses=DraftSerializer)
     def get(self, request: Request, course_id: str, draft_id: int) -> Response:
-        """One draft."""
+        """Get one draft."""
         return Response(DraftSerializer(self.draft(request, course_id, draft_id)).data)
 
     @extend_schema(request=DraftEditSerializer, responses=CHANGED)
     def patch(self, request: Request, course_id: str, draft_id: int) -> Response:
-        """Edit a draft. The version says what was edited: nobody's newer text is overwritten."""
+        """Edit a draft. `version` prevents overwriting newer text."""
         draft = self.draft(request, course_id, draft_id)
         body = _valid(DraftEditSerializer, request)
         changed = actions.edit(draft, body["version"], _content(draft, body["content"]))
@@ -82,7 +84,7 @@ class DraftView(_DraftView):
 class AcceptView(_DraftView):
     @extend_schema(request=VersionSerializer, responses=CHANGED)
     def post(self, request: Request, course_id: str, draft_id: int) -> Response:
-        """Accept this version of a draft. Nothing is published by that."""
+        """Accept this version of a draft. This publishes nothing."""
         draft = self.draft(request, course_id, draft_id)
         return Response(DraftSerializer(actions.accept(draft, _valid(VersionSerializer, request)["version"])).data)
 
@@ -91,7 +93,7 @@ class AcceptView(_DraftView):
 class DiscardView(_DraftView):
     @extend_schema(request=None, responses=CHANGED)
     def post(self, request: Request, course_id: str, draft_id: int) -> Response:
-        """Throw a draft away."""
+        """Discard a draft."""
         return Response(DraftSerializer(actions.discard(self.draft(request, course_id, draft_id))).data)
 
 
@@ -99,7 +101,7 @@ class DiscardView(_DraftView):
 class RegenerateView(_DraftView):
     @extend_schema(request=RegenerateSerializer, responses=responses(), parameters=[IDEMPOTENCY_KEY])
     def post(self, request: Request, course_id: str, draft_id: int) -> Response:
-        """Have one draft rewritten. What is edited before the job ends stays: the job then changes nothing."""
+        """Submit a job that rewrites a draft. If the draft is edited before the job ends, the job changes nothing."""
         draft = self.draft(request, course_id, draft_id)
         body = _valid(RegenerateSerializer, request)
         instruction = body["instruction"]

@@ -1,4 +1,4 @@
-"""What learners of a course have asked the assistant lately: counts, themes, open questions. Nobody is named."""
+"""Computes what learners of a course asked the assistant recently: counts, themes, open questions, no names."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from conversations.models import Message
 from conversations.prompts import Turn
 from courses.models import Course, Enrollment
 from jobs.models import AiJob
-from tutors.anonymity import LEAST, anonymous, at_least, names_of
+from tutors.anonymity import MIN_LEARNERS, anonymous, at_least, names_of
 from tutors.digest import Insights, OpenQuestion, Theme, Trouble
 from tutors.models import Draft
 
 SURFACE = "assistant"  # where learners ask
-DAYS = 30
-MOST_QUESTIONS = 500  # the newest ones
-MOST_THEMES = 10
-MOST_OPEN = 20
-BEFORE = 4  # messages before a question that help to understand it
+INSIGHT_DAYS = 30
+MAX_QUESTIONS = 500  # the newest ones
+MAX_THEMES = 10
+MAX_OPEN_QUESTIONS = 20
+MESSAGES_BEFORE = 4  # context of a question, for the reply prompt
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A learner's question with what became of it. Not to leave this module and threads.py: it knows who asked."""
+    """A learner's question with its answer. It identifies the learner, so it must not leave this module."""
 
     question: Message
     answer: Message | None
@@ -37,37 +37,37 @@ class Asked:
 
 
 def of_course(course: Course) -> Insights:
-    """What was asked in this course in the last DAYS."""
+    """Return the insights of this course for the last INSIGHT_DAYS."""
     asked = _asked_in(course)
     texts = _Texts(course)
-    open_questions = [one for one in asked if one.trouble and not _is_answered(one)]
+    open_questions = [one for one in asked if one.trouble and not getattr(one.question, "is_settled", False)]
     shown = [shown for one in open_questions if (shown := _shown(one, texts))]
     return Insights(
-        days=DAYS,
+        days=INSIGHT_DAYS,
         questions=len(asked),
         learners=at_least(len({one.question.conversation.owner_id for one in asked})),
         troubles=dict(Counter(one.trouble for one in asked if one.trouble)),
         themes=_themes(asked),
-        open=shown[:MOST_OPEN],
+        open=shown[:MAX_OPEN_QUESTIONS],
         withheld=len(open_questions) - len(shown),
     )
 
 
 def asked_without_names(course: Course, question_id: int) -> tuple[str, list[Turn]] | None:
-    """A learner's question that tutors may see, with what was said right before it; None for any other."""
+    """Return a learner's anonymised question and the messages before it; None if tutors may not see it."""
     question = questions_in(course).filter(pk=question_id).first()
     if question is None:
         return None
     texts = _Texts(course)
     if (text := texts.anonymous(question.text)) is None:
         return None
-    before = question.conversation.messages.filter(pk__lt=question.pk).order_by("-pk")[:BEFORE]
+    before = question.conversation.messages.filter(pk__lt=question.pk).order_by("-pk")[:MESSAGES_BEFORE]
     turns = [Turn(role=m.role, text=t) for m in reversed(before) if (t := texts.anonymous(m.text)) is not None]
     return text, turns
 
 
 def questions_in(course: Course) -> QuerySet[Message]:
-    """What learners have asked about this course; what its tutors try out does not count."""
+    """Return the questions of learners about this course, without those of its tutors."""
     asked = Message.objects.filter(
         role=Message.Role.USER,
         conversation__surface=SURFACE,
@@ -78,12 +78,12 @@ def questions_in(course: Course) -> QuerySet[Message]:
 
 
 class _Texts:
-    """Decides which texts of a course's learners may be shown, and masks them."""
+    """Anonymises texts of a course's learners."""
 
     def __init__(self, course: Course) -> None:
         enrolled = User.objects.filter(pk__in=Enrollment.objects.filter(course=course).values("user"))
         people = list(enrolled.values_list("username", "first_name", "last_name"))
-        self._are_enough = len(people) >= LEAST
+        self._are_enough = len(people) >= MIN_LEARNERS
         self._names = names_of(people)
 
     def anonymous(self, text: str) -> str | None:
@@ -91,32 +91,27 @@ class _Texts:
 
 
 def _asked_in(course: Course) -> list[Asked]:
-    since = timezone.now() - timedelta(days=DAYS)
-    # A reply that a tutor has accepted settles the question.
+    since = timezone.now() - timedelta(days=INSIGHT_DAYS)
+    # A question with an accepted reply is settled.
     settled = Draft.objects.filter(question=OuterRef("pk"), state=Draft.State.ACCEPTED)
     recent = questions_in(course).filter(created_at__gte=since).annotate(is_settled=Exists(settled))
-    questions = list(recent.select_related("job").order_by("-created_at", "-pk")[:MOST_QUESTIONS])
+    questions = list(recent.select_related("job").order_by("-created_at", "-pk")[:MAX_QUESTIONS])
     jobs = [question.job_id for question in questions if question.job_id]
     answers = {a.job_id: a for a in Message.objects.filter(job__in=jobs, role=Message.Role.ASSISTANT)}
-    return [_judged(question, answers.get(question.job_id)) for question in questions]
-
-
-def _judged(question: Message, answer: Message | None) -> Asked:
-    return Asked(question, answer, _trouble(question.job, answer))
+    return [
+        Asked(question, answer := answers.get(question.job_id), _trouble(question.job, answer))
+        for question in questions
+    ]
 
 
 def _trouble(job: AiJob | None, answer: Message | None) -> Trouble | None:
     if job is None or not job.is_final:
-        return None  # pruned long after it was answered, or on its way
+        return None  # deleted by retention after it ended, or still active
     if answer is None or job.status != AiJob.Status.COMPLETED:
-        return "unanswered" if job.status == AiJob.Status.FAILED else None  # whoever stopped it wanted no answer
+        return "unanswered" if job.status == AiJob.Status.FAILED else None  # cancelled: no answer was wanted
     if answer.rating == Message.Rating.DOWN:
         return "disliked"
     return None if answer.citations else "not_covered"
-
-
-def _is_answered(asked: Asked) -> bool:
-    return bool(getattr(asked.question, "is_settled", False))
 
 
 def _shown(asked: Asked, texts: _Texts) -> OpenQuestion | None:
@@ -129,14 +124,14 @@ def _shown(asked: Asked, texts: _Texts) -> OpenQuestion | None:
 
 
 def _themes(asked: Iterable[Asked]) -> list[Theme]:
-    """The sections that the answers rest on most of all, those that were asked about most first."""
+    """Group questions by the first section that their answer cites; return the largest groups first."""
     sections: defaultdict[tuple[int, str, str], list[Asked]] = defaultdict(list)
     for one in asked:
         if one.answer and one.answer.citations:
             first = one.answer.citations[0]
             sections[int(first["lessonId"]), first["title"], first["heading"]].append(one)
     themes = [_theme(*section, about) for section, about in sections.items()]
-    return sorted(themes, key=lambda theme: (-theme.questions, -theme.troubled, theme.title))[:MOST_THEMES]
+    return sorted(themes, key=lambda theme: (-theme.questions, -theme.troubled, theme.title))[:MAX_THEMES]
 
 
 def _theme(lesson_id: int, title: str, heading: str, about: list[Asked]) -> Theme:

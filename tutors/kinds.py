@@ -1,4 +1,4 @@
-"""The copilot's kinds of jobs: what each loads, runs and saves."""
+"""The copilot's kinds: what each loads, runs and saves."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tutors.pipeline import Outcome
 
 
 async def copilot(run: Run) -> dict[str, Any]:
-    """Do what the tutor's message asks for."""
+    """Carry out the tutor's request."""
     course, task = await run.db(rows.task_of, run.job)
-    outcome: Outcome = await pipeline.help_tutor(task, run.llm, rows.Material(run, course), run)
+    outcome: Outcome = await pipeline.help_tutor(task, run.llm, rows.CourseSources(run, course), run)
     return outcome.model_dump()
 
 
@@ -23,23 +23,24 @@ async def redraft(run: Run) -> dict[str, Any]:
     """Rewrite one draft."""
     draft = await run.db(rows.redraft_of, run.job)
     run.progress("answering")
-    content = await _another(run, draft)
+    sources = rows.CourseSources(run, draft.course)
+    title, instruction = draft.course.title, draft.instruction
+    content: Reply | QuizQuestion | None
+    if isinstance(draft.content, Reply):
+        content = await pipeline.another_reply(title, draft.content, instruction, run.llm, sources)
+    else:
+        passages = await sources.lesson(int(draft.content.passage.lessonId))
+        taken = [draft.content, *draft.others]
+        content = await pipeline.another_question(title, taken, passages, instruction, run.llm)
     if content is None:
-        raise Refusal("no_question", "No other question came that rests on a passage. The draft is as it was.")
+        raise Refusal(
+            "no_question", "No other question that quotes a passage could be written. The draft is unchanged."
+        )
     return {"draftId": str(run.job.payload["draftId"]), "content": content.model_dump()}
 
 
-async def _another(run: Run, draft: rows.Redraft) -> Reply | QuizQuestion | None:
-    material = rows.Material(run, draft.course)
-    if isinstance(draft.content, Reply):
-        return await pipeline.another_reply(draft.course.title, draft.content, draft.instruction, run.llm, material)
-    passages = await material.lesson(int(draft.content.passage.lessonId))
-    taken = [draft.content, *draft.others]
-    return await pipeline.another_question(draft.course.title, taken, passages, draft.instruction, run.llm)
-
-
 def save_outcome(job: AiJob, result: Result) -> None:
-    """Add the answer to the conversation, and its drafts to the course's."""
+    """Add the answer to the conversation, and its drafts to the course."""
     add_answer(job, result)
     rows.add_drafts(job, result)
 

@@ -1,4 +1,4 @@
-"""What the copilot has drafted for the tutors of a course. Nothing of it is published by itself."""
+"""Drafts that the copilot wrote for the tutors of a course. Nothing publishes them automatically."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from jobs.models import AiJob
 
 class DraftQuerySet(models.QuerySet["Draft"]):
     def for_tutor(self, user: Any) -> DraftQuerySet:
-        """The drafts of the courses that this user teaches: a course's tutors share them."""
+        """Drafts of the courses that this user teaches; a course's tutors share them."""
         return self.filter(course__tutors=user)
 
 
 class Draft(models.Model):
-    """A reply to a learner, or a question of a quiz, for tutors to edit, regenerate, accept or throw away."""
+    """A reply to a learner or a quiz question, for tutors to edit, regenerate, accept or discard."""
 
     class Kind(models.TextChoices):
         REPLY = "reply"
@@ -34,21 +34,30 @@ class Draft(models.Model):
     kind = models.CharField(max_length=20, choices=Kind)
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
     content = models.JSONField(help_text="A tutors.content.Reply or QuizQuestion.")
-    version = models.PositiveIntegerField(default=1, help_text="Grows with every change of the content: its fence.")
-    is_edited = models.BooleanField(default=False, help_text="A tutor has changed the content since it was written.")
-    instruction = models.CharField(max_length=500, blank=True, help_text="What to do differently, for the next one.")
-    # What a learner deletes is gone from the drafts that quote it too.
+    version = models.PositiveIntegerField(default=1, help_text="Increases with every change: the fence of edits.")
+    is_edited = models.BooleanField(default=False, help_text="A tutor has edited the content.")
+    instruction = models.CharField(max_length=500, blank=True, help_text="What the latest rewrite should change.")
+    # Deleting a learner's question also deletes the drafts that quote it.
     question = models.ForeignKey(
-        Message, null=True, blank=True, on_delete=models.CASCADE, related_name="+", help_text="What a reply answers."
+        Message,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text="The question of a reply.",
     )
     job = models.ForeignKey(
-        AiJob, null=True, on_delete=models.SET_NULL, related_name="+", help_text="The job that it came of."
+        AiJob, null=True, on_delete=models.SET_NULL, related_name="+", help_text="The job that created the draft."
     )
     written_by = models.ForeignKey(
-        AiJob, null=True, on_delete=models.SET_NULL, related_name="+", help_text="The job that wrote the content anew."
+        AiJob,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="The job of the latest rewrite.",
     )
-    position = models.PositiveSmallIntegerField(help_text="Among the drafts of one request.")
-    created_at = models.DateTimeField(default=timezone.now, help_text="The same for the drafts of one request.")
+    position = models.PositiveSmallIntegerField(help_text="Position among the drafts of one request.")
+    created_at = models.DateTimeField(default=timezone.now, help_text="Equal for the drafts of one request.")
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = DraftQuerySet.as_manager()
@@ -64,5 +73,5 @@ class Draft(models.Model):
 
     @property
     def subject(self) -> str:
-        """How the engine's jobs name this draft."""
+        """The subject of this draft's jobs."""
         return f"draft:{self.pk}"

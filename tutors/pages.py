@@ -1,4 +1,4 @@
-"""The tutors' pages. What moves on the copilot's is static/tutors/*.js and the API."""
+"""The tutors' pages. On the copilot page, static/tutors/*.js uses the API."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tutors import threads
 
 
 def course_link(page: Context) -> dict[str, Any]:
-    """For the link to the copilot on a course's page: whether the person may follow it."""
+    """Return the context of the copilot link on a course page: whether the user may use it."""
     return {"is_tutor": page["course"].is_taught_by(page["request"].user)}
 
 
 @login_required
 def copilot(request: HttpRequest, slug: str) -> HttpResponse:
-    """The copilot of a course, for its tutors; `?conversation=` opens an earlier one of the same person and course."""
+    """Show the copilot of a course to its tutors. `?conversation=` opens an earlier conversation."""
     course = get_object_or_404(Course, slug=slug, tutors=request.user.pk)
     conversations = Conversation.objects.filter(owner_id=request.user.pk, surface="tutors", course=course)
     context = {
@@ -40,7 +40,7 @@ def copilot(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 def thread(request: HttpRequest, slug: str, question_id: int) -> HttpResponse:
-    """A learner's thread with the name: by permission only, and every opening is noted."""
+    """Show a learner's conversation with the name. It needs a permission, and every reading is noted."""
     course = get_object_or_404(Course, slug=slug, tutors=request.user.pk)
     try:
         conversation = threads.open_thread(request.user, course, question_id)

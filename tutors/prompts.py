@@ -1,13 +1,13 @@
-"""What the models are told. Course text and people's text are data: escaped, inside tags, and named as data."""
+"""The copilot's prompts. Course text and people's text are data: escaped, inside tags, and declared as data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
 
-from conversations.pipeline import Question
+from conversations.pipeline import QuestionInContext
 from conversations.prompts import with_history
-from courses.grounding import GROUNDED, ONLY_DATA, Passage, as_data
+from courses.grounding import GROUNDED, ONLY_DATA, PromptPassage, as_data
 from llm.client import Messages
 from tutors.content import QuizQuestion
 from tutors.digest import Insights
@@ -84,31 +84,33 @@ Rules:
 
 
 def decide(course: str, lessons: Sequence[str], question: str) -> Messages:
-    """The prompt that finds out what the tutor wants."""
+    """Build the prompt that determines the tutor's intent."""
     numbered = "\n".join(f"{n}. {escape(title, quote=False)}" for n, title in enumerate(lessons, start=1))
     return with_history(DECIDE.format(course=escape(course), lessons=numbered), "", [], question)
 
 
-def answer(course: str, passages: Sequence[Passage], insights: Insights, question: Question) -> Messages:
-    """The prompt of an answer to the tutor's own question."""
+def answer(course: str, passages: Sequence[PromptPassage], insights: Insights, question: QuestionInContext) -> Messages:
+    """Build the prompt of an answer to the tutor's own question."""
     rules = ANSWER.format(course=escape(course), grounded=GROUNDED, only_data=ONLY_DATA)
     return with_history(
         f"{rules}\n{as_data(passages)}\n{learners(insights)}", question.summary, question.turns, question.text
     )
 
 
-def reply(course: str, passages: Sequence[Passage], question: Question, instruction: str, before: str = "") -> Messages:
-    """The prompt of a reply to a learner, which may be another one than `before`."""
-    wanted = _wanted(instruction, before)
+def reply(
+    course: str, passages: Sequence[PromptPassage], question: QuestionInContext, instruction: str, before: str = ""
+) -> Messages:
+    """Build the prompt of a reply to a learner. With `before` it asks for a different reply."""
+    wanted = _instruction(instruction, before)
     rules = REPLY.format(course=escape(course), grounded=GROUNDED, only_data=ONLY_DATA, instruction=wanted)
     return with_history(f"{rules}\n{as_data(passages)}", "", question.turns, question.text)
 
 
 def quiz(
-    course: str, passages: Sequence[Passage], *, count: str, instruction: str, taken: Sequence[QuizQuestion]
+    course: str, passages: Sequence[PromptPassage], *, count: str, instruction: str, taken: Sequence[QuizQuestion]
 ) -> Messages:
-    """The prompt of quiz questions, other ones than those that are taken."""
-    wanted = _wanted(instruction, "\n".join(f"- {one.question}" for one in taken))
+    """Build the prompt of quiz questions that differ from `taken`."""
+    wanted = _instruction(instruction, "\n".join(f"- {one.question}" for one in taken))
     rules = QUIZ.format(course=escape(course), count=count, only_data=ONLY_DATA, instruction=wanted)
     return [
         {"role": "system", "content": rules},
@@ -116,14 +118,14 @@ def quiz(
     ]
 
 
-def struggles(course: str, insights: Insights, question: Question) -> Messages:
-    """The prompt of an account of what learners struggle with."""
+def struggles(course: str, insights: Insights, question: QuestionInContext) -> Messages:
+    """Build the prompt of a report on what learners struggle with."""
     rules = STRUGGLES.format(course=escape(course), only_data=ONLY_DATA)
     return with_history(f"{rules}\n{learners(insights)}", question.summary, question.turns, question.text)
 
 
 def learners(insights: Insights) -> str:
-    """What learners asked, as it stands in a prompt."""
+    """Render insights for a prompt."""
     lines = [f"In the last {insights.days} days: {_count(insights.questions, insights.learners)}."]
     lines += [f"{trouble.replace('_', ' ')}: {count}" for trouble, count in insights.troubles.items()]
     lines += [
@@ -143,7 +145,7 @@ def _count(questions: int, learners: int | None) -> str:
     return asked if learners is None else f"{asked} of {learners} learners"
 
 
-def _wanted(instruction: str, before: str) -> str:
+def _instruction(instruction: str, before: str) -> str:
     parts = []
     if instruction:
         parts.append(f"What the tutor wants of it:\n<wish>\n{escape(instruction, quote=False)}\n</wish>")

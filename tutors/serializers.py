@@ -1,4 +1,4 @@
-"""The copilot's requests and answers on the wire."""
+"""The copilot's requests and responses in the API's format."""
 
 from __future__ import annotations
 
@@ -11,22 +11,20 @@ from tutors.digest import Insights, Trouble
 from tutors.models import Draft
 from tutors.pipeline import Intent
 
-MAX_QUESTION = 4000
+MAX_QUESTION_CHARS = 4000
 MAX_ID = 2**63 - 1
 
 
 class CopilotSerializer(serializers.Serializer[Any]):
-    question = serializers.CharField(max_length=MAX_QUESTION)
-    conversationId = serializers.UUIDField(required=False, allow_null=True, help_text="To go on with a conversation.")
+    question = serializers.CharField(max_length=MAX_QUESTION_CHARS)
+    conversationId = serializers.UUIDField(required=False, allow_null=True, help_text="To continue a conversation.")
     intent = serializers.ChoiceField(
-        get_args(Intent), required=False, allow_null=True, help_text="What is wanted; without it, the question tells."
+        get_args(Intent), required=False, allow_null=True, help_text="Without it, the model decides from the question."
     )
-    lessonId = serializers.CharField(
-        max_length=20, required=False, allow_null=True, help_text="The lesson that a quiz is to be about."
-    )
+    lessonId = serializers.CharField(max_length=20, required=False, allow_null=True, help_text="The lesson for a quiz.")
     questionId = serializers.IntegerField(
         min_value=1, max_value=MAX_ID, required=False, allow_null=True,
-        help_text="The learner's open question that a reply is for; the intent is then reply.",
+        help_text="The learner's open question to reply to; implies the intent reply.",
     )  # fmt: skip
 
 
@@ -34,11 +32,11 @@ class SourceSerializer(serializers.Serializer[Any]):
     lessonId = serializers.CharField()
     title = serializers.CharField()
     heading = serializers.CharField(allow_blank=True)
-    quote = serializers.CharField(help_text="Words of that passage.")
+    quote = serializers.CharField(help_text="A quote from that passage.")
 
 
 class ContentSerializer(serializers.Serializer[Any]):
-    """The content of a draft: of a reply `asked`, `text` and `citations`; of a quiz question the others."""
+    """The content of a draft. A reply has `asked`, `text` and `citations`; a quiz question has the other fields."""
 
     kind = serializers.ChoiceField(Draft.Kind.choices)
     asked = serializers.CharField(required=False)
@@ -57,9 +55,9 @@ class DraftSerializer(serializers.ModelSerializer[Draft]):
     content = ContentSerializer()
     isEdited = serializers.BooleanField(source="is_edited")
     questionId = serializers.IntegerField(source="question_id", allow_null=True)
-    jobId = serializers.UUIDField(source="job_id", allow_null=True, help_text="The request that it came of.")
+    jobId = serializers.UUIDField(source="job_id", allow_null=True, help_text="The job of the request that created it.")
     writtenBy = serializers.UUIDField(
-        source="written_by_id", allow_null=True, help_text="The job that wrote it anew, if one did."
+        source="written_by_id", allow_null=True, help_text="The job that rewrote it, if any."
     )
     createdAt = serializers.DateTimeField(source="created_at")
     updatedAt = serializers.DateTimeField(source="updated_at")
@@ -73,11 +71,11 @@ class DraftSerializer(serializers.ModelSerializer[Draft]):
 
 
 class VersionSerializer(serializers.Serializer[Any]):
-    version = serializers.IntegerField(help_text="Of the draft that the tutor has seen.")
+    version = serializers.IntegerField(help_text="The version that the tutor has seen.")
 
 
 class DraftEditSerializer(VersionSerializer):
-    """What is changed: of a reply `text`; of a quiz question `question`, `options`, `right` and `explanation`."""
+    """The changed content: `text` of a reply; `question`, `options`, `right` and `explanation` of a quiz question."""
 
     content = serializers.DictField()
 
@@ -93,8 +91,8 @@ class ThemeSerializer(serializers.Serializer[Any]):
     title = serializers.CharField()
     heading = serializers.CharField(allow_blank=True)
     questions = serializers.IntegerField()
-    troubled = serializers.IntegerField(help_text="Of these questions, how many were not answered well.")
-    learners = serializers.IntegerField(allow_null=True, help_text="null where they are too few to be told.")
+    troubled = serializers.IntegerField(help_text="How many of the questions were not answered well.")
+    learners = serializers.IntegerField(allow_null=True, help_text="null if there are too few to tell.")
 
 
 class OpenQuestionSerializer(serializers.Serializer[Any]):
@@ -105,15 +103,15 @@ class OpenQuestionSerializer(serializers.Serializer[Any]):
 
 
 class InsightsSerializer(serializers.Serializer[Insights]):
-    """What learners of the course have asked lately; nobody is named."""
+    """What learners of the course asked recently, without names."""
 
     days = serializers.IntegerField()
     questions = serializers.IntegerField()
-    learners = serializers.IntegerField(allow_null=True, help_text="null where they are too few to be told.")
+    learners = serializers.IntegerField(allow_null=True, help_text="null if there are too few to tell.")
     troubles = serializers.DictField(child=serializers.IntegerField())
     themes = ThemeSerializer(many=True)
     open = OpenQuestionSerializer(many=True)
-    withheld = serializers.IntegerField(help_text="Open questions whose text could tell who asked.")
+    withheld = serializers.IntegerField(help_text="Number of open questions whose text could identify the learner.")
 
 
 class ThreadMessageSerializer(serializers.Serializer[Any]):

@@ -1,4 +1,4 @@
-"""A learner's own thread, with the name: only with a permission of its own, and every opening is noted."""
+"""Opens a learner's conversation with the name. It needs its own permission, and every reading is noted."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ PERMISSION = "tutors.open_learner_thread"
 
 
 def may_open(user: Any) -> bool:
-    """Whether this tutor may see who asked, in the courses that he or she teaches."""
+    """Return whether this tutor may see who asked, in the courses that the tutor teaches."""
     return user.is_active and user.has_perm(PERMISSION)
 
 
 def open_thread(user: Any, course: Course, question_id: int) -> Conversation:
-    """The conversation in which a learner of this course asked this. The opening is noted.
+    """Return the conversation of a learner's question in this course, and note the reading.
 
-    Problem 403 without the permission, 404 for what is no learner's question in this course.
+    Raises Problem 403 without the permission, 404 if no learner of this course asked such a question.
     """
     if not may_open(user):
-        raise Problem(403, "forbidden", "Opening a learner's thread takes a permission of its own.")
+        raise Problem(403, "forbidden", "You need a permission to open a learner's conversation.")
     question = insights.questions_in(course).filter(pk=question_id).first()
     if question is None:
         raise Problem(404, "not_found", "There is no such question.")

@@ -31,7 +31,7 @@ from jobs.worker import loop_thread
 from jobs.worker.leases import Stop
 from jobs.worker.runtime import Runtime
 from llm.calls import Call
-from llm.errors import Kind, LlmError
+from llm.errors import ErrorKind, LlmError
 from llm.governor import Caller
 
 logger = logging.getLogger(__name__)
@@ -213,9 +213,9 @@ def _reason(error: BaseException) -> Failure:
         return Failure(error.code, str(error))
     if isinstance(error, LlmError):
         kind = error.kind.value
-        if error.kind is Kind.INVALID:  # the gateway has asked again already; from here on a person decides
+        if error.kind is ErrorKind.INVALID:  # the gateway has asked again already; from here on a person decides
             return Failure(kind.code, kind.message, error.detail, retryable=True, tries=1)
-        return Failure(kind.code, kind.message, error.detail, kind.passing, is_free=error.kind is Kind.PAUSED)
+        return Failure(kind.code, kind.message, error.detail, kind.passing, is_free=error.kind is ErrorKind.PAUSED)
     if isinstance(error, AWAY):  # not the job's fault, and it passes: no reason to give up soon
         return Failure("database_away", DATABASE_AWAY, f"{type(error).__name__}: {error}"[:300], retryable=True)
     logger.error("an attempt failed", exc_info=error)

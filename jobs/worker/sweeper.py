@@ -29,7 +29,7 @@ from jobs.events.schema import Retrying
 from jobs.lifecycle import transitions
 from jobs.models import AiJob
 from jobs.monitoring import totals
-from llm.errors import Kind
+from llm.errors import ErrorKind
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +138,9 @@ def _grace() -> float:
 
 
 def _held_back() -> QuerySet[AiJob]:
-    paused = AiJob.objects.filter(status=AiJob.Status.PENDING, error_code=Kind.PAUSED.value.code).order_by("created_at")
+    paused = AiJob.objects.filter(status=AiJob.Status.PENDING, error_code=ErrorKind.PAUSED.value.code).order_by(
+        "created_at"
+    )
     return paused.exclude(pk__in=list(paused.values_list("pk", flat=True)[:1]))
 
 

@@ -1,4 +1,4 @@
-"""Wrong passwords in the admin: of django-axes' tables the one that is in use (settings.AXES_*)."""
+"""Removes the tables of django-axes that we do not fill (settings.AXES_*) from the admin."""
 
 from axes.models import AccessFailureLog, AccessLog
 from django.contrib import admin

@@ -1,4 +1,4 @@
-"""Tokens for API clients, tickets for their sockets."""
+"""Tokens for API clients, and tickets for their WebSockets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TicketSerializer(serializers.Serializer[Any]):
 
 
 class TokenView(APIView):
-    """Sign in with a username and password; the answer's token stands for them from then on."""
+    """Exchange a username and password for an API token."""
 
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
@@ -43,13 +43,13 @@ class TokenView(APIView):
         user = authenticate(request._request, **credentials.validated_data)
         if user is None:
             raise Problem(401, "bad_credentials", "The username or the password is wrong.")
-        user_logged_in.send(type(user), request=request._request, user=user)  # wrong passwords before it are forgotten
+        user_logged_in.send(type(user), request=request._request, user=user)  # resets the count of wrong passwords
         token, _ = Token.objects.get_or_create(user=user)
         return Response({"token": token.key})
 
 
 class WsTicketView(APIView):
-    """A pass for one WebSocket, for clients that sign in with a token."""
+    """Issue a ticket that opens one WebSocket, for clients that sign in with a token."""
 
     @extend_schema(request=None, responses={200: TicketSerializer})
     def post(self, request: Request) -> Response:

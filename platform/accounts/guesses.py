@@ -1,4 +1,4 @@
-"""Too many wrong passwords: django-axes counts them and calls what is here (settings.AXES_*)."""
+"""Limits password guessing. django-axes counts wrong passwords and calls these functions (settings.AXES_*)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ TOO_MANY = "There were too many wrong passwords. Please try again in ten minutes
 
 
 def counted_address(request: HttpRequest) -> str | None:
-    """What stands for the client's whole network: its first address. None if it cannot be told."""
+    """Return the first address of the client's network, which stands for all of it; None if the network is unknown."""
     network = network_of(request)
     return None if network == UNKNOWN else network.partition("/")[0]
 
 
 def locked(request: HttpRequest, response: HttpResponse, credentials: Any) -> HttpResponse:
-    """429 instead of another guess, whether it would be right or not."""
+    """Answer 429 while sign-in is locked, without checking the password."""
     seconds = round(settings.AXES_COOLOFF_TIME.total_seconds())
     if request.path.startswith("/api/"):
         answer: HttpResponse = JsonResponse(errors.body("too_many_attempts", TOO_MANY, retry_after=seconds), status=429)

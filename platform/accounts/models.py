@@ -1,4 +1,4 @@
-"""WebSocket tickets: browsers cannot send a token header with a WebSocket, so token clients trade it for one."""
+"""WebSocket tickets. Browsers cannot send a token header with a WebSocket, so clients exchange their token for one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TICKET_SECONDS = 60
 
 
 class WsTicket(models.Model):
-    """A single-use pass for one WebSocket. Only its hash is stored."""
+    """A single-use ticket for one WebSocket. Only its hash is stored."""
 
     hash = models.CharField(max_length=64, primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
@@ -26,7 +26,7 @@ class WsTicket(models.Model):
 
 
 def issue_ticket(user: User) -> str:
-    """A new ticket for this user, good for TICKET_SECONDS. Clears the user's expired ones away."""
+    """Issue a ticket that is valid for TICKET_SECONDS, and delete the user's expired tickets."""
     ticket = secrets.token_urlsafe(32)
     now = timezone.now()
     WsTicket.objects.filter(user_id=user.pk, expires_at__lt=now).delete()
@@ -35,9 +35,9 @@ def issue_ticket(user: User) -> str:
 
 
 def redeem_ticket(ticket: str) -> User | None:
-    """The ticket's user, once; None for a ticket that is unknown, used or expired."""
+    """Use up the ticket and return its user; None for a ticket that is unknown, used or expired."""
     found = WsTicket.objects.select_related("user").filter(hash=_hash(ticket)).first()
-    # Of two sockets that come with the same ticket, one deletes the row.
+    # If two sockets present the same ticket, only one of them deletes the row.
     if found is None or not WsTicket.objects.filter(hash=found.hash).delete()[0]:
         return None
     return found.user if found.expires_at > timezone.now() else None

@@ -1,4 +1,4 @@
-"""Whether a page that opens a socket or sends a request is ours: the one Origin check."""
+"""The one Origin check: does the page that opens a socket or sends a request belong to this site?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def is_ours(origin: str, scheme: str, host: str) -> bool:
-    """Whether the origin has this scheme and host ("name" or "name:port"), or is one of TRUSTED_ORIGINS.
+    """Return whether the origin has this scheme and host ("name" or "name:port"), or is one of TRUSTED_ORIGINS.
 
     An origin or host that cannot be parsed is not ours.
     """

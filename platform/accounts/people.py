@@ -14,7 +14,7 @@ VISITOR_COOKIE = "visitor"
 
 @dataclass(frozen=True)
 class Person:
-    """A user or a visitor; neither of them is the system itself, which nobody can sign in as."""
+    """A user or a visitor. With neither set it is the system itself, which nobody can sign in as."""
 
     user_id: int | None = None
     visitor: str = ""
@@ -22,7 +22,7 @@ class Person:
 
     @property
     def group(self) -> str:
-        """The Channels group that carries this person's events. Made from identity alone, never from input."""
+        """The Channels group that carries this person's events. Derived from the identity only, never from input."""
         if self.user_id is not None:
             return f"person.user.{self.user_id}"
         return f"person.visitor.{self.visitor}" if self.visitor else "person.system"
@@ -32,21 +32,21 @@ SYSTEM = Person()
 
 
 def owned_by(person: Person) -> Q:
-    """The condition for rows with `owner` and `visitor` that belong to this person."""
+    """Return the condition for rows with `owner` and `visitor` columns that belong to this person."""
     if person.user_id is not None:
         return Q(owner_id=person.user_id)
     return Q(visitor=person.visitor) & ~Q(visitor="")
 
 
 def from_user(user: Any) -> Person | None:
-    """The person for a Django user; None for nobody and for users switched off since."""
+    """Return the person for a Django user; None for anonymous and deactivated users."""
     if user is None or not user.is_authenticated or not user.is_active:
         return None
     return Person(user_id=user.pk, is_staff=user.is_staff)
 
 
 def from_visitor_cookie(cookies: dict[str, str]) -> Person | None:
-    """The visitor named by the signed cookie; None when it is missing or was tampered with."""
+    """Return the visitor that the signed cookie names; None if the cookie is missing or its signature is wrong."""
     try:
         return Person(visitor=signing.Signer(salt=VISITOR_COOKIE).unsign(cookies[VISITOR_COOKIE]))
     except (KeyError, signing.BadSignature):
@@ -54,5 +54,5 @@ def from_visitor_cookie(cookies: dict[str, str]) -> Person | None:
 
 
 def from_request(request: HttpRequest) -> Person | None:
-    """The person of an HTTP request: the signed-in user first, then the visitor cookie."""
+    """Return the person of an HTTP request: the signed-in user, else the visitor of the cookie."""
     return from_user(getattr(request, "user", None)) or from_visitor_cookie(request.COOKIES)

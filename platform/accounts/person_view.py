@@ -1,4 +1,4 @@
-"""The base of views that people and visitors share."""
+"""The base class of API views that both users and visitors may call."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from accounts.people import Person
 
 
 class PersonView(APIView):
-    """Lets visitors in too: whose things they may see decides in the query."""
+    """Admits visitors too; each view restricts its queries to what the person owns."""
 
     permission_classes = [AllowAny]
 
     def person(self, request: Request) -> Person:
-        """Who calls. 401 for nobody."""
+        """Return the caller. Answers 401 if there is neither a user nor a visitor."""
         person = people.from_request(request)
         if person is None:
             self.permission_denied(request)

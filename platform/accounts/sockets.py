@@ -1,4 +1,4 @@
-"""Who is behind a WebSocket handshake, if it may be let in at all."""
+"""Authenticates WebSocket handshakes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Scope = dict[str, Any]
 
 
 def person_of(scope: Scope) -> Person | None:
-    """The person of a handshake: by ticket, session cookie or visitor cookie. None means: refuse.
+    """Return the person of a handshake, by ticket, session cookie or visitor cookie; None means refuse.
 
-    A browser sends cookies with a socket that any site opens, so cookies count only with our own Origin. Clients
-    that are no browsers send no Origin; they come with a ticket.
+    Browsers send our cookies with sockets that other sites open, so cookies count only with our own Origin. Clients
+    other than browsers send no Origin and authenticate with a ticket.
     """
     headers = {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
-    if not _is_our_host(headers.get("host", "")):
+    if not validate_host(split_domain_port(headers.get("host", ""))[0], settings.ALLOWED_HOSTS):
         return None
     origin = headers.get("origin")
     if origin is not None and not origins.is_ours(origin, _scheme(scope, headers), headers["host"]):
@@ -38,19 +38,19 @@ def person_of(scope: Scope) -> Person | None:
 
 
 def may_stay(scope: Scope, person: Person) -> bool:
-    """Whether a socket that was let in for this person would be let in again: it outlives sessions and accounts."""
-    if _ticket(scope):  # good for one handshake; what is left to ask is whether the user has been switched off
+    """Return whether this socket would still be accepted for this person: it can outlive the session or the account."""
+    if _ticket(scope):  # used up by the handshake, so only check that the user is still active
         return people.from_user(User.objects.filter(pk=person.user_id or 0).first()) == person
     return _from_cookies(_cookies(scope)) == person
 
 
 def session_of(scope: Scope) -> str:
-    """Which session the handshake came with, as a fingerprint that opens nothing."""
+    """Return the fingerprint of the session that the handshake came with."""
     return fingerprint(_cookies(scope).get(settings.SESSION_COOKIE_NAME))
 
 
 def fingerprint(session_key: str | None) -> str:
-    """By which a session can be named to others."""
+    """Return an identifier for a session that can be published without giving access to it."""
     return hashlib.sha256((session_key or "").encode()).hexdigest()
 
 
@@ -66,10 +66,6 @@ def _from_cookies(cookies: dict[str, str]) -> Person | None:
     request = HttpRequest()
     request.session = SessionStore(cookies.get(settings.SESSION_COOKIE_NAME))
     return people.from_user(get_user(request)) or people.from_visitor_cookie(cookies)
-
-
-def _is_our_host(host: str) -> bool:
-    return validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
 
 
 def _scheme(scope: Scope, headers: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Anonymous visitors: the signed cookie that makes somebody recognisable, and which pages may speak for them."""
+"""Anonymous visitors: the signed cookie that identifies them, and the check that protects their requests."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ COOKIE_SECONDS = 30 * 24 * 3600
 
 
 def admit(request: Request) -> tuple[Person, str]:
-    """Who is asking, and "" or the cookie to be set for a visitor who is new.
+    """Return the person, and the cookie to set if this is a new visitor, else "".
 
-    The rest of the request then sees the new visitor as if the cookie had come with it.
+    For a new visitor it also adds the cookie to the request, so that later code sees the same person.
     """
     if person := people.from_request(request):
         return person, ""
@@ -30,7 +30,7 @@ def admit(request: Request) -> tuple[Person, str]:
 
 
 def set_cookie(response: HttpResponseBase, cookie: str) -> None:
-    """Let the browser keep it: out of reach for scripts, and not sent along by other sites' pages."""
+    """Set the cookie so that scripts cannot read it and browsers do not send it with other sites' POST requests."""
     response.set_cookie(
         VISITOR_COOKIE,
         cookie,
@@ -42,9 +42,9 @@ def set_cookie(response: HttpResponseBase, cookie: str) -> None:
 
 
 def comes_from_us(request: HttpRequest) -> bool:
-    """Whether this may be a page of ours, or no browser at all. Browsers name the page's origin with every POST.
+    """Return whether the request comes from a page of this site, or from a client that is not a browser.
 
-    A visitor has no CSRF token, and needs none: what tells a page of ours apart is where it comes from.
+    Browsers send the Origin with every POST, so this check replaces the CSRF token, which visitors do not have.
     """
     origin = request.headers.get("Origin")
     if origin is None:

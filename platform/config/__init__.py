@@ -1,1 +1,1 @@
-"""What ties the parts together: settings, URLs, ASGI and the API's common rules."""
+"""Settings, URLs, the ASGI application, and what all of the API shares: errors, pagination, parsing, schema."""

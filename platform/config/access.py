@@ -1,4 +1,4 @@
-"""The outermost ASGI application: gives every request an id, and writes a log line about each."""
+"""The outermost ASGI application: gives every request an id and writes the access log."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-HEADER = b"x-request-id"
-SANE = re.compile(rb"[\w.-]{1,64}")
-JOB = re.compile(rb"/api/jobs/([0-9a-f-]{36})")
-CLIENT_LEFT = 499  # the usual number for a client that did not wait for the answer
-QUIET = {"/healthz", "/readyz", "/metrics"}  # asked for all day long by machines
+REQUEST_ID_HEADER = b"x-request-id"
+SAFE_REQUEST_ID = re.compile(rb"[\w.-]{1,64}")
+JOB_PATH = re.compile(rb"/api/jobs/([0-9a-f-]{36})")
+CLIENT_CLOSED_REQUEST = 499  # the conventional status for a client that disconnected before the response
+QUIET_PATHS = {"/healthz", "/readyz", "/metrics"}  # polled by monitoring; logged at DEBUG
 
 
 class Access:
-    """Wraps an ASGI application. An X-Request-ID that comes with the request is kept if it is harmless."""
+    """Wraps an ASGI application. It keeps the X-Request-ID of a request if that matches SAFE_REQUEST_ID."""
 
     def __init__(self, app: Application) -> None:
         self._app = app
@@ -47,23 +47,23 @@ class Access:
 
 
 class _Visit:
-    """One request or socket, and what came of it."""
+    """One request or socket, and its outcome."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
         self._send = send
         self._began = time.perf_counter()
         self.status = 0
-        self.job_id = ""  # of the job that was submitted, cancelled or run again
+        self.job_id = ""  # the job that this request submitted, cancelled or retried
 
     async def send(self, message: Message) -> None:
-        """Send what the application answers, and the request's id with it."""
+        """Forward the application's message, note its status, and add the request id to the response headers."""
         match message["type"]:
             case "http.response.start":
                 self.status = message["status"]
                 headers = [*message.get("headers", [])]
                 self.job_id = _job_of(headers)
-                message["headers"] = [*headers, (HEADER, logs.request_id().encode())]
+                message["headers"] = [*headers, (REQUEST_ID_HEADER, logs.request_id().encode())]
             case "websocket.accept":
                 self.status = 101
             case "websocket.close" if not self.status:
@@ -71,25 +71,25 @@ class _Visit:
         await self._send(message)
 
     def log(self) -> None:
-        """The line, without the query string: it may hold a ticket."""
+        """Write the access log line. It omits the query string, which may contain a ticket."""
         fields = {
             "method": self._scope.get("method", "WEBSOCKET"),
             "path": quote(self._scope["path"]),
-            "status": self.status or CLIENT_LEFT,
+            "status": self.status or CLIENT_CLOSED_REQUEST,
             "duration_ms": round((time.perf_counter() - self._began) * 1000),
             "client": (self._scope.get("client") or [""])[0],
             **({"job_id": self.job_id} if self.job_id else {}),
         }
-        level = logging.DEBUG if self._scope["path"] in QUIET else logging.INFO
+        level = logging.DEBUG if self._scope["path"] in QUIET_PATHS else logging.INFO
         logger.log(level, "%(method)s %(path)s %(status)s", fields, extra=fields)
 
 
 def _request_id(scope: Scope) -> str:
-    given = dict(scope["headers"]).get(HEADER, b"")
-    return given.decode() if SANE.fullmatch(given) else uuid.uuid4().hex
+    given = dict(scope["headers"]).get(REQUEST_ID_HEADER, b"")
+    return given.decode() if SAFE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def _job_of(headers: list[tuple[bytes, bytes]]) -> str:
-    """The job that the answer's Location names, if it names one."""
-    named = (JOB.fullmatch(value) for name, value in headers if name.lower() == b"location")
+    """Return the job id in the Location header of the response, or ""."""
+    named = (JOB_PATH.fullmatch(value) for name, value in headers if name.lower() == b"location")
     return next((match[1].decode() for match in named if match), "")

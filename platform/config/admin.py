@@ -1,4 +1,4 @@
-"""What the admins of all apps share."""
+"""Helpers for the admins of all apps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 
 class ReadOnly:
-    """An admin that shows and does not change."""
+    """Makes an admin read-only."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -24,9 +24,9 @@ class ReadOnly:
 
 
 def register_inline(model: type[Model], inline: type[InlineModelAdmin]) -> None:
-    """Show this inline on the admin page of another app's model; called from AppConfig.ready().
+    """Show this inline on the admin page of another app's model. Call this from AppConfig.ready().
 
-    Registering it again changes nothing. Raises NotRegistered when the model has no admin.
+    Idempotent. Raises NotRegistered if the model has no admin.
     """
     page = type(admin.site.get_model_admin(model))
     if inline not in page.inlines:

@@ -1,4 +1,4 @@
-"""What Daphne serves: HTTP by Django, WebSockets by Channels."""
+"""The ASGI application that Daphne serves: HTTP through Django, WebSockets through Channels."""
 
 import django
 from asgiref.sync import sync_to_async
@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import get_resolver
 
-django.setup(set_prefix=False)  # loads the apps; the imports below need them
+django.setup(set_prefix=False)  # the imports below need the apps
 
 from config.access import Access  # noqa: E402
 from config.startup import settle  # noqa: E402
@@ -16,21 +16,21 @@ from jobs.api.routing import websocket_urlpatterns  # noqa: E402
 
 
 class Http(ASGIHandler):
-    """Django's handler, with all middleware and the view on one thread, as under WSGI.
+    """Django's handler, but with all middleware and the view on one thread, as under WSGI.
 
-    Our views are synchronous. Django's own way through asynchronous middleware goes to the thread and back for each of
-    them, some twenty times a request: most of a small request's time, and much more when the process is busy.
+    Our views are synchronous. Django's own handler switches between event loop and thread for each middleware, about
+    twenty times per request. That is most of the time of a small request, and much more when the process is busy.
     """
 
     def load_middleware(self, is_async: bool = False) -> None:
-        """Build the synchronous chain, whatever is asked for."""
+        """Always build the synchronous middleware chain."""
         super().load_middleware(is_async=False)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer a request on its thread."""
+        """Run the whole request on its thread."""
         return await sync_to_async(self.get_response, thread_sensitive=True)(request)
 
 
 application = Access(ProtocolTypeRouter({"http": Http(), "websocket": URLRouter(websocket_urlpatterns)}))
-get_resolver().url_patterns  # noqa: B018  # loads every view now instead of with the first request
+get_resolver().url_patterns  # noqa: B018  # import all views now rather than during the first request
 settle()

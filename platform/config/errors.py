@@ -1,4 +1,4 @@
-"""One error shape everywhere: {error: {code, message, details?, retryAfter?}}."""
+"""The one error format of the API: {error: {code, message, details?, retryAfter?}}."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from rest_framework.views import set_rollback
 logger = logging.getLogger(__name__)
 
 INVALID = "The request is not valid."
-NOT_FOUND = "There is no such thing here."
+NOT_FOUND = "Not found."
 
 
 class Problem(exceptions.APIException):
-    """An error that the API answers with: a status of the contract, a code, a text for the person."""
+    """An error response of the API: HTTP status, code, and a message for the person."""
 
     def __init__(
         self,
@@ -35,23 +35,23 @@ class Problem(exceptions.APIException):
         self.status_code = status_code
         self.code = code
         self.details = details
-        self.wait = retry_after  # DRF makes Retry-After of it
+        self.wait = retry_after  # DRF turns this into the Retry-After header
 
 
 def body(code: str, message: str, details: Any = None, retry_after: int | None = None) -> dict[str, Any]:
-    """The error in the contract's shape."""
+    """Return the error in the format of the API."""
     error = {"code": code, "message": message, "details": details, "retryAfter": retry_after}
     return {"error": {key: value for key, value in error.items() if value is not None}}
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Every exception of an API view in the contract's shape; what nobody expected is logged and told as a 500."""
+    """Convert every exception of an API view to the error format. Unexpected ones are logged and answered with 500."""
     if isinstance(error, OperationalError | InterfaceError):
-        logger.error("an API view has no database: %s", error)
+        logger.error("API view failed: no database connection: %s", error)
         error = Problem(503, "database_away", "The platform's database cannot be reached. Please try again.", None, 5)
     response = drf_exception_handler(error, context)
     if response is None:
-        logger.exception("an API view failed", exc_info=error)
+        logger.exception("unexpected exception in an API view", exc_info=error)
         set_rollback()
         return Response(body("internal", "Something went wrong on our side."), status=500)
     if isinstance(error, exceptions.UnsupportedMediaType | exceptions.ParseError):
@@ -72,7 +72,7 @@ def _body_of(error: Exception) -> dict[str, Any]:
 
 
 def _first_text(detail: Any) -> str:
-    """The first message, with the field it is about: what a person should read."""
+    """Return the first message together with its field, for the person."""
     while isinstance(detail, list) and detail:
         detail = detail[0]
     if isinstance(detail, dict) and detail:
@@ -82,24 +82,24 @@ def _first_text(detail: Any) -> str:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """400 for what Django itself refuses, such as a host name that is not ours."""
+    """Answer 400 for requests that Django itself refuses, such as those with an unknown Host."""
     if request.path.startswith("/api/"):
         return JsonResponse(body("invalid", INVALID), status=400)
     return defaults.bad_request(request, exception)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """404 for paths that no view serves: JSON below /api/, a page elsewhere."""
+    """Answer 404 for unknown paths: JSON below /api/, a page elsewhere."""
     return _answer(request, 404, "not_found", NOT_FOUND)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """403 raised by a page."""
+    """Answer 403 for a page that raised PermissionDenied."""
     return _answer(request, 403, "forbidden", "You may not open this.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500: without any detail of what broke."""
+    """Answer 500 without details of the error."""
     return _answer(request, 500, "internal", "Something went wrong on our side.")
 
 

@@ -1,4 +1,4 @@
-"""For load balancers and supervisors: is this process alive, and can it serve?"""
+"""Liveness and readiness checks for load balancers and supervisors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 
 def health_checks(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """The outermost middleware: checks come from inside, without TLS and under any Host, and must get through."""
+    """Outermost middleware: answers health checks, which come from inside, without TLS and with any Host."""
 
     def respond(request: HttpRequest) -> HttpResponse:
         return PAGES.get(request.path, get_response)(request)
@@ -19,12 +19,12 @@ def health_checks(get_response: Callable[[HttpRequest], HttpResponse]) -> Callab
 
 
 def alive(request: HttpRequest) -> JsonResponse:
-    """200 as long as the process answers; it depends on nothing else."""
+    """Answer 200. It depends on nothing but this process."""
     return JsonResponse({"status": "ok"})
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """200 when every check passes: Postgres, its migrations, and what apps have registered; 503 names what fails."""
+    """Answer 200 if every check passes (Postgres, migrations, registered checks), else 503 with the result of each."""
     checks = {name: _passes(check) for name, check in _checks.items()}
     ok = all(checks.values())
     return JsonResponse({"status": "ok" if ok else "unavailable", "checks": checks}, status=200 if ok else 503)
@@ -40,7 +40,7 @@ def database() -> bool:
 
 def migrations() -> bool:
     if connection.connection is None:
-        return False  # `database` has waited for it already
+        return False  # the check `database` failed; do not wait for a connection again
     executor = MigrationExecutor(connection)
     return not executor.migration_plan(executor.loader.graph.leaf_nodes())
 
@@ -49,7 +49,7 @@ _checks: dict[str, Callable[[], bool]] = {"database": database, "migrations": mi
 
 
 def register(name: str, check: Callable[[], bool]) -> None:
-    """Add a check to /readyz: it passes when it returns True and raises nothing. Called from AppConfig.ready()."""
+    """Add a check to /readyz. It fails if it returns False or raises. Call this from AppConfig.ready()."""
     _checks[name] = check
 
 

@@ -1,4 +1,4 @@
-"""What a log line looks like, and what it says about the request or job that it belongs to."""
+"""The format of log lines, and the fields that tie them to a request or job."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from structlog.stdlib import ProcessorFormatter
 from structlog.typing import ExcInfo, Processor
 
 ABOUT_REQUESTS = ("method", "path", "status", "duration_ms", "client", "job_id")
-# What Postgres and pydantic tell of the rows and texts that they refused: it may be somebody's question.
+# Parts of Postgres and pydantic errors that quote the rejected value, which may be a person's text.
 VALUES = re.compile(r"(?s:(?<=\n)DETAIL:.*?(?=\n\n|\Z))|(?<=input_value=).*(?=, input_type=)")
 
 
 def about(**fields: Any) -> AbstractContextManager[None]:
-    """Put these fields on every line that is logged within the block, by its tasks and by its database work."""
+    """Add these fields to every line logged within the block, also by its tasks and database threads."""
     return structlog.contextvars.bound_contextvars(**fields)
 
 
 def request_id() -> str:
-    """The id of the request that is being served, or that asked for the job that is being run; "" outside of both."""
+    """Return the id of the current request, or of the request that submitted the current job; "" outside of both."""
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
 def as_json() -> logging.Formatter:
-    """One JSON object a line, for machines."""
+    """Format each line as a JSON object, for machines."""
     renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     return _formatter(structlog.processors.EventRenamer("message"), renderer)
 
 
 def as_text() -> logging.Formatter:
-    """The same for people."""
+    """Format each line as text, for people."""
     plain = structlog.dev.plain_traceback
     return _formatter(structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, exception_formatter=plain))
 

@@ -1,4 +1,4 @@
-"""The API's schema: the errors that every call can answer with are added here, once."""
+"""The OpenAPI schema. Adds the error responses that all operations share."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class JobErrorSerializer(serializers.Serializer[Any]):
 
 ERRORS = {
     400: "The request is not valid.",
-    401: "Nobody is signed in.",
+    401: "Not signed in.",
     403: "Not allowed.",
-    404: "There is no such thing here, or it belongs to somebody else.",
+    404: "Not found, or it belongs to somebody else.",
 }
 
 
 class Schema(AutoSchema):
-    """DRF's views, with the contract's error shape."""
+    """Generates the schema of a view, with the API's error format."""
 
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
-        """The view's own answers, and the errors every view shares."""
+        """Return the operation with its own responses and the common errors."""
         operation = super().get_operation(*args, **kwargs)
         if operation:
             errors = {str(code): self._error(code, text) for code, text in ERRORS.items()}

@@ -1,4 +1,4 @@
-"""Lists on the wire: {results: [...], next}."""
+"""Pagination of lists: {results: [...], next}."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Pages(LimitOffsetPagination):
 
 
 def page_of(rows: QuerySet[M], view: APIView, as_wire: Callable[[M], Any]) -> Response:
-    """The page of these rows that the view's request asks for."""
+    """Return the page of these rows that the request selects."""
     pages = Pages()
     page = pages.paginate_queryset(rows, view.request, view)
     return pages.get_paginated_response([as_wire(row) for row in page or []])

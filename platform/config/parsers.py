@@ -1,4 +1,4 @@
-"""How request bodies are read."""
+"""Parsers for request bodies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TooLarge(APIException):
 
 
 class BoundedJSONParser(JSONParser):
-    """JSON of at most `max_bytes`; DRF alone would read any amount into memory."""
+    """Parses JSON of at most `max_bytes`. DRF's own parser has no limit."""
 
     max_bytes = settings.MAX_BODY_BYTES
 

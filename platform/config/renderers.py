@@ -1,4 +1,4 @@
-"""What is answered besides JSON."""
+"""Renderers for response types other than JSON."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from rest_framework.renderers import JSONRenderer
 
 
 class WrittenByView(JSONRenderer):
-    """Lets clients that accept only this type through DRF's negotiation: the view writes the body, errors stay JSON."""
+    """Makes DRF accept requests for this media type. The view writes the body itself; errors stay JSON."""
 
-    media_type = ""  # a subclass says which, and its format
+    media_type = ""  # set by subclasses, like `format`
     format = ""
     charset = "utf-8"

@@ -13,30 +13,30 @@ from redis.backoff import ExponentialBackoff
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 env = environ.Env()
-# `./dev run` writes this file, so that manage.py commands typed by hand meet the same servers. It fills in
-# what the environment leaves open and never exists in the image.
+# `./dev run` writes this file, so that manage.py commands use the same servers. It does not override the environment,
+# and does not exist in the image.
 env.read_env(Path(os.environ.get("DEV_DATA", BASE_DIR / ".dev")) / "env")
 
 required = ("SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY")
 if missing := [name for name in required if not os.environ.get(name)]:
-    raise SystemExit(f"Not set in the environment: {', '.join(missing)}. docs/operations.md says what they are for.")
+    raise SystemExit(f"Not set in the environment: {', '.join(missing)}. docs/operations.md describes them.")
 
-# --- Who may reach us -------------------------------------------------------------------------------------
+# --- Hosts and origins ------------------------------------------------------------------------------------
 SECRET_KEY = env.str("SECRET_KEY")
 DEBUG = env.bool("DEBUG", default=False)
 DEV_STACK = env.bool("DEV_STACK", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")
-# Whole origins ("https://learn.example.org"): the WebSocket and CSRF checks compare scheme and port too.
+# Full origins ("https://learn.example.org"): the WebSocket and CSRF checks also compare scheme and port.
 CSRF_TRUSTED_ORIGINS = env.list("TRUSTED_ORIGINS", default=[])
 HTTPS = env.bool("HTTPS", default=not DEV_STACK)
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 3600 * 24 * 365 if HTTPS else 0
-SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # HSTS for other hosts of the domain is not ours to set
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # HSTS for the other hosts of the domain is not up to us
 BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
-# How many proxies of ours add the address they saw to X-Forwarded-For: the limits for networks count by it.
+# How many of our proxies append an address to X-Forwarded-For. Limits per network depend on it.
 PROXIES = env.int("PROXIES", default=BEHIND_PROXY)
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -51,7 +51,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# --- Parts ------------------------------------------------------------------------------------------------
+# --- Components -------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "daphne",
     "django.contrib.admin",
@@ -62,7 +62,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "django.contrib.staticfiles",
     "channels",
-    "jobs",  # before django_rq: its rqworker is ours
+    "jobs",  # before django_rq, to override its rqworker command
     "django_rq",
     "rest_framework",
     "rest_framework.authtoken",
@@ -125,7 +125,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 # --- Postgres ---------------------------------------------------------------------------------------------
-# Under ASGI a connection per thread would live for ever: psycopg's pool bounds them, CONN_MAX_AGE stays 0.
+# Under ASGI, persistent connections per thread would never close. psycopg's pool bounds them; CONN_MAX_AGE stays 0.
 DATABASES = {
     "default": {
         **env.db_url("DATABASE_URL"),
@@ -135,13 +135,13 @@ DATABASES = {
     }
 }
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
-# A server that vanishes without a word, as in a failover, is given up after twenty seconds instead of fifteen minutes.
+# Detect a server that disappears silently, as in a failover, after 20 seconds instead of 15 minutes.
 DATABASES["default"]["OPTIONS"] |= {
     "tcp_user_timeout": 10_000,
     "keepalives_idle": 10,
     "keepalives_interval": 3,
     "keepalives_count": 3,
-    # Planned once for each connection, not each time (docs/decisions/0024). Five is psycopg's own default.
+    # Plan repeated statements once per connection (docs/decisions/0024). Five is psycopg's default.
     "server_side_binding": True,
     "prepare_threshold": 5,
 }
@@ -149,16 +149,16 @@ DATABASES["default"]["OPTIONS"]["pool"] = {
     "min_size": 1,
     "max_size": env.int("DB_POOL_SIZE", default=12),
     "timeout": 10,
-    # By default the intervals between its attempts to connect double for five minutes: it would stay away for long
-    # after Postgres has come back. It gives up soon instead, and begins again.
+    # By default the pool backs off exponentially for five minutes, and would reconnect long after Postgres is back.
+    # Instead it gives up early, and `reconnect_failed` starts over.
     "reconnect_timeout": 3,
     "reconnect_failed": lambda pool: pool.check(),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- Redis: queue entries, live events, shared limits; nothing that may not be lost -----------------------
+# --- Redis: queue entries, live events, shared limits; all of it may be lost ------------------------------
 REDIS_URL = env.str("REDIS_URL")
-REDIS_TIMEOUT = 2.0  # seconds; a hung Redis must not hold up a request or an answer
+REDIS_TIMEOUT = 2.0  # seconds; a hung Redis must not block a request or an answer
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "jobs.events.channel_layer.PipeliningChannelLayer",
@@ -173,35 +173,35 @@ CHANNEL_LAYERS = {
         },
     }
 }
-JOBS_QUEUES = ("interactive", "default", "background")  # one for each priority, the first first
+JOBS_QUEUES = ("interactive", "default", "background")  # one per priority, highest first
 RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600} for name in JOBS_QUEUES}
 RQ = {"WORKER_CLASS": "jobs.worker.rq_worker.AsyncWorker"}
 RQ_SHOW_ADMIN_LINK = True
 
 # --- Jobs -------------------------------------------------------------------------------------------------
-JOBS_PER_WORKER = env.int("JOBS_PER_WORKER", default=100)  # answers in flight in one process
-JOBS_NICE = env.int("JOBS_NICE", default=10)  # beside the web server on one machine: an answer can wait, a page cannot
+JOBS_PER_WORKER = env.int("JOBS_PER_WORKER", default=100)  # jobs in flight in one process
+JOBS_NICE = env.int("JOBS_NICE", default=10)  # so that web processes on the same machine go first
 JOBS_DB_THREADS = env.int("JOBS_DB_THREADS", default=8)
-JOBS_MAX_FAILURES = env.int("JOBS_MAX_FAILURES", default=12)  # failed tries before a job is given up
-JOBS_LEASE_SECONDS = env.int("JOBS_LEASE_SECONDS", default=20)  # a lost worker's jobs are taken back after it
+JOBS_MAX_FAILURES = env.int("JOBS_MAX_FAILURES", default=12)  # failed attempts before a job fails for good
+JOBS_LEASE_SECONDS = env.int("JOBS_LEASE_SECONDS", default=20)  # after this, the jobs of a lost worker are reclaimed
 JOBS_SWEEP_SECONDS = env.float("JOBS_SWEEP_SECONDS", default=1.0)
-JOBS_REQUEUE_SECONDS = env.int("JOBS_REQUEUE_SECONDS", default=10)  # when to suspect that Redis forgot an entry
-JOBS_GRACE_SECONDS = env.int("JOBS_GRACE_SECONDS", default=10)  # SIGTERM: how long answers may still finish
+JOBS_REQUEUE_SECONDS = env.int("JOBS_REQUEUE_SECONDS", default=10)  # after this, an entry counts as lost in Redis
+JOBS_GRACE_SECONDS = env.int("JOBS_GRACE_SECONDS", default=10)  # after SIGTERM, running jobs may finish for this long
 JOBS_PER_PERSON = env.int("JOBS_PER_PERSON", default=5)  # active jobs of one person
-JOBS_MAX_WAIT_SECONDS = env.int("JOBS_MAX_WAIT_SECONDS", default=120)  # a longer queue is closed: 503
-# What may be spent in a day (UTC), in tokens and US dollars; 0: no limit.
+JOBS_MAX_WAIT_SECONDS = env.int("JOBS_MAX_WAIT_SECONDS", default=120)  # with a longer expected wait, new jobs get 503
+# Daily budgets (UTC) in tokens and US dollars; 0 means no limit.
 BUDGET_PERSON_TOKENS = env.int("BUDGET_PERSON_TOKENS", default=0)
 BUDGET_PERSON_DOLLARS = Decimal(env.str("BUDGET_PERSON_DOLLARS", default="0"))
 BUDGET_TOTAL_TOKENS = env.int("BUDGET_TOTAL_TOKENS", default=0)
 BUDGET_TOTAL_DOLLARS = Decimal(env.str("BUDGET_TOTAL_DOLLARS", default="0"))
-# The landing assistant answers anybody: its limits are set from the start.
+# The landing assistant answers anonymous visitors, so its limits have defaults.
 BUDGET_LANDING_TOKENS = env.int("BUDGET_LANDING_TOKENS", default=1_000_000)
 BUDGET_LANDING_DOLLARS = Decimal(env.str("BUDGET_LANDING_DOLLARS", default="0"))
 LANDING_QUESTIONS_PER_VISITOR = env.int("LANDING_QUESTIONS_PER_VISITOR", default=20)  # an hour
 LANDING_QUESTIONS_PER_NETWORK = env.int("LANDING_QUESTIONS_PER_NETWORK", default=100)
-LANDING_KEEP_DAYS = env.int("LANDING_KEEP_DAYS", default=30)  # visitors' conversations; their cookie lives as long
+LANDING_KEEP_DAYS = env.int("LANDING_KEEP_DAYS", default=30)  # visitors' conversations; their cookie lasts 30 days
 JOBS_EVENTS_TTL = env.int("JOBS_EVENTS_TTL", default=3600)
-JOBS_KEEP_DAYS = env.int("JOBS_KEEP_DAYS", default=90)  # older jobs that have ended are deleted
+JOBS_KEEP_DAYS = env.int("JOBS_KEEP_DAYS", default=90)  # older final jobs are deleted
 
 # --- OpenAI -----------------------------------------------------------------------------------------------
 OPENAI_API_KEY = env.str("OPENAI_API_KEY")
@@ -209,7 +209,7 @@ OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", default="https://api.openai.com/v1"
 LLM_CHAT_MODEL = env.str("LLM_CHAT_MODEL", default="gpt-4.1-mini")
 LLM_FAST_MODEL = env.str("LLM_FAST_MODEL", default="gpt-4.1-nano")  # rewrites and summaries
 LLM_EMBEDDING_MODEL = env.str("LLM_EMBEDDING_MODEL", default="text-embedding-3-small")
-# The upstream's limits a minute and model, until the headers of its answers tell better.
+# The upstream's limits per minute and model, used until its response headers report the real ones.
 LLM_REQUESTS_PER_MINUTE = env.int("LLM_REQUESTS_PER_MINUTE", default=500)
 LLM_TOKENS_PER_MINUTE = env.int("LLM_TOKENS_PER_MINUTE", default=200_000)
 LLM_CONNECT_TIMEOUT = env.float("LLM_CONNECT_TIMEOUT", default=5.0)
@@ -221,8 +221,8 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-# Ten wrong passwords for a name from one network, then none is tried for ten minutes. Other networks are not shut out,
-# or anybody could keep anybody else from signing in.
+# Ten wrong passwords for one username from one network lock that pair for ten minutes. Other networks stay unlocked;
+# otherwise anybody could lock out anybody else.
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=10)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -230,8 +230,8 @@ AXES_CLIENT_IP_CALLABLE = "accounts.guesses.counted_address"
 AXES_LOCKOUT_CALLABLE = "accounts.guesses.locked"
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]  # and passwords: not kept
-AXES_DISABLE_ACCESS_LOG = True  # who signed in when is nobody's business
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]  # not stored; neither are passwords
+AXES_DISABLE_ACCESS_LOG = True  # do not record who signed in when
 AXES_VERBOSE = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -276,9 +276,9 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
-        # Scanners ask for any host; each would leave a stack trace.
+        # Scanners send arbitrary hosts; each would log a stack trace.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
-        # Its INFO lines carry URLs and bodies of upstream requests.
+        # Its INFO lines contain URLs and bodies of upstream requests.
         "openai": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         "aiohttp": {"level": "WARNING"},

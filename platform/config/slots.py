@@ -1,6 +1,6 @@
-"""Places in pages that other apps fill, so that a template names no app above its own.
+"""Slots: places in templates that higher apps fill, so that no template depends on a higher app.
 
-A template offers a slot with `{% load slots %}{% slot "lesson-tools" %}`; the apps above register what belongs there.
+A template defines a slot with `{% load slots %}{% slot "lesson-tools" %}`; higher apps register templates for it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _templates: dict[str, dict[str, MoreContext | None]] = {}
 
 
 def register(slot: str, template: str, context: MoreContext | None = None) -> None:
-    """Render this template in the slot, after those that are registered already; called from AppConfig.ready().
+    """Add this template to the slot, after those registered before. Call this from AppConfig.ready(). Idempotent.
 
-    The template sees the page's context and what `context` returns for it. Registering it again changes nothing.
+    The template gets the page's context, extended by what `context` returns.
     """
     _templates.setdefault(slot, {}).setdefault(template, context)
 
 
 def render(slot: str, page: Context) -> SafeString:
-    """What the slot holds on this page, in the order of INSTALLED_APPS."""
+    """Render the templates of the slot, in the order of INSTALLED_APPS."""
     assert page.template is not None
     find, rendered = page.template.engine.get_template, []
     for name, context in _templates.get(slot, {}).items():

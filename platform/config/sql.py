@@ -1,4 +1,4 @@
-"""SQL that Django's ORM has no words for: statements written by hand, and advisory locks."""
+"""SQL that Django's ORM cannot express: hand-written statements and advisory locks."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def first_row(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> tupl
 
 
 def lock(name: str) -> None:
-    """Wait until no other transaction holds the lock of this name, and hold it until the current one ends."""
+    """Acquire the advisory lock of this name and hold it until the transaction ends. Blocks while another holds it."""
     first_row("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
 def try_lock(name: str) -> bool:
-    """Take the lock of this name until the current transaction ends; False when another transaction holds it."""
+    """Try to acquire the lock of this name until the transaction ends; False if another transaction holds it."""
     row = first_row("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
     return bool(row and row[0])

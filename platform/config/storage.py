@@ -1,4 +1,4 @@
-"""Where `collectstatic` puts the static files, and under which names pages find them."""
+"""Storage of static files for `collectstatic`, with hashed names."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class StaticStorage(CompressedManifestStaticFilesStorage):
-    """Names carry a hash of the content, also in the imports between our modules, so browsers may keep files for good.
+    """Adds a content hash to file names, also in imports between JavaScript modules, so browsers can cache forever.
 
-    A file's name follows from what it imports: two files that import each other, even in a JSDoc type, have none,
-    and `collectstatic` ends with "Max post-process passes exceeded".
+    A file's hash depends on the files that it imports. If two files import each other, even in a JSDoc type, there is
+    no hash for them, and `collectstatic` fails with "Max post-process passes exceeded".
     """
 
     support_js_module_import_aggregation = True

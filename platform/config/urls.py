@@ -1,4 +1,4 @@
-"""Where everything is."""
+"""The URL configuration."""
 
 from django.contrib import admin
 from django.contrib.auth import views as auth

@@ -1,1 +1,1 @@
-"""Conversations between a person and a surface: kept, continued, summarised. What every chatting surface shares."""
+"""Conversations between a person and a surface: what all chat surfaces share."""

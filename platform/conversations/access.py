@@ -1,4 +1,4 @@
-"""Whose conversation it is: anybody else's does not exist."""
+"""Access to conversations. Other people's conversations answer 404."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from conversations.models import Conversation, ConversationQuerySet
 def own_conversation(
     person: Person, conversation_id: UUID | str, among: ConversationQuerySet | None = None, **conditions: Any
 ) -> Conversation:
-    """The person's conversation with this id that meets the conditions. Problem 404 for any other."""
+    """Return the person's conversation with this id that meets the conditions. Raises Problem 404 if there is none."""
     conversations = Conversation.objects.all() if among is None else among
     try:
         return conversations.of(person).get(pk=UUID(str(conversation_id)), **conditions)

@@ -17,7 +17,7 @@ from jobs.kinds import JobKind
 from jobs.models import AiJob
 from jobs.submission import Submission, submit
 
-TITLE_LENGTH = 80
+MAX_TITLE_CHARS = 80
 
 
 def ask(
@@ -29,11 +29,11 @@ def ask(
     course: Course | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> AiJob:
-    """Write the question down and submit the job of this kind that answers it. Runs in the caller's transaction.
+    """Store the question and submit the job of this kind that answers it. Runs in the caller's transaction.
 
-    The conversation is the named one, or a new one; it belongs to the kind's surface and to this course. `more` goes
-    into the job's payload: ids, no text of people. Raises Problem 404 for a conversation that is not the asker's, or
-    of another surface or course, and SubjectBusy while another answer is being written.
+    Without a conversation id it starts a conversation, with the kind's surface and this course. `more` is added to the
+    job's payload and must hold ids only, no people's text. Raises Problem 404 if the person has no such conversation
+    with this surface and course, and SubjectBusy while another answer is being written.
     """
     conversation = _conversation(submission.person, kind.surface, course, question, conversation_id)
     job_id = uuid4()
@@ -43,18 +43,18 @@ def ask(
 
 
 def rate(answer: Message, rating: str, reason: str) -> None:
-    """Keep what the person thinks of an answer; an empty rating takes it back."""
+    """Store the rating of an answer and its reason. An empty rating removes both."""
     Message.objects.filter(pk=answer.pk).update(rating=rating, reason=reason if rating else "")
 
 
 def rename(conversation: Conversation, title: str) -> None:
-    """Give the conversation another title; it keeps its place in lists."""
+    """Change the title. `updated_at` stays, so the conversation keeps its position in lists."""
     Conversation.objects.filter(pk=conversation.pk).update(title=title)
 
 
 @transaction.atomic
 def delete(conversation: Conversation) -> None:
-    """Delete everything that was said, for good, also from its jobs and their events. Their cost figures stay."""
+    """Permanently delete the conversation, and its text in jobs and events. The jobs' costs stay."""
     jobs = AiJob.objects.filter(subject=conversation.subject)
     hold(jobs)
     if Conversation.objects.select_for_update().filter(pk=conversation.pk).exists():
@@ -69,11 +69,11 @@ def _conversation(
         return Conversation.objects.create(
             surface=surface, owner_id=person.user_id, visitor=person.visitor, course=course, title=_title(question)
         )
-    # Locked, so that it is not deleted while the question is written down.
+    # Locked, so that nobody deletes it while the question is stored.
     locked = Conversation.objects.select_for_update(no_key=True)
     return own_conversation(person, conversation_id, locked, surface=surface, course=course)
 
 
 def _title(question: str) -> str:
     line = " ".join(question.split())
-    return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
+    return line if len(line) <= MAX_TITLE_CHARS else line[: MAX_TITLE_CHARS - 1].rstrip() + "…"

@@ -1,4 +1,4 @@
-"""Conversations in the admin: for staff with a permission of their own, and every one they open is noted."""
+"""Conversations in the admin, for staff with the permission to read them. Every reading is noted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs import disclosure
 
 
 class ForReaders(ReadOnly):
-    """An admin that only shows, and only to those who may read people's text."""
+    """A read-only admin for staff who may read people's text."""
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return disclosure.may_read(request.user)
@@ -32,7 +32,7 @@ class MessageInline(ForReaders, admin.StackedInline):
 
 @admin.register(Conversation)
 class ConversationAdmin(ForReaders, admin.ModelAdmin):
-    # Titles and summaries are people's words too: only an opened conversation shows them.
+    # Titles and summaries are people's text too, so only the detail page shows them.
     list_display = ("short_id", "surface", "course", "owner", "message_count", "updated_at")
     list_filter = ("surface", "course", "messages__rating", "updated_at")
     search_fields = ("id", "owner__username", "visitor")
@@ -45,7 +45,7 @@ class ConversationAdmin(ForReaders, admin.ModelAdmin):
         return super().get_queryset(request).annotate(message_count=Count("messages", distinct=True))
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        """One conversation, whole. Opening it is noted."""
+        """Show one conversation, and note the reading."""
         response = super().change_view(request, object_id, *args, **kwargs)
         if response.status_code == 200:
             disclosure.note(request.user, f"conversation:{object_id}")
@@ -61,10 +61,10 @@ class ConversationAdmin(ForReaders, admin.ModelAdmin):
 
 
 class RatingInline(ReadOnly, admin.TabularInline):
-    """What the person thought of the job's answer, next to the job: the reason is meant for staff."""
+    """Shows a job's rating and its reason, which are meant for staff, on the job's page."""
 
     model = Message
-    verbose_name_plural = "What the person thought of the answer"
+    verbose_name_plural = "Rating of the answer"
     extra = 0
     fields = ("rating", "reason")
     readonly_fields = fields

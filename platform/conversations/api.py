@@ -20,20 +20,20 @@ from conversations.access import own_conversation
 from conversations.models import Conversation, Message
 from conversations.serializers import (
     ConversationSerializer,
-    EntrySerializer,
+    ListedConversationSerializer,
     RatingSerializer,
     RenameSerializer,
-    entry,
-    whole,
+    conversation_as_wire,
+    listed_as_wire,
 )
 
 CONVERSATION_ID = OpenApiParameter("conversation_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
-LONGEST_FILTER = 100
+MAX_FILTER_CHARS = 100
 
 
 class _View(PersonView):
     def conversation(self, request: Request, conversation_id: str) -> Conversation:
-        """The caller's conversation. Problem 404 for anybody else's."""
+        """Return the caller's conversation. Raises Problem 404 for other people's."""
         with_course = Conversation.objects.select_related("course")
         return own_conversation(self.person(request), conversation_id, with_course)
 
@@ -43,42 +43,42 @@ class ListView(_View):
 
     @extend_schema(
         operation_id="conversations_list",
-        responses=EntrySerializer(many=True),
+        responses=ListedConversationSerializer(many=True),
         filters=True,
         parameters=[
-            OpenApiParameter("surface", str, description="Only those with this surface."),
-            OpenApiParameter("courseId", str, description="Only those about this course."),
+            OpenApiParameter("surface", str, description="Only conversations with this surface."),
+            OpenApiParameter("courseId", str, description="Only conversations about this course."),
             *PAGE,
         ],
     )
     def get(self, request: Request) -> Response:
-        """The caller's conversations, the newest first."""
+        """List the caller's conversations, newest first."""
         conversations = Conversation.objects.of(self.person(request)).select_related("course")
         for name, field in (("surface", "surface"), ("courseId", "course__slug")):
             if wanted := request.query_params.get(name):
-                conversations = conversations.filter(**{field: wanted.replace("\0", "")[:LONGEST_FILTER]})
-        return page_of(conversations.order_by("-updated_at", "pk"), self, entry)
+                conversations = conversations.filter(**{field: wanted.replace("\0", "")[:MAX_FILTER_CHARS]})
+        return page_of(conversations.order_by("-updated_at", "pk"), self, listed_as_wire)
 
 
 @extend_schema(parameters=[CONVERSATION_ID])
 class ConversationView(_View):
     @extend_schema(responses=ConversationSerializer)
     def get(self, request: Request, conversation_id: str) -> Response:
-        """A conversation of the caller, its messages in order."""
-        return Response(whole(self.conversation(request, conversation_id)))
+        """Get a conversation with its messages in order."""
+        return Response(conversation_as_wire(self.conversation(request, conversation_id)))
 
-    @extend_schema(request=RenameSerializer, responses=EntrySerializer)
+    @extend_schema(request=RenameSerializer, responses=ListedConversationSerializer)
     def patch(self, request: Request, conversation_id: str) -> Response:
-        """Give it another title."""
+        """Change the title."""
         conversation = self.conversation(request, conversation_id)
         body = RenameSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         actions.rename(conversation, body.validated_data["title"])
-        return Response(entry(self.conversation(request, conversation_id)))
+        return Response(listed_as_wire(self.conversation(request, conversation_id)))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, conversation_id: str) -> Response:
-        """Delete all that was said, for good. An answer that is being written is stopped."""
+        """Permanently delete the conversation. An answer that is being written is cancelled."""
         actions.delete(self.conversation(request, conversation_id))
         return Response(status=204)
 
@@ -89,7 +89,7 @@ class ConversationView(_View):
 class RatingView(_View):
     @extend_schema(request=RatingSerializer, responses={200: RatingSerializer})
     def put(self, request: Request, conversation_id: str, message_id: str) -> Response:
-        """Say what an answer was worth. It is named by its own messageId or that of its question."""
+        """Rate an answer. The messageId may be that of the answer or of its question."""
         answer = _answer(self.conversation(request, conversation_id), message_id)
         body = RatingSerializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -109,7 +109,7 @@ class ExportView(_View):
 
     @extend_schema(responses={(200, "text/markdown"): OpenApiTypes.STR})
     def get(self, request: Request, conversation_id: str) -> HttpResponse:
-        """The conversation as a Markdown file."""
+        """Export the conversation as a Markdown file."""
         conversation = self.conversation(request, conversation_id)
         name = f'attachment; filename="{export.file_name(conversation)}"'
         text = export.as_markdown(conversation)

@@ -5,7 +5,7 @@ class ConversationsConfig(AppConfig):
     name = "conversations"
 
     def ready(self) -> None:
-        """Register the kind of jobs that summarise, and ratings on the admin page of a job."""
+        """Register the summary kind with the engine, and the rating on the admin page of a job."""
         from config.admin import register_inline
         from conversations.admin import RatingInline
         from conversations.kinds import SUMMARY

@@ -1,4 +1,4 @@
-"""A conversation as a Markdown file, for the person to keep."""
+"""Exports a conversation as a Markdown file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ AI_MARK = "*AI-generated: check important facts.*"
 
 
 def file_name(conversation: Conversation) -> str:
-    """A plain ASCII name that says which conversation it is."""
+    """Return an ASCII file name made from the title."""
     return f"{slugify(conversation.title)[:60] or 'conversation'}.md"
 
 
 def as_markdown(conversation: Conversation) -> str:
-    """All messages in order, each with who said it and when, answers with their sources and the AI mark."""
+    """Return all messages in order with author and time; answers also have their citations and the AI mark."""
     about = [f"Course: {_line(conversation.course.title)}"] if conversation.course else []
-    head = [f"# {_line(conversation.title)}", *about, f"Begun {_when(conversation.created_at)}"]
+    head = [f"# {_line(conversation.title)}", *about, f"Started {_when(conversation.created_at)}"]
     return "\n\n".join([*head, *map(_message, conversation.messages.all())]) + "\n"
 
 

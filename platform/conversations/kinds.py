@@ -1,4 +1,4 @@
-"""What kinds that answer in conversations have in common, and the summaries behind all conversations."""
+"""The base of kinds that answer in conversations, and the kind that summarises conversations."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from jobs.kinds import JobKind, Result, Run
 from jobs.models import AiJob
 from jobs.submission import SubjectBusy, Submission, submit
 
-SUMMARISE_EVERY = 16  # messages
+MAX_UNSUMMARISED_MESSAGES = 16
 
 
 @dataclass(frozen=True)
 class AnswerKind(JobKind):
-    """A kind whose result is an answer in Markdown with its citations: a message of a conversation."""
+    """A kind whose result is an answer in Markdown with citations, saved as a message of a conversation."""
 
     told: tuple[str, ...] = ("conversationId", "messageId")
 
     def partial(self, text: str) -> Result:
-        """What was written before the job was cancelled is kept as the answer."""
+        """Return the result of a cancelled job: the text written so far."""
         return {"answer": text, "citations": []}
 
     def shown(self, result: Result) -> dict[str, Any]:
-        """The answer and its citations; anything else in a result is for the surface."""
+        """Return the answer and its citations. Other parts of a result are internal to the surface."""
         return {"answer": result["answer"], "citations": result.get("citations", [])}
 
     def fields(self) -> dict[str, serializers.Field]:
-        """`answer` and `citations`."""
+        """Return the fields that `shown` adds to a job's schema."""
         return {
             "answer": serializers.CharField(required=False, help_text="Markdown; for text jobs."),
             "citations": CitationSerializer(many=True, required=False),
@@ -41,7 +41,7 @@ class AnswerKind(JobKind):
 
 
 async def summarise(run: Run) -> Result:
-    """Condense the older messages of a conversation."""
+    """Summarise the older messages of a conversation."""
     summary, turns, upto = await run.db(rows.to_summarise, run.job)
     if not turns:
         return {}
@@ -52,29 +52,29 @@ SUMMARY = JobKind("conversations.summary", summarise, rows.save_summary, priorit
 
 
 def add_answer(job: AiJob, result: Result) -> int:
-    """Add the answer to its conversation, and have older messages summarised every SUMMARISE_EVERY messages.
+    """Add the answer to its conversation and return the id of its message.
 
-    Returns the id of the message that the answer has become.
+    Submits a summary job once MAX_UNSUMMARISED_MESSAGES messages are not summarised.
     """
     added = rows.add_answer(job, result)
-    if added.unsummarised >= SUMMARISE_EVERY:
+    if added.unsummarised >= MAX_UNSUMMARISED_MESSAGES:
         submit_summary(job)
     return added.message_id
 
 
 def save_answer(job: AiJob, result: Result) -> None:
-    """Add the answer to its conversation: the `save` of most kinds that answer."""
+    """Add the answer to its conversation. Kinds use this as their `save`."""
     add_answer(job, result)
 
 
 def save_without_summary(job: AiJob, result: Result) -> None:
-    """Add the answer to its conversation, for surfaces without summaries."""
+    """Add the answer to its conversation without submitting summaries."""
     rows.add_answer(job, result)
 
 
 def submit_summary(job: AiJob) -> None:
-    """Have the conversation of this job summarised up to its newest message."""
+    """Submit a job that summarises this job's conversation up to its newest message."""
     conversation_id = job.payload["conversationId"]
     payload = {"conversationId": conversation_id, "upto": rows.newest_message(conversation_id)}
-    with suppress(SubjectBusy):  # a summary is under way; the next answer submits the next one
+    with suppress(SubjectBusy):  # a summary job is active; a later answer submits the next one
         submit(Submission(SYSTEM), SUMMARY, payload, subject=job.subject)

@@ -1,4 +1,4 @@
-"""Conversations of a person with a surface, and their messages."""
+"""Conversations between a person and a surface, and their messages."""
 
 from __future__ import annotations
 
@@ -21,16 +21,21 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
 
 class Conversation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    surface = models.CharField(max_length=20, help_text="The surface that it is held with.")
+    surface = models.CharField(max_length=20, help_text="The surface of the conversation, such as assistant.")
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="conversations"
     )
-    visitor = models.CharField(max_length=32, blank=True, help_text="An anonymous visitor's id, where no user owns it.")
+    visitor = models.CharField(max_length=32, blank=True, help_text="The id of its anonymous visitor, if any.")
     course = models.ForeignKey(
-        Course, null=True, blank=True, on_delete=models.CASCADE, related_name="conversations", help_text="What about."
+        Course,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="conversations",
+        help_text="The course it is about.",
     )
     title = models.CharField(max_length=120)
-    summary = models.TextField(blank=True, help_text="What was said up to summarised_upto.")
+    summary = models.TextField(blank=True, help_text="Covers the messages up to summarised_upto.")
     summarised_upto = models.BigIntegerField(default=0, help_text="Id of the last message that the summary covers.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -49,7 +54,7 @@ class Conversation(models.Model):
 
     @property
     def subject(self) -> str:
-        """How the engine's jobs name this conversation."""
+        """The subject of this conversation's jobs."""
         return f"conversation:{self.pk}"
 
 
@@ -70,13 +75,13 @@ class Message(models.Model):
     rating = models.CharField(
         max_length=4, choices=Rating, blank=True, help_text="What the person thinks of an answer."
     )
-    reason = models.CharField(max_length=500, blank=True, help_text="Why it was rated so, in the person's words.")
-    suggestions = models.JSONField(default=list, blank=True, help_text="Questions that may follow an answer.")
+    reason = models.CharField(max_length=500, blank=True, help_text="The reason for the rating, in the person's words.")
+    suggestions = models.JSONField(default=list, blank=True, help_text="Suggested follow-up questions.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["id"]
-        # The last line of defence for "one answer per question", below every other check.
+        # The last line of defence for "one answer per question".
         constraints = [models.UniqueConstraint(fields=["job", "role"], name="one_message_per_job_and_role")]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What the chat pages of the surfaces share: the earlier conversations beside the chat, and the one that is open."""
+"""What the surfaces' chat pages share: the list of earlier conversations, and the open conversation."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from conversations.models import Conversation, ConversationQuerySet
+from conversations.models import ConversationQuerySet
 
-RECENT = 30
+RECENT_CONVERSATIONS = 30
 
 
 def context(request: HttpRequest, conversations: ConversationQuerySet) -> dict[str, Any]:
-    """For a template: the newest of these conversations, where older ones are listed, if there are any, and the one
-    that `?conversation=` names. Http404.
+    """Return the template context: the newest conversations, the API's URL for older ones ("" if there are none), and
+    the conversation that `?conversation=` names. Raises Http404 if that is not one of these conversations.
     """
     newest_first = conversations.order_by("-updated_at", "pk").select_related("course")
     opened = None
@@ -26,14 +26,11 @@ def context(request: HttpRequest, conversations: ConversationQuerySet) -> dict[s
             opened = get_object_or_404(newest_first, pk=UUID(conversation_id))
         except ValueError:
             raise Http404("no such conversation") from None
-    listed = list(newest_first[: RECENT + 1])
-    older = _listing(listed[0]) if len(listed) > RECENT else ""
-    return {"conversations": listed[:RECENT], "older": older, "conversation": opened}
-
-
-def _listing(like: Conversation) -> str:
-    """Where the API lists the conversations of the same surface and course."""
-    query = {"surface": like.surface, "limit": str(RECENT)}
-    if like.course:
-        query["courseId"] = like.course.slug
-    return f"{reverse('conversations:list')}?{urlencode(query)}"
+    listed = list(newest_first[: RECENT_CONVERSATIONS + 1])
+    older = ""
+    if len(listed) > RECENT_CONVERSATIONS:
+        query = {"surface": listed[0].surface, "limit": str(RECENT_CONVERSATIONS)}
+        if course := listed[0].course:
+            query["courseId"] = course.slug
+        older = f"{reverse('conversations:list')}?{urlencode(query)}"
+    return {"conversations": listed[:RECENT_CONVERSATIONS], "older": older, "conversation": opened}

@@ -1,4 +1,4 @@
-"""What comes before an answer in any conversation. Plain asyncio: no database; what it needs is passed in."""
+"""The steps before an answer that all conversations share. Plain asyncio, no database: inputs are passed in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from conversations import prompts
 from conversations.prompts import Turn
+from courses.citations import Citation
 from llm.client import Llm
 from llm.tokens import estimate
 
@@ -16,8 +17,8 @@ HISTORY_TOKENS = 2000
 SUMMARY_TOKENS = 300
 
 
-class Question(BaseModel):
-    """A person's question with what was said before it, oldest first."""
+class QuestionInContext(BaseModel):
+    """A person's question with the summary and the messages before it, oldest first."""
 
     text: str
     summary: str = ""
@@ -28,41 +29,50 @@ class Question(BaseModel):
         return bool(self.turns or self.summary)
 
 
-class Viewer(Protocol):
-    """Who watches the answer come into being."""
+class Answer(BaseModel):
+    """A finished answer in Markdown, and the passages that it cites by number."""
+
+    answer: str
+    citations: list[Citation] = []
+
+
+class Output(Protocol):
+    """Receives the steps and the text of an answer while it is written."""
 
     def progress(self, step: Literal["rewriting", "searching", "answering"]) -> None: ...
 
     def show(self, text: str) -> None: ...
 
 
-async def understand(question: Question, turns: list[Turn], llm: Llm, viewer: Viewer) -> tuple[str, list[float]]:
-    """The question as it stands alone, and the embedding of the question as it was asked, at the same time.
+async def understand(
+    question: QuestionInContext, turns: list[Turn], llm: Llm, output: Output
+) -> tuple[str, list[float]]:
+    """Return the question rewritten to stand alone, and the embedding of the original question.
 
-    `turns` are those of the question that fit the budget. Raises LlmError.
+    Both calls run concurrently. `turns` are the question's turns that fit the token budget. Raises LlmError.
     """
     embedding = llm.embed("embedding", [question.text])
     if not question.has_history:
         [vector] = await embedding
         return question.text, vector
-    viewer.progress("rewriting")
+    output.progress("rewriting")
     messages = prompts.rewrite(question.summary, turns, question.text)
     try:
         async with asyncio.TaskGroup() as group:
             rewriting = group.create_task(llm.text("rewrite", messages, max_tokens=200))
             embedding_task = group.create_task(embedding)
     except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None  # as without history: callers know the kind of failure by its type
+        raise failures.exceptions[0] from None  # callers expect an LlmError, not a group
     return rewriting.result() or question.text, embedding_task.result()[0]
 
 
 async def summarise(summary: str, turns: list[Turn], llm: Llm) -> str:
-    """A summary of these messages that continues the earlier one. Raises LlmError."""
+    """Return a summary that extends the earlier one by these messages. Raises LlmError."""
     return await llm.text("summary", prompts.summarise(summary, turns), max_tokens=SUMMARY_TOKENS)
 
 
 def within_budget(turns: list[Turn], tokens: int = HISTORY_TOKENS) -> list[Turn]:
-    """The newest messages that fit into this many tokens, oldest first."""
+    """Return the newest messages that fit into this many tokens, oldest first."""
     kept: list[Turn] = []
     for turn in reversed(turns):
         tokens -= estimate(turn.text)

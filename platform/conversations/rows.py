@@ -1,4 +1,4 @@
-"""The tables behind the jobs: what was said before a question, and where answers and summaries go."""
+"""Database access of the jobs: loads questions with their history, saves answers and summaries."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from django.utils import timezone
 
 from config.sql import first_row
 from conversations.models import Conversation, Message
-from conversations.pipeline import Question
+from conversations.pipeline import QuestionInContext
 from conversations.prompts import Turn
 from courses.models import Course
 from jobs.kinds import Refusal
 from jobs.models import AiJob
 
-RECENT = 16  # messages that a prompt may hold word for word, budget permitting
+RECENT_MESSAGES = 16  # the most earlier messages in a prompt
 
 
-# Written by hand: every answer begins with it, and Django takes ten times as long to build the three statements that it
-# replaces as Postgres takes to run them (docs/decisions/0020).
+# Written by hand because every answer starts with it, and Django takes ten times as long to build the three statements
+# that it replaces as Postgres takes to run them (docs/decisions/0020).
 _ASKED = """
 SELECT conversation.summary, course.id, course.title, owner.id, owner.is_staff, ARRAY(
     SELECT ARRAY[said.role, said.text] FROM (
@@ -36,34 +36,34 @@ WHERE conversation.id = %(conversation)s
 """
 
 
-def question_of(job: AiJob) -> tuple[Course | None, Question]:
-    """The question that this job answers, and the course that its conversation is about.
+def question_of(job: AiJob) -> tuple[Course | None, QuestionInContext]:
+    """Return the question that this job answers, and its conversation's course (only id and title loaded).
 
-    Only the course's id and title are read. Raises Refusal when the conversation was deleted, and when the asker may no
-    longer open the course: a job may have waited, or be a retry.
+    Raises Refusal if the conversation was deleted, or if the asker may no longer open the course: the job may have
+    waited, or be a retry.
     """
     named = {"conversation": job.payload.get("conversationId"), "message": job.payload.get("messageId")}
-    row = first_row(_ASKED, {**named, "count": RECENT + 1})
+    row = first_row(_ASKED, {**named, "count": RECENT_MESSAGES + 1})
     if row is None or not row[-1]:
-        raise Refusal("gone", "This conversation is not there any more.")
+        raise Refusal("gone", "This conversation no longer exists.")
     summary, course_id, title, owner_id, is_staff, said = row
     course = Course(pk=course_id, title=title) if course_id else None
     if course and not Course.objects.for_user(User(pk=owner_id, is_staff=is_staff)).filter(pk=course_id).exists():
-        raise Refusal("not_enrolled", "You are not enrolled in this course any more.")
+        raise Refusal("not_enrolled", "You are no longer enrolled in this course.")
     *earlier, (_, question) = said
-    return course, Question(
+    return course, QuestionInContext(
         text=question, summary=summary, turns=[Turn(role=role, text=text) for role, text in earlier]
     )
 
 
 class Added(NamedTuple):
-    """An answer that is now a message. `unsummarised`: how many messages of its conversation no summary covers."""
+    """The message of an answer. `unsummarised` counts the conversation's messages that no summary covers."""
 
     message_id: int
     unsummarised: int
 
 
-# Written by hand, like _ASKED. An answer that was cancelled left its partial text: the answer of a retry replaces it.
+# Written by hand, like _ASKED. If a cancelled attempt left partial text, the answer of the retry replaces it.
 _ADD = """
 WITH said AS (
     INSERT INTO conversations_message AS message
@@ -84,7 +84,7 @@ FROM said, touched
 
 
 def add_answer(job: AiJob, result: dict[str, Any]) -> Added:
-    """Add the answer to its conversation, for the `save` of a kind that answers."""
+    """Add the answer to its conversation. The `save` of answering kinds calls this."""
     values = {
         "conversation": job.payload["conversationId"],
         "job": job.pk,
@@ -93,29 +93,25 @@ def add_answer(job: AiJob, result: dict[str, Any]) -> Added:
         "now": timezone.now(),
     }
     row = first_row(_ADD, values)
-    assert row is not None, "a conversation is deleted together with the text of its jobs, and this job has its text"
+    assert row is not None, "a conversation is deleted together with its jobs' text, and this job still has its text"
     return Added(*row)
 
 
 def newest_message(conversation_id: str) -> int:
-    """The id of the conversation's newest message."""
+    """Return the id of the conversation's newest message."""
     return Message.objects.filter(conversation_id=UUID(conversation_id)).latest("pk").pk
 
 
 def to_summarise(job: AiJob) -> tuple[str, list[Turn], int]:
-    """(summary so far, messages that it lacks, id of the last of them)."""
+    """Return (summary so far, messages that it does not cover, id of the last of them)."""
     conversation = Conversation.objects.get(pk=job.payload["conversationId"])
     messages = list(conversation.messages.filter(pk__gt=conversation.summarised_upto, pk__lte=job.payload["upto"]))
     upto = messages[-1].pk if messages else 0
-    return conversation.summary, _turns(messages), upto
+    return conversation.summary, [Turn(role=message.role, text=message.text) for message in messages], upto
 
 
 def save_summary(job: AiJob, result: dict[str, Any]) -> None:
-    """Store the summary, unless a newer one is stored already."""
+    """Store the summary unless a newer one is already stored."""
     Conversation.objects.filter(pk=job.payload["conversationId"], summarised_upto__lt=result["upto"]).update(
         summary=result["summary"], summarised_upto=result["upto"]
     )
-
-
-def _turns(messages: Any) -> list[Turn]:
-    return [Turn(role=message.role, text=message.text) for message in messages]

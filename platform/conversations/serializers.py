@@ -1,4 +1,4 @@
-"""Conversations on the wire."""
+"""Conversations in the API's format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.models import AiJob
 
 
 class AskedSerializer(AcceptedSerializer):
-    """The 202 answer to a question."""
+    """The 202 response to a question."""
 
     conversationId = serializers.UUIDField()
     messageId = serializers.CharField()
@@ -31,11 +31,11 @@ class MessageSerializer(serializers.Serializer[Any]):
     error = JobErrorSerializer(required=False)
     retryable = serializers.BooleanField(required=False)
     rating = serializers.ChoiceField(Message.Rating.choices, allow_null=True)
-    reason = serializers.CharField(help_text="Why it was rated so.")
-    suggestions = serializers.ListField(child=serializers.CharField(), help_text="Questions that may follow.")
+    reason = serializers.CharField(help_text="The reason for the rating.")
+    suggestions = serializers.ListField(child=serializers.CharField(), help_text="Suggested follow-up questions.")
 
 
-class EntrySerializer(serializers.Serializer[Any]):
+class ListedConversationSerializer(serializers.Serializer[Any]):
     """A conversation in a list."""
 
     conversationId = serializers.UUIDField()
@@ -46,7 +46,7 @@ class EntrySerializer(serializers.Serializer[Any]):
     updatedAt = serializers.DateTimeField()
 
 
-class ConversationSerializer(EntrySerializer):
+class ConversationSerializer(ListedConversationSerializer):
     messages = MessageSerializer(many=True)
     activeJobId = serializers.UUIDField(allow_null=True)
 
@@ -56,12 +56,12 @@ class RenameSerializer(serializers.Serializer[Any]):
 
 
 class RatingSerializer(serializers.Serializer[Any]):
-    rating = serializers.ChoiceField(Message.Rating.choices, allow_null=True, help_text="null takes it back.")
+    rating = serializers.ChoiceField(Message.Rating.choices, allow_null=True, help_text="null removes the rating.")
     reason = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
 
 
-def entry(conversation: Conversation) -> dict[str, Any]:
-    """The conversation as it stands in a list. Its course must be loaded."""
+def listed_as_wire(conversation: Conversation) -> dict[str, Any]:
+    """Return the conversation as a list item. Its course must be loaded."""
     return {
         "conversationId": str(conversation.pk),
         "surface": conversation.surface,
@@ -72,12 +72,12 @@ def entry(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-def whole(conversation: Conversation) -> dict[str, Any]:
-    """The conversation with its messages in order."""
+def conversation_as_wire(conversation: Conversation) -> dict[str, Any]:
+    """Return the conversation with its messages in order."""
     messages = list(conversation.messages.select_related("job"))
     active = [str(m.job.pk) for m in messages if m.role == Message.Role.USER and m.job and not m.job.is_final]
     return {
-        **entry(conversation),
+        **listed_as_wire(conversation),
         "messages": [_message(message) for message in messages],
         "activeJobId": active[-1] if active else None,
     }

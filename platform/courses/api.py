@@ -1,4 +1,4 @@
-"""Courses and lessons. No AI is involved: these calls stay fast whatever the AI does."""
+"""Courses and lessons over HTTP. These views make no AI calls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CourseSerializer(serializers.ModelSerializer[Course]):
         fields = ["courseId", "title", "summary"]
 
 
-class LessonEntrySerializer(serializers.ModelSerializer[Lesson]):
+class ListedLessonSerializer(serializers.ModelSerializer[Lesson]):
     lessonId = serializers.CharField(source="pk")
 
     class Meta:
@@ -34,7 +34,7 @@ class LessonEntrySerializer(serializers.ModelSerializer[Lesson]):
 
 
 class CourseDetailSerializer(CourseSerializer):
-    lessons = LessonEntrySerializer(many=True)
+    lessons = ListedLessonSerializer(many=True)
 
     class Meta(CourseSerializer.Meta):
         fields = ["courseId", "title", "summary", "lessons"]
@@ -50,7 +50,7 @@ class LessonSerializer(serializers.ModelSerializer[Lesson]):
 
 
 class CitationSerializer(serializers.Serializer[Any]):
-    """A passage that an answer rests on (courses/citations.py)."""
+    """A passage that an answer cites (courses/citations.py)."""
 
     n = serializers.IntegerField()
     lessonId = serializers.CharField()
@@ -80,15 +80,15 @@ class LessonView(APIView):
     def get(self, request: Request, lesson_id: str) -> Response:
         """One lesson with its text in Markdown."""
         known = Lesson.objects.filter(pk=lesson_id) if _is_id(lesson_id) else Lesson.objects.none()
-        open_ones = known.filter(course__in=Course.objects.for_user(request.user))
-        lesson = open_ones.select_related("course").defer("course__summary").first()
+        readable = known.filter(course__in=Course.objects.for_user(request.user))
+        lesson = readable.select_related("course").defer("course__summary").first()
         if lesson is None:
             raise _closed(known, "There is no such lesson.")
         return Response(LessonSerializer(lesson).data)
 
 
 def course_for(user: Any, course_id: str) -> Course:
-    """The course with this id. Problem 404 if there is none, 403 if the user may not open it."""
+    """Return the course with this id. Raises Problem 404 if there is none, 403 if the user may not open it."""
     known = Course.objects.filter(slug=course_id) if "\0" not in course_id else Course.objects.none()
     course = known.for_user(user).first()
     if course is None:
@@ -97,7 +97,7 @@ def course_for(user: Any, course_id: str) -> Course:
 
 
 def lesson_in(course: Course, lesson_id: str) -> Lesson:
-    """The course's lesson with this id. Problem 404 for any other."""
+    """Return the course's lesson with this id. Raises Problem 404 if the course has no such lesson."""
     lesson = course.lessons.filter(pk=lesson_id).defer("body").first() if _is_id(lesson_id) else None
     if lesson is None:
         raise Problem(404, "not_found", "There is no such lesson in this course.")
@@ -105,7 +105,7 @@ def lesson_in(course: Course, lesson_id: str) -> Lesson:
 
 
 def _closed(known: QuerySet[Any], unknown: str) -> Problem:
-    """Why something cannot be opened: it is not there, or not for this user."""
+    """Return the error for something that this user cannot open: 403 if it exists, else 404."""
     if known.exists():
         return Problem(403, "not_enrolled", "You are not enrolled in this course.")
     return Problem(404, "not_found", unknown)

@@ -5,7 +5,7 @@ class CoursesConfig(AppConfig):
     name = "courses"
 
     def ready(self) -> None:
-        """Register the link to the person's courses."""
+        """Register the navigation link to the courses."""
         from config import slots
 
         slots.register("navigation", "courses/navigation.html")

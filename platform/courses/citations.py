@@ -1,4 +1,4 @@
-"""Citations that are checked: every [n] of an answer points at a passage that was really in the prompt."""
+"""Checks citations: every [n] in an answer must refer to a passage of the prompt."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from courses.grounding import Passage
+from courses.grounding import PromptPassage
 
 _CODE = r"(?P<fence>`{3,}|~{3,}).*?(?:(?P=fence)|\Z)|(?<!`)(?P<ticks>`{1,2})(?!`)[^\n]+?(?<!`)(?P=ticks)(?!`)"
 _CITATIONS = r"(?P<space>\s?)(?P<numbers>(?:\[\d{1,3}(?:\s*,\s*\d{1,3})*\](?!\())+)"
-_TOKEN = re.compile(f"(?P<code>{_CODE})|{_CITATIONS}", re.DOTALL)  # array[1] in code is no citation
+_TOKEN = re.compile(f"(?P<code>{_CODE})|{_CITATIONS}", re.DOTALL)  # array[1] in code is not a citation
 
 
 class Citation(BaseModel):
-    """Where a statement of the answer comes from. Keys are as on the wire."""
+    """The passage that a statement of an answer cites. Field names are those of the API."""
 
     n: int
     lessonId: str
@@ -23,8 +23,8 @@ class Citation(BaseModel):
     heading: str
 
 
-def check(text: str, passages: Sequence[Passage]) -> tuple[str, list[Citation]]:
-    """The text without citations of passages that do not exist, and the passages that it cites, by number."""
+def check(text: str, passages: Sequence[PromptPassage]) -> tuple[str, list[Citation]]:
+    """Remove citations of passages that do not exist; return the text and the remaining citations by number."""
     cited: set[int] = set()
 
     def keep_valid(match: re.Match[str]) -> str:
@@ -35,8 +35,8 @@ def check(text: str, passages: Sequence[Passage]) -> tuple[str, list[Citation]]:
         return match["space"] + "".join(f"[{n}]" for n in numbers) if numbers else ""
 
     checked = _TOKEN.sub(keep_valid, text)
-    return checked, [_citation(n, passages[n - 1]) for n in sorted(cited)]
-
-
-def _citation(n: int, passage: Passage) -> Citation:
-    return Citation(n=n, lessonId=str(passage.lesson_id), title=passage.lesson_title, heading=passage.heading)
+    by_number = [(n, passages[n - 1]) for n in sorted(cited)]
+    return checked, [
+        Citation(n=n, lessonId=str(passage.lesson_id), title=passage.lesson_title, heading=passage.heading)
+        for n, passage in by_number
+    ]

@@ -1,4 +1,4 @@
-"""Passages in a prompt: numbered data that a model answers from and cites. Knows no database."""
+"""Passages in a prompt: numbered data that a model answers from and cites. Does not use the database."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 from pydantic import BaseModel, ConfigDict
 
-# The rules that go with passages in any prompt that answers from them.
+# Rules for every prompt that answers from passages.
 GROUNDED = """\
 - Answer only from the passages between <passages> and </passages>. Cite the passage that each statement rests on by
   its number in square brackets right behind it, like [1] or [2][3]. Cite only numbers that are there."""
@@ -16,8 +16,8 @@ ONLY_DATA = """\
   say."""
 
 
-class Passage(BaseModel):
-    """A piece of a lesson that was found for a question."""
+class PromptPassage(BaseModel):
+    """A passage as it goes into a prompt."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -27,13 +27,13 @@ class Passage(BaseModel):
     text: str
 
 
-def found(hits: Iterable[object]) -> list[Passage]:
-    """What a search (courses/search.py) found, as passages for a prompt."""
-    return [Passage.model_validate(hit) for hit in hits]
+def found(hits: Iterable[object]) -> list[PromptPassage]:
+    """Convert search hits (courses/search.py) to passages for a prompt."""
+    return [PromptPassage.model_validate(hit) for hit in hits]
 
 
-def as_data(passages: Sequence[Passage]) -> str:
-    """The passages as they stand in a prompt, numbered from 1. Their text cannot close or open a tag."""
+def as_data(passages: Sequence[PromptPassage]) -> str:
+    """Render passages for a prompt, numbered from 1. Their text is escaped, so it cannot open or close a tag."""
     numbered = "\n".join(
         f'<passage n="{n}" lesson="{escape(p.lesson_title)}" heading="{escape(p.heading)}">\n'
         f"{escape(p.text, quote=False)}\n</passage>"

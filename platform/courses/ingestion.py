@@ -1,4 +1,4 @@
-"""A folder of Markdown lessons becomes a course; only what changed is touched."""
+"""Imports a folder of Markdown lessons as a course, and updates only what changed."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from courses.models import Course, Lesson, Passage
 
 
 class BadFolder(Exception):
-    """The folder does not hold a course; the text says what is wrong."""
+    """The folder does not hold a valid course; the message says what is wrong."""
 
 
 @transaction.atomic
 def ingest(folder: Path) -> Course:
     """Create or update the course that this folder holds: course.toml and one .md file for each lesson.
 
-    The folder's name is the course's id, a file's name the lesson's. New and changed passages are left without an
-    embedding. Raises BadFolder.
+    The folder's name becomes the course's id, and a file's name the lesson's. New and changed passages do not have an
+    embedding yet. Raises BadFolder.
     """
     about = _read_about(folder)
     files = sorted(folder.glob("*.md"))
@@ -35,19 +35,19 @@ def ingest(folder: Path) -> Course:
     for position, file in enumerate(files, start=1):
         try:
             _ingest_lesson(course, position, file)
-        except (OSError, UnicodeDecodeError, DataError) as error:  # DataError: a NUL, or a title beyond its column
-            raise BadFolder(f"{file} cannot be taken in: {error}") from None
+        except (OSError, UnicodeDecodeError, DataError) as error:  # DataError: a NUL, or a title that is too long
+            raise BadFolder(f"{file} cannot be imported: {error}") from None
     return course
 
 
 def unembedded(course_id: int, limit: int) -> list[tuple[int, str]]:
-    """Passages that wait for an embedding: (id, text to embed)."""
+    """Return up to `limit` passages without an embedding: (id, text to embed)."""
     waiting = Passage.objects.filter(course_id=course_id, embedding__isnull=True).select_related("lesson")
     return [(passage.pk, passage.embeddable) for passage in waiting[:limit]]
 
 
 def save_embeddings(embeddings: dict[int, list[float]]) -> None:
-    """Store the embeddings by passage id; passages that are gone meanwhile are left out."""
+    """Store embeddings by passage id; ignores passages that were deleted in the meantime."""
     passages = list(Passage.objects.filter(pk__in=embeddings))
     for passage in passages:
         passage.embedding = embeddings[passage.pk]
@@ -63,9 +63,9 @@ def _read_about(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise BadFolder(f"{folder / 'course.toml'} cannot be read: {error.strerror}") from None
     except KeyError as error:
-        raise BadFolder(f"{folder / 'course.toml'} does not say {error}") from None
+        raise BadFolder(f"{folder / 'course.toml'} has no {error}") from None
     except ValueError as error:
-        raise BadFolder(f"{folder / 'course.toml'} is no TOML: {error}") from None
+        raise BadFolder(f"{folder / 'course.toml'} is not valid TOML: {error}") from None
     except ValidationError as error:
         problems = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())
         raise BadFolder(f"{folder} cannot become a course: {problems}") from None
@@ -81,21 +81,18 @@ def _ingest_lesson(course: Course, position: int, file: Path) -> None:
 
 
 def _sync_passages(lesson: Lesson, pieces: list[markdown.Piece]) -> None:
-    kept: dict[str, list[Passage]] = defaultdict(list)  # lists: a lesson may say the same thing twice
+    """Make the lesson's passages match the pieces. Unchanged passages keep their row and their embedding."""
+    kept: dict[str, list[Passage]] = defaultdict(list)  # lists: a lesson may contain the same text twice
     for passage in lesson.passages.all():
         kept[passage.content_hash].append(passage)
     for position, piece in enumerate(pieces):
-        _keep_or_create(lesson, position, piece, kept)
+        passage = Passage(
+            course_id=lesson.course_id, lesson=lesson, position=position, heading=piece.heading, text=piece.text
+        )
+        passage.content_hash = hashlib.sha256(passage.embeddable.encode()).hexdigest()
+        if same := kept[passage.content_hash]:
+            Passage.objects.filter(pk=same.pop(0).pk).exclude(position=position).update(position=position)
+        else:
+            passage.save(force_insert=True)
     left = [passage.pk for passages in kept.values() for passage in passages]
     Passage.objects.filter(pk__in=left).delete()
-
-
-def _keep_or_create(lesson: Lesson, position: int, piece: markdown.Piece, kept: dict[str, list[Passage]]) -> None:
-    passage = Passage(
-        course_id=lesson.course_id, lesson=lesson, position=position, heading=piece.heading, text=piece.text
-    )
-    passage.content_hash = hashlib.sha256(passage.embeddable.encode()).hexdigest()
-    if same := kept[passage.content_hash]:
-        Passage.objects.filter(pk=same.pop(0).pk).exclude(position=position).update(position=position)
-    else:
-        passage.save(force_insert=True)

@@ -1,4 +1,4 @@
-"""Lessons cut into passages: pieces of a few paragraphs under one path of headings."""
+"""Splits lessons into passages: a few paragraphs each, under one path of headings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from markdown_it import MarkdownIt
 
-MAX_CHARS = 1600  # about 400 tokens: six passages leave room for the conversation in a prompt
-LONGEST_BLOCK = 8000
+MAX_PASSAGE_CHARS = 1600  # about 400 tokens: six passages leave room for the conversation in a prompt
+MAX_BLOCK_CHARS = 8000
 _parser = MarkdownIt("commonmark").enable("table")
 
 
@@ -23,12 +23,12 @@ class Piece:
 
 
 def title_of(markdown: str, default: str) -> str:
-    """The text of the first heading of level 1."""
+    """Return the text of the first level-1 heading, or the default."""
     return next((text for level, text, _ in _headings(markdown) if level == 1), default)
 
 
 def cut(markdown: str) -> list[Piece]:
-    """The passages of a lesson, in order. Code blocks, lists and tables stay whole, up to LONGEST_BLOCK characters."""
+    """Split a lesson into passages, in order. Code blocks, lists and tables stay whole, up to MAX_BLOCK_CHARS."""
     lines = _lines(markdown)
     headings = _headings(markdown)
     pieces = list(_cut_section("", lines[: headings[0][2][0]] if headings else lines))
@@ -42,12 +42,12 @@ def cut(markdown: str) -> list[Piece]:
 
 
 def _lines(markdown: str) -> list[str]:
-    """The lines as the parser counts them; splitlines() would also break them at form feeds and the like."""
+    """Split into lines as the parser counts them; str.splitlines() also splits at form feeds and other characters."""
     return re.split(r"\r\n?|\n", markdown)
 
 
 def _headings(markdown: str) -> list[tuple[int, str, tuple[int, int]]]:
-    """(level, text, (first line, line after it)) of each heading; those inside code are none."""
+    """Return (level, text, (first line, line after it)) of each top-level heading outside code."""
     tokens = _parser.parse(markdown)
     found = []
     for token, inline in pairwise(tokens):
@@ -63,7 +63,7 @@ def _plain(children: list) -> str:
 def _cut_section(heading: str, lines: list[str]) -> Iterator[Piece]:
     text = ""
     for block in _blocks("\n".join(lines)):
-        if text and len(text) + len(block) > MAX_CHARS:
+        if text and len(text) + len(block) > MAX_PASSAGE_CHARS:
             yield Piece(heading, text)
             text = ""
         text = f"{text}\n\n{block}" if text else block
@@ -76,5 +76,5 @@ def _blocks(markdown: str) -> Iterator[str]:
     for token in _parser.parse(markdown):
         if token.level == 0 and token.map and token.nesting >= 0:
             block = "\n".join(lines[token.map[0] : token.map[1]]).strip()
-            # An embedding call takes about 8,000 tokens; a block that long is data, and may be cut anywhere.
-            yield from (block[start : start + LONGEST_BLOCK] for start in range(0, len(block), LONGEST_BLOCK))
+            # An embedding call accepts about 8,000 tokens. A longer block is data, which may be split anywhere.
+            yield from (block[start : start + MAX_BLOCK_CHARS] for start in range(0, len(block), MAX_BLOCK_CHARS))

@@ -1,4 +1,4 @@
-"""Courses and their lessons, who may open them, and the passages that answers rest on."""
+"""Courses, lessons, enrolments, and the passages that answers cite."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EMBEDDING_DIMENSIONS = 1536
 
 class CourseQuerySet(models.QuerySet["Course"]):
     def for_user(self, user: Any) -> CourseQuerySet:
-        """The courses this user may open: those enrolled in or taught, for staff all."""
+        """Courses that this user may open: all for staff, else those that the user is enrolled in or teaches."""
         if user.is_staff:
             return self
         return self.filter(Q(enrollments__user=user) | Q(tutors=user)).distinct()
@@ -38,7 +38,7 @@ class Course(models.Model):
         return self.title
 
     def is_taught_by(self, user: Any) -> bool:
-        """Whether this user is one of the course's tutors."""
+        """Return whether this user is one of the course's tutors."""
         return self.tutors.filter(pk=user.pk).exists()
 
 
@@ -69,7 +69,7 @@ class Enrollment(models.Model):
 
 
 class Passage(models.Model):
-    """A piece of a lesson that can be found and cited. Without an embedding it is found by its words only."""
+    """A retrievable piece of a lesson. Without an embedding, only full-text search finds it."""
 
     course = models.ForeignKey(Course, on_delete=models.CASCADE, related_name="passages")
     lesson = models.ForeignKey(Lesson, on_delete=models.CASCADE, related_name="passages")
@@ -93,5 +93,5 @@ class Passage(models.Model):
 
     @property
     def embeddable(self) -> str:
-        """The text to embed: the words of its place belong to its meaning."""
+        """The text to embed, including lesson title and headings, which contribute to its meaning."""
         return f"{self.lesson.title} > {self.heading}\n{self.text}"

@@ -1,4 +1,4 @@
-"""The pages of the courses: what a signed-in person may open, one course, one lesson."""
+"""The course pages: list, course, lesson."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from courses.models import Course, Lesson
 
 @login_required
 def course_list(request: HttpRequest) -> HttpResponse:
-    """The person's courses."""
+    """List the courses that the user may open."""
     courses = Course.objects.for_user(request.user).annotate(lesson_count=Count("lessons", distinct=True))
     return render(request, "courses/list.html", {"courses": courses.order_by("title")})
 
 
 @login_required
 def course(request: HttpRequest, slug: str) -> HttpResponse:
-    """One course with its lessons."""
+    """Show one course with its lessons."""
     course = get_object_or_404(Course.objects.for_user(request.user), slug=slug)
     return render(request, "courses/course.html", {"course": course, "lessons": _outline(course)})
 
 
 @login_required
 def lesson(request: HttpRequest, pk: int) -> HttpResponse:
-    """One lesson between its neighbours. Its Markdown is rendered in the browser (site/lesson.js)."""
+    """Show one lesson with links to the previous and next one. The browser renders its Markdown (site/lesson.js)."""
     courses = Course.objects.for_user(request.user)
     lesson = get_object_or_404(Lesson.objects.select_related("course"), pk=pk, course__in=courses)
     outline = _outline(lesson.course)

@@ -1,4 +1,4 @@
-"""Finds the passages of a course that fit a question: by meaning and by words, fused by reciprocal rank."""
+"""Hybrid search over a course's passages: vector and full-text results, combined by reciprocal rank fusion."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pydantic_core import to_json
 
 from courses.models import Passage
 
-CANDIDATES = 20  # from each side, before fusion
+CANDIDATES = 20  # from each of the two searches, before fusion
 RANK_CONSTANT = 60  # the usual k of reciprocal rank fusion
-MOST_WORDS = 64  # of a very long question the first words decide
-LEAST_SIMILARITY = 0.12  # cosine; below it a passage only shares a language with the question
-LESSON_CHARS = 8000  # about 2,000 tokens: most lessons fit whole
-ELSEWHERE = 3  # passages of other lessons, beside those of the lesson that is being read
+MAX_QUERY_WORDS = 64  # full-text search uses only the first words of a longer question
+MIN_SIMILARITY = 0.12  # cosine; less similar passages are unrelated
+MAX_LESSON_CHARS = 8000  # about 2,000 tokens: most lessons fit completely
+MAX_OTHER_PASSAGES = 3  # passages from other lessons than the one being read
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A passage that was found, best first. `score` is the fused score, only good for ordering."""
+    """A passage that a search found. `score` is the fused score, which is only meaningful for ordering."""
 
     lesson_id: int
     lesson_title: str
@@ -29,14 +29,14 @@ class Hit:
     score: float
 
 
-# Both halves are restricted to the course before anything is ranked. The vector half scans the course exactly: a
-# course has thousands of passages at most, and an approximate index behind such a filter returns too few rows.
-# In the other half a word counts the more, the fewer passages of the course have it. Postgres' ranking functions weigh
-# all words alike; for a single word ts_rank is how often it is there, each time counting less (docs/evaluation.md).
+# Both searches filter by course before ranking. The vector search scans the whole course: a course has thousands of
+# passages at most, and an approximate index combined with such a filter returns too few rows.
+# The full-text search weights words by inverse document frequency within the course. Postgres' ranking functions weight
+# all words equally; for a single word ts_rank is a damped term frequency (docs/evaluation.md).
 _SQL = r"""
 WITH asked AS (
     SELECT lexeme, ('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery AS query
-    FROM unnest(to_tsvector('english', %(words)s)) ORDER BY positions[1] LIMIT %(most_words)s
+    FROM unnest(to_tsvector('english', %(words)s)) ORDER BY positions[1] LIMIT %(max_words)s
 ), matches AS (
     SELECT p.id, ts_rank(p.words, asked.query) * ln(
                (SELECT count(*) + 1.0 FROM courses_passage WHERE course_id = %(course)s)
@@ -51,7 +51,7 @@ WITH asked AS (
         WHERE p.course_id = %(course)s AND p.embedding IS NOT NULL
         ORDER BY distance LIMIT %(candidates)s
     ) nearest
-    WHERE distance <= 1 - %(least_similarity)s
+    WHERE distance <= 1 - %(min_similarity)s
 ), by_words AS (
     SELECT id, row_number() OVER (ORDER BY sum(worth) DESC, id) AS rank
     FROM matches GROUP BY id ORDER BY rank LIMIT %(candidates)s
@@ -67,14 +67,16 @@ ORDER BY fused.score DESC, p.id LIMIT %(limit)s
 
 
 def hybrid(course_id: int, words: str, vector: list[float] | None, limit: int = 6) -> list[Hit]:
-    """The passages of this course that fit best. `vector` embeds the question; None searches by words alone."""
+    """Return the best passages of this course, best first. Without a vector it uses full-text search only."""
     parameters: dict[str, int | float | str | None] = {
         "course": course_id,
         "words": words,
-        "vector": to_json(vector).decode() if vector is not None else None,  # as Postgres writes it; ten times str()
+        "vector": to_json(vector).decode()
+        if vector is not None
+        else None,  # the format of pgvector; ten times as fast as str()
         "candidates": CANDIDATES,
-        "most_words": MOST_WORDS,
-        "least_similarity": LEAST_SIMILARITY,
+        "max_words": MAX_QUERY_WORDS,
+        "min_similarity": MIN_SIMILARITY,
         "k": RANK_CONSTANT,
         "limit": limit,
     }
@@ -84,20 +86,20 @@ def hybrid(course_id: int, words: str, vector: list[float] | None, limit: int = 
 
 
 def beside_lesson(lesson_id: int, course_id: int, words: str, vector: list[float] | None) -> list[Hit]:
-    """For a question asked while reading a lesson: the lesson's passages in order, then the best ones of other lessons.
+    """Return the passages of the lesson being read, in order, then the best passages of other lessons.
 
-    Of a lesson longer than LESSON_CHARS those that fit the question best; then, up to that length, from its beginning.
+    A lesson longer than MAX_LESSON_CHARS is reduced to that length: best matches first, then from its beginning.
     """
     hits = hybrid(course_id, words, vector, limit=2 * CANDIDATES)
     fitting = {hit.text: rank for rank, hit in enumerate(hits) if hit.lesson_id == lesson_id}
-    elsewhere = [hit for hit in hits if hit.lesson_id != lesson_id][:ELSEWHERE]
+    elsewhere = [hit for hit in hits if hit.lesson_id != lesson_id][:MAX_OTHER_PASSAGES]
     passages = of_lesson(lesson_id)
     order = sorted(range(len(passages)), key=lambda i: (fitting.get(passages[i].text, len(fitting)), i))
-    return [*fitting_in(passages, LESSON_CHARS, order), *elsewhere]
+    return [*fitting_in(passages, MAX_LESSON_CHARS, order), *elsewhere]
 
 
 def of_lesson(lesson_id: int) -> list[Hit]:
-    """All passages of a lesson, in their order."""
+    """Return all passages of a lesson, in order."""
     rows = Passage.objects.filter(lesson=lesson_id).order_by("position")
     return [
         Hit(lesson_id, title, heading, text, score=0.0)
@@ -106,7 +108,7 @@ def of_lesson(lesson_id: int) -> list[Hit]:
 
 
 def fitting_in(passages: Sequence[Hit], chars: int, order: Sequence[int] | None = None) -> list[Hit]:
-    """Those passages that fit into so many characters, in their order; `order` says which are chosen first."""
+    """Return the passages that fit into `chars` characters, in order. `order` lists indexes by preference."""
     left, kept = chars, set()
     for index in order if order is not None else range(len(passages)):
         if len(passages[index].text) <= left:

@@ -23,7 +23,7 @@ from urllib.parse import quote, unquote
 from redis import RedisError
 from redis.asyncio import Redis
 
-from llm.errors import Kind, LlmError
+from llm.errors import ErrorKind, LlmError
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Breakers:
         try:
             yield
         except LlmError as error:
-            await self._leave(entry, "failed" if error.kind is Kind.TRANSIENT else "answered")
+            await self._leave(entry, "failed" if error.kind is ErrorKind.TRANSIENT else "answered")
             raise
         except (asyncio.CancelledError, Exception):
             await self._leave(entry, "abandoned")
@@ -110,7 +110,7 @@ class Breakers:
             self._healthy.pop(model, None)
         if not may_call:
             wait = OPEN_SECONDS / 2 if state == HALF_OPENED else OPEN_SECONDS
-            raise LlmError(Kind.PAUSED, f"the circuit breaker of {model} is open", wait)
+            raise LlmError(ErrorKind.PAUSED, f"the circuit breaker of {model} is open", wait)
         if entry.is_probe:
             logger.warning("breaker of %s: %s", model, state)
         return None if state == "held closed" else entry

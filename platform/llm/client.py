@@ -19,7 +19,7 @@ from llm import retry, sdk, streaming
 from llm.breaker import Breakers
 from llm.calls import Account, Call, Recorder
 from llm.config import LlmConfig
-from llm.errors import Kind, LlmError
+from llm.errors import ErrorKind, LlmError
 from llm.governor import Caller, Governor
 from llm.tokens import estimate
 
@@ -97,7 +97,7 @@ class Llm:
         async def ask() -> Schema:
             return await self._once(purpose, sdk.CHAT, body, lambda answer: _fit(schema, answer))
 
-        return await retry.once_more(Kind.INVALID, ask)
+        return await retry.once_more(ErrorKind.INVALID, ask)
 
     async def embed(self, purpose: str, texts: list[str]) -> list[list[float]]:
         """Return one vector per text, in order, requested in batches. Raises LlmError."""
@@ -178,7 +178,7 @@ class Llm:
 
     async def _refused(self, call: Call, error: BaseException) -> BaseException:
         """Tell the governor if the upstream refused the call for its rate. Returns the error."""
-        if self._governor and isinstance(error, LlmError) and error.kind is Kind.RATE_LIMITED:
+        if self._governor and isinstance(error, LlmError) and error.kind is ErrorKind.RATE_LIMITED:
             await self._governor.close_for(call.model, error.retry_after or 1.0, gently=error.gently)
         return error
 
@@ -199,7 +199,7 @@ def _json_schema(schema: type[BaseModel]) -> dict[str, Any]:
 def _content(answer: dict[str, Any]) -> str:
     choice = answer["choices"][0]
     if choice["message"].get("refusal") or choice.get("finish_reason") == "content_filter":
-        raise LlmError(Kind.REFUSED, "the model refused")
+        raise LlmError(ErrorKind.REFUSED, "the model refused")
     return choice["message"].get("content") or ""
 
 
@@ -214,5 +214,5 @@ def _fit(schema: type[Schema], answer: dict[str, Any]) -> Schema:
         return schema.model_validate_json(_content(answer))
     except ValidationError as error:
         raise LlmError(
-            Kind.INVALID, f"the answer does not fit {schema.__name__}: {error.error_count()} errors"
+            ErrorKind.INVALID, f"the answer does not fit {schema.__name__}: {error.error_count()} errors"
         ) from None

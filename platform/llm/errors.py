@@ -20,7 +20,7 @@ class _Kind:
     message: str
 
 
-class Kind(Enum):
+class ErrorKind(Enum):
     """Kinds of failure: a code, whether the same call may succeed later, and the message for the person."""
 
     TRANSIENT = _Kind("upstream_unavailable", True, "The AI service is not answering. Your question is kept.")
@@ -39,7 +39,7 @@ class LlmError(Exception):
     `gently`: the upstream asks for a lower rate, not only for a pause.
     """
 
-    def __init__(self, kind: Kind, detail: str, retry_after: float | None = None, *, gently: bool = False) -> None:
+    def __init__(self, kind: ErrorKind, detail: str, retry_after: float | None = None, *, gently: bool = False) -> None:
         super().__init__(f"{kind.value.code}: {detail}")
         self.kind = kind
         self.detail = detail
@@ -60,20 +60,20 @@ def from_sdk(error: BaseException) -> LlmError:
         case openai.APIStatusError():
             return _from_status(error)
         case openai.APIConnectionError() | TimeoutError() | asyncio.TimeoutError() | OSError() | EOFError():
-            return LlmError(Kind.TRANSIENT, f"{type(error).__name__}: {scrub(str(error.__cause__ or error))}")
+            return LlmError(ErrorKind.TRANSIENT, f"{type(error).__name__}: {scrub(str(error.__cause__ or error))}")
         case json.JSONDecodeError():  # a proxy's error page, or a truncated answer
-            return LlmError(Kind.TRANSIENT, f"the answer is no JSON: {error.msg}")
+            return LlmError(ErrorKind.TRANSIENT, f"the answer is no JSON: {error.msg}")
         case openai.APIError():
             return from_body({"code": error.code, "type": error.type, "message": error.message})
     if type(error).__module__.startswith(("httpx", "aiohttp")):
-        return LlmError(Kind.TRANSIENT, f"{type(error).__name__}: {scrub(str(error))}")
+        return LlmError(ErrorKind.TRANSIENT, f"{type(error).__name__}: {scrub(str(error))}")
     raise error
 
 
 def from_body(body: dict[str, object]) -> LlmError:
     """Map an error object that arrived in mid-stream."""
     detail = scrub(f"{body.get('code') or body.get('type')}: {body.get('message')}")
-    return LlmError(_from_code(body.get("code")) or Kind.TRANSIENT, detail)
+    return LlmError(_from_code(body.get("code")) or ErrorKind.TRANSIENT, detail)
 
 
 def scrub(text: str) -> str:
@@ -84,30 +84,30 @@ def scrub(text: str) -> str:
 def _from_status(error: openai.APIStatusError) -> LlmError:
     kind = _from_code(error.code) or _KIND_OF_STATUS.get(error.status_code)
     if kind is None:
-        kind = Kind.TRANSIENT if error.status_code >= 500 else Kind.BAD_REQUEST
+        kind = ErrorKind.TRANSIENT if error.status_code >= 500 else ErrorKind.BAD_REQUEST
     detail = f"HTTP {error.status_code} {error.code or ''} (request {error.request_id})"
-    if kind is not Kind.AUTH:  # its message quotes part of the key
+    if kind is not ErrorKind.AUTH:  # its message quotes part of the key
         detail += f": {scrub(error.message)}"
     return LlmError(kind, detail, waits.wanted(error.response.headers), gently=error.code == "slow_down")
 
 
 _KIND_OF_STATUS = {
-    401: Kind.AUTH,
-    403: Kind.AUTH,
-    408: Kind.TRANSIENT,
-    409: Kind.TRANSIENT,
-    429: Kind.RATE_LIMITED,
+    401: ErrorKind.AUTH,
+    403: ErrorKind.AUTH,
+    408: ErrorKind.TRANSIENT,
+    409: ErrorKind.TRANSIENT,
+    429: ErrorKind.RATE_LIMITED,
 }
 
 
-def _from_code(code: object) -> Kind | None:
+def _from_code(code: object) -> ErrorKind | None:
     match code:
         case "insufficient_quota" | "billing_hard_limit_reached" | "billing_not_active":
-            return Kind.QUOTA
+            return ErrorKind.QUOTA
         case "content_filter" | "content_policy_violation":
-            return Kind.REFUSED
+            return ErrorKind.REFUSED
         case "invalid_api_key":
-            return Kind.AUTH
+            return ErrorKind.AUTH
         case "rate_limit_exceeded" | "slow_down":
-            return Kind.RATE_LIMITED
+            return ErrorKind.RATE_LIMITED
     return None

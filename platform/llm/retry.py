@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import backoff
 
-from llm.errors import Kind, LlmError
+from llm.errors import ErrorKind, LlmError
 
 T = TypeVar("T")
 
@@ -16,7 +16,7 @@ TRIES = 3
 LONGEST_WAIT = 4.0  # seconds; for a longer wait the job releases its slot instead
 
 
-async def once_more(kind: Kind, ask: Callable[[], Awaitable[T]]) -> T:
+async def once_more(kind: ErrorKind, ask: Callable[[], Awaitable[T]]) -> T:
     """Retry once after a failure of this kind. Raises LlmError."""
     try:
         return await ask()
@@ -48,7 +48,7 @@ def _waits() -> Generator[float, Any, None]:
 def _is_not_worth_waiting(error: Exception) -> bool:
     if not isinstance(error, LlmError):
         return False
-    return not error.passing or error.kind is Kind.PAUSED or (error.retry_after or 0) > LONGEST_WAIT
+    return not error.passing or error.kind is ErrorKind.PAUSED or (error.retry_after or 0) > LONGEST_WAIT
 
 
 @backoff.on_exception(_waits, LlmError, max_tries=TRIES, giveup=_is_not_worth_waiting, jitter=None, logger=None)

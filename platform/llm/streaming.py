@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from llm import sdk
 from llm.calls import Account, Call
 from llm.config import LlmConfig
-from llm.errors import Kind, LlmError, from_body
+from llm.errors import ErrorKind, LlmError, from_body
 
 # Pause between two reads of a stream: reading tokens one by one costs several times as much CPU as reading batches, and
 # viewers get batches anyway (jobs/events/batcher.py). The first piece of an answer is not delayed.
@@ -103,7 +103,7 @@ async def _pieces(chunks: AsyncIterator[bytes], call: Call) -> AsyncIterator[str
         if text:
             await asyncio.sleep(REST_SECONDS)
     if not lines.is_done_with_rest:
-        raise LlmError(Kind.TRANSIENT, "the stream broke off")
+        raise LlmError(ErrorKind.TRANSIENT, "the stream broke off")
 
 
 class _Lines:
@@ -148,7 +148,7 @@ def _loads(data: bytes) -> dict[str, Any]:
     try:
         return from_json(data)  # pydantic's parser: a third of the time of json.loads
     except ValueError:
-        raise LlmError(Kind.TRANSIENT, "the stream was garbled") from None
+        raise LlmError(ErrorKind.TRANSIENT, "the stream was garbled") from None
 
 
 def _text_of(chunk: dict[str, Any], call: Call) -> str:
@@ -161,5 +161,5 @@ def _text_of(chunk: dict[str, Any], call: Call) -> str:
         return ""
     delta = choices[0].get("delta") or {}
     if delta.get("refusal") or choices[0].get("finish_reason") == "content_filter":
-        raise LlmError(Kind.REFUSED, "the model refused")
+        raise LlmError(ErrorKind.REFUSED, "the model refused")
     return delta.get("content") or ""

@@ -43,7 +43,7 @@ def test_without_a_lesson_none_is_named(desk):
 
 
 def test_long_lesson_is_cut_to_what_fits_best_in_the_order_of_the_lesson(joins, sql_course, monkeypatch):
-    monkeypatch.setattr(search, "LESSON_CHARS", 1500)
+    monkeypatch.setattr(search, "MAX_LESSON_CHARS", 1500)
     hits = search.beside_lesson(joins.pk, sql_course.pk, "CROSS JOIN", None)
     own = [hit for hit in hits if hit.lesson_id == joins.pk]
     assert sum(len(hit.text) for hit in own) <= 1500

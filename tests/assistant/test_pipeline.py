@@ -7,18 +7,18 @@ import pytest
 
 from assistant import pipeline, prompts
 from assistant.prompts import Setting
-from conversations.pipeline import HISTORY_TOKENS, Question
+from conversations.pipeline import HISTORY_TOKENS, QuestionInContext
 from conversations.prompts import Turn
-from courses.grounding import Passage
+from courses.grounding import PromptPassage
 from llm.errors import LlmError
 from llm.tokens import estimate
-from tests.pipelines import BREAKOUT, Upstream, Viewer, tags
+from tests.pipelines import BREAKOUT, RecordingOutput, Upstream, tags
 
 PASSAGES = [
-    Passage(
+    PromptPassage(
         lesson_id=7, lesson_title="NULL", heading="COALESCE", text="COALESCE returns its first value that is not NULL."
     ),
-    Passage(
+    PromptPassage(
         lesson_id=8, lesson_title="Joins", heading="LEFT JOIN", text="A LEFT JOIN keeps every row of the left table."
     ),
 ]
@@ -33,15 +33,15 @@ class Pipeline(Upstream):
 
     def __init__(self, simulator):
         super().__init__(simulator)
-        self.viewer, self.searched = Viewer(), []
+        self.output, self.searched = RecordingOutput(), []
 
     def answer(self, text, passages=PASSAGES, **history):
         async def search(words, vector):
             self.searched.append((words, len(vector)))
             return passages
 
-        question = Question(text=text, **history)
-        return self.run(lambda llm: pipeline.answer(question, Setting(course="SQL"), llm, search, self.viewer))
+        question = QuestionInContext(text=text, **history)
+        return self.run(lambda llm: pipeline.answer(question, Setting(course="SQL"), llm, search, self.output))
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def ask(simulator):
 def test_question_is_searched_for_and_answered(ask, simulator):
     answer = ask.answer("What does COALESCE return?")
     assert ask.searched == [("What does COALESCE return?", 1536)]
-    assert ask.viewer.steps == ["searching", "answering"]
+    assert ask.output.steps == ["searching", "answering"]
     assert [citation.lessonId for citation in answer.citations] == ["7"]
     assert [call.purpose for call in ask.calls] == ["embedding", "answer"]
 
@@ -61,7 +61,7 @@ def test_follow_up_is_rewritten_for_the_search_and_answered_as_asked(ask, simula
     ask.answer("And when all of them are missing?", turns=HISTORY)
     [(words, _)] = ask.searched
     assert "COALESCE" in words and words != "And when all of them are missing?"
-    assert ask.viewer.steps == ["rewriting", "searching", "answering"]
+    assert ask.output.steps == ["rewriting", "searching", "answering"]
     [request] = [r for r in simulator.requests() if r["purpose"] == "answer"]
     assert [message["role"] for message in request["body"]["messages"]] == ["system", "user", "assistant", "user"]
     assert "And when all of them are missing?" in request["body"]["messages"][-1]["content"]
@@ -77,7 +77,7 @@ def test_summary_reaches_the_answer(ask, simulator):
 
 def test_answer_is_shown_as_it_comes_and_returned_checked(ask):
     answer = ask.answer("What does COALESCE return?")
-    assert ask.viewer.text == answer.answer
+    assert ask.output.text == answer.answer
     assert [citation.n for citation in answer.citations] == sorted(
         {int(n) for n in re.findall(r"\[(\d)\]", answer.answer)}
     )
@@ -106,7 +106,7 @@ def test_prompt_holds_no_more_history_than_the_budget(ask, simulator):
 
 def test_lesson_cannot_close_the_passages():
     def prompt(text):
-        passage = Passage(lesson_id=1, lesson_title=text, heading=text, text=text)
+        passage = PromptPassage(lesson_id=1, lesson_title=text, heading=text, text=text)
         setting = Setting(course=text, lesson=text, tone=text)
         return prompts.answer(setting, [passage], text, [], text)
 

@@ -56,8 +56,8 @@ async def test_quiz_is_proposed_edited_written_anew_and_decided_about(page):
     before = await second.locator(".quiz-question").inner_text()
     await second.get_by_role("button", name="Regenerate").click()
     await second.get_by_label("What should be different?").fill("Harder")
-    await second.get_by_role("button", name="Write it anew").click()
-    await expect(second).to_contain_text("Written anew.")
+    await second.get_by_role("button", name="Rewrite").click()
+    await expect(second).to_contain_text("Rewritten.")
     await expect(second.locator(".quiz-question")).not_to_have_text(before)
     assert await drafts(page).nth(2).inner_text() == others
 
@@ -83,7 +83,7 @@ async def test_edit_beside_a_regeneration_is_kept(page):
     await database.call(lambda: Draft.objects.update(version=7))
     await draft.get_by_role("textbox", name="Question").fill("Mine?")
     await draft.get_by_role("button", name="Save").click()
-    await expect(draft).to_contain_text("has changed meanwhile")
+    await expect(draft).to_contain_text("has changed in the meantime")
     await expect(draft.get_by_role("textbox", name="Question")).to_have_value("Mine?")
     await draft.get_by_role("button", name="Save").click()
     await expect(draft.locator(".quiz-question")).to_have_text("Mine?")

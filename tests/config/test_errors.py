@@ -30,7 +30,7 @@ def assert_page(response, status):
 )
 def test_unknown_path_below_api_is_404_as_json(api, path):
     response = api.get(path, headers={"Accept": "text/html"})
-    assert error_of(response, 404) == {"code": "not_found", "message": "There is no such thing here."}
+    assert error_of(response, 404) == {"code": "not_found", "message": "Not found."}
     assert response.headers["Content-Type"] == "application/json"
 
 

@@ -3,10 +3,10 @@
 import pytest
 
 from conversations import pipeline, prompts
-from conversations.pipeline import Question, within_budget
+from conversations.pipeline import QuestionInContext, within_budget
 from conversations.prompts import Turn
 from llm.errors import LlmError
-from tests.pipelines import BREAKOUT, Upstream, Viewer, tags
+from tests.pipelines import BREAKOUT, RecordingOutput, Upstream, tags
 
 HISTORY = [
     Turn(role="user", text="What does COALESCE return?"),
@@ -17,11 +17,11 @@ HISTORY = [
 class Understanding(Upstream):
     def __init__(self, simulator):
         super().__init__(simulator)
-        self.viewer = Viewer()
+        self.output = RecordingOutput()
 
     def __call__(self, text, **history):
-        question = Question(text=text, **history)
-        return self.run(lambda llm: pipeline.understand(question, question.turns, llm, self.viewer))
+        question = QuestionInContext(text=text, **history)
+        return self.run(lambda llm: pipeline.understand(question, question.turns, llm, self.output))
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def test_first_question_is_not_rewritten(understand, simulator):
     standalone, vector = understand("What does COALESCE return?")
     assert purposes(simulator) == ["embedding"]
     assert (standalone, len(vector)) == ("What does COALESCE return?", 1536)
-    assert understand.viewer.steps == []
+    assert understand.output.steps == []
 
 
 def test_follow_up_is_rewritten_from_what_was_said(understand, simulator):
     standalone, _ = understand("And when all of them are missing?", turns=HISTORY)
     assert sorted(purposes(simulator)) == ["embedding", "rewrite"]
     assert "COALESCE" in standalone and standalone != "And when all of them are missing?"
-    assert understand.viewer.steps == ["rewriting"]
+    assert understand.output.steps == ["rewriting"]
 
 
 def test_summary_alone_is_history_too(understand, simulator):

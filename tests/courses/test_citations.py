@@ -3,9 +3,11 @@
 import pytest
 
 from courses.citations import check
-from courses.grounding import Passage
+from courses.grounding import PromptPassage
 
-PASSAGES = [Passage(lesson_id=n, lesson_title=f"Lesson {n}", heading=f"Part {n}", text="...") for n in (11, 12, 13)]
+PASSAGES = [
+    PromptPassage(lesson_id=n, lesson_title=f"Lesson {n}", heading=f"Part {n}", text="...") for n in (11, 12, 13)
+]
 
 
 @pytest.mark.parametrize(

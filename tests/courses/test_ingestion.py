@@ -202,6 +202,6 @@ def test_command_tells_a_bad_folder_in_one_line(tmp_path):
 def test_command_refuses_a_course_that_is_being_embedded(folder):
     ingest_course(folder)
     (folder / "02-hitch.md").write_text("# Clove hitch\n\nThree turns.\n")
-    with pytest.raises(CommandError, match="being embedded"):
+    with pytest.raises(CommandError, match="already embedding"):
         ingest_course(folder)
     assert "Two turns." in Passage.objects.filter(course__slug=folder.name).values_list("text", flat=True)

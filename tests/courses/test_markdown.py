@@ -2,7 +2,7 @@
 
 import pytest
 
-from courses.markdown import MAX_CHARS, cut, title_of
+from courses.markdown import MAX_PASSAGE_CHARS, cut, title_of
 
 LESSON = """\
 # Joins
@@ -64,7 +64,7 @@ def test_long_section_is_cut_between_paragraphs():
     paragraphs = [f"{n} " + "word " * 60 for n in range(20)]
     pieces = cut("# T\n\n## S\n\n" + "\n\n".join(paragraphs))
     assert len(pieces) > 3
-    assert all(len(piece.text) <= MAX_CHARS for piece in pieces)
+    assert all(len(piece.text) <= MAX_PASSAGE_CHARS for piece in pieces)
     assert {piece.heading for piece in pieces} == {"S"}
     assert "\n\n".join(piece.text for piece in pieces) == "\n\n".join(p.strip() for p in paragraphs)
 
@@ -80,7 +80,7 @@ def test_long_section_is_cut_between_paragraphs():
     ids=["code", "list", "table", "quotation"],
 )
 def test_code_lists_and_tables_stay_whole(block):
-    assert len(block) > MAX_CHARS
+    assert len(block) > MAX_PASSAGE_CHARS
     assert block in [piece.text for piece in cut(f"Before.\n\n{block}\n\nAfter.")]
 
 

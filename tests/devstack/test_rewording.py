@@ -8,9 +8,9 @@ from assistant import prompts as assistant
 from assistant.pipeline import Suggestions
 from assistant.prompts import Setting
 from conversations import prompts as conversations
-from conversations.pipeline import Question
+from conversations.pipeline import QuestionInContext
 from conversations.prompts import Turn
-from courses.grounding import Passage
+from courses.grounding import PromptPassage
 from landing import prompts as landing
 from landing.facts import Fact, Facts
 from personas import prompts as personas
@@ -23,8 +23,8 @@ from tutors.pipeline import Decision
 
 COALESCE = "`COALESCE` returns its first value that is not NULL. `NULLIF` returns NULL when both values are equal."
 PASSAGES = [
-    Passage(lesson_id=7, lesson_title="NULL", heading="COALESCE", text=COALESCE),
-    Passage(
+    PromptPassage(lesson_id=7, lesson_title="NULL", heading="COALESCE", text=COALESCE),
+    PromptPassage(
         lesson_id=8, lesson_title="Joins", heading="LEFT JOIN", text="A LEFT JOIN keeps all rows of the left table."
     ),
 ]
@@ -38,10 +38,10 @@ THEME = Theme(lesson_id=7, title="NULL", heading="COALESCE", questions=6, troubl
 INSIGHTS = Insights(days=30, questions=9, learners=4, themes=[THEME], open=[])
 FACTS = Facts(entries=[Fact(title="Tea", text="The price of the tea course is {{price:tea}}.", url="/#tea")], values={})
 PERSONAS = [
-    personas.Offer(key="maker", name="Maker", description="Learns from examples and practice."),
-    personas.Offer(key="thinker", name="Thinker", description="Wants theory and proof."),
+    personas.PersonaOption(key="maker", name="Maker", description="Learns from examples and practice."),
+    personas.PersonaOption(key="thinker", name="Thinker", description="Wants theory and proof."),
 ]
-REPLIES = [personas.Reply(key="way", question="How do you learn?", text="I need examples and practice.")]
+ANSWERS = [personas.GivenAnswer(key="way", question="How do you learn?", text="I need examples and practice.")]
 
 
 def asked(question, passages=PASSAGES, turns=(), **setting):
@@ -65,16 +65,26 @@ CALLS = {
         "structured",
         "LEFT JOIN.*COALESCE",
     ),
-    "copilot": (tutors.answer("SQL", PASSAGES, INSIGHTS, Question(text=ASKED)), None, "answer", "NULL \\[1\\]"),
+    "copilot": (
+        tutors.answer("SQL", PASSAGES, INSIGHTS, QuestionInContext(text=ASKED)),
+        None,
+        "answer",
+        "NULL \\[1\\]",
+    ),
     "decision": (
         tutors.decide("SQL", ["NULL", "Joins"], "A quiz on joins"),
         Decision,
         "structured",
         "intent='quiz' lesson=2",
     ),
-    "reply": (tutors.reply("SQL", PASSAGES, Question(text=ASKED), ""), None, "answer", "^Good question.*\\[1\\]"),
+    "reply": (
+        tutors.reply("SQL", PASSAGES, QuestionInContext(text=ASKED), ""),
+        None,
+        "answer",
+        "^Good question.*\\[1\\]",
+    ),
     "another reply": (
-        tutors.reply("SQL", PASSAGES, Question(text=ASKED), "Shorter", before="Old."),
+        tutors.reply("SQL", PASSAGES, QuestionInContext(text=ASKED), "Shorter", before="Old."),
         None,
         "answer",
         "^Let me put it differently.*\\[1\\]",
@@ -85,11 +95,16 @@ CALLS = {
         "structured",
         "____ returns.*____ returns",
     ),
-    "struggles": (tutors.struggles("SQL", INSIGHTS, Question(text="Who struggles?")), None, "answer", "6 questions"),
+    "struggles": (
+        tutors.struggles("SQL", INSIGHTS, QuestionInContext(text="Who struggles?")),
+        None,
+        "answer",
+        "6 questions",
+    ),
     "site": (landing.answer(FACTS, [], "What does the tea course cost?"), None, "answer", "price:tea.*\\(/#tea\\)"),
     "hand-over": (landing.answer(FACTS, [], "Who won the match?"), None, "answer", "{{contact}}"),
     "verdict": (
-        personas.classify(PERSONAS, REPLIES),
+        personas.classify(PERSONAS, ANSWERS),
         schema_of(("maker", "thinker"), ("way",)),
         "structured",
         "persona='maker'",

@@ -10,9 +10,10 @@ from django.contrib.auth.models import User
 
 from accounts import people
 from conversations.kinds import AnswerKind
-from jobs import kinds, submission
+from jobs import kinds
 from jobs.kinds import Result, Run
 from jobs.models import AiJob
+from jobs.submission import Submission, submit, submit_once
 from tests.support import perform
 
 KIND = "test.work"
@@ -30,8 +31,8 @@ class Engine:
         kinds.register(AnswerKind(KIND, run, lambda job, result: self.saved.append(result), deadline))
 
     def submit(self, subject: str = "", key: str | None = None, body: dict | None = None, **fields: Any) -> AiJob:
-        wish = submission.Submission(self.person, key, "/test", body or {})
-        job = submission.submit_once(wish, lambda: submission.submit(wish, kinds.get(KIND), {}, subject=subject))
+        submission = Submission(self.person, key, "/test", body or {})
+        job = submit_once(submission, lambda: submit(submission, kinds.get(KIND), {}, subject=subject))
         AiJob.objects.filter(pk=job.pk).update(**fields) if fields else None
         return AiJob.objects.get(pk=job.pk)
 

@@ -18,7 +18,7 @@ from jobs.lifecycle.transitions import Failure
 from jobs.limits import LimitReached
 from jobs.models import AiCall, AiJob
 from jobs.retention import PRUNING
-from llm.errors import Kind
+from llm.errors import ErrorKind
 from tests.support import error_of, run_pending
 
 
@@ -160,7 +160,7 @@ def test_jobs_that_wait_for_a_later_time_do_not_count_as_backlog(engine):
 def test_jobs_that_wait_for_the_upstream_do_not_count_as_backlog(engine):
     job = engine.submit(run_after=timezone.now() - timedelta(hours=1))
     assert limits.expected_wait("interactive") >= timedelta(hours=1)
-    AiJob.objects.filter(pk=job.pk).update(error_code=Kind.PAUSED.value.code)
+    AiJob.objects.filter(pk=job.pk).update(error_code=ErrorKind.PAUSED.value.code)
     assert limits.expected_wait("interactive") == timedelta()
 
 

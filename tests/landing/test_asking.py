@@ -6,7 +6,7 @@ from django.core import signing
 
 from accounts.people import VISITOR_COOKIE, Person
 from conversations.models import Conversation
-from conversations.pipeline import Question
+from conversations.pipeline import QuestionInContext
 from conversations.prompts import Turn
 from jobs.models import AiJob
 from landing import pipeline, prompts
@@ -15,8 +15,7 @@ from landing.models import CourseOffer
 from landing.quotes import CONTACT as HAND_OVER
 from landing.quotes import INSTEAD
 from tests.landing.conftest import Visitor
-from tests.pipelines import Upstream
-from tests.pipelines import Viewer as Screen
+from tests.pipelines import RecordingOutput, Upstream
 from tests.support import perform
 
 
@@ -121,10 +120,10 @@ def test_pipeline_shows_exactly_what_it_returns(simulator):
         entries=[Fact(title="Tea", text="The price of the tea course is {{price:tea}}.", url="/#tea")],
         values={"price:tea": "€7"},
     )
-    question = Question(text="What is the price of tea?", turns=[Turn(role="assistant", text="It was €9.")])
-    screen = Screen()
-    answer = Upstream(simulator).run(lambda llm: pipeline.answer(question, facts, llm, screen))
-    assert screen.text == answer.answer and "€7" in answer.answer
+    question = QuestionInContext(text="What is the price of tea?", turns=[Turn(role="assistant", text="It was €9.")])
+    output = RecordingOutput()
+    answer = Upstream(simulator).run(lambda llm: pipeline.answer(question, facts, llm, output))
+    assert output.text == answer.answer and "€7" in answer.answer
     assert "€9" not in str(simulator.requests(last=1)[0]["body"])
 
 

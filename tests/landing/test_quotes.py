@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from landing.quotes import CONTACT, INSTEAD, LONGEST, Quoting, amounts_in, fill, mask
+from landing.quotes import CONTACT, INSTEAD, MAX_TOKEN_CHARS, Quoting, amounts_in, fill, mask
 
 VALUES = {"price:sql": "€49", "start:sql": "2 March 2027", "seats:sql": "7", "price:" + "x" * 50: "€1"}
 STATED = amounts_in(["Cancel until 1 May 2027 for a fee of **10 €**, with 20% off."])
@@ -73,7 +73,7 @@ def test_nothing_is_held_back_for_long():
     quoting = Quoting(VALUES)
     assert quoting.feed("A course for ana") == "A course for "
     assert quoting.feed("lysts. ") == "analysts. "
-    assert quoting.feed("{" * LONGEST * 2)
+    assert quoting.feed("{" * MAX_TOKEN_CHARS * 2)
     assert len(quoting.feed("1" * 5000)) > 4000
 
 

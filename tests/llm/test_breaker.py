@@ -12,9 +12,9 @@ from redis.backoff import NoBackoff
 
 from llm import breaker
 from llm.breaker import CHANGES_KEPT, KEEP_SECONDS, THRESHOLD, Breakers
-from llm.errors import Kind, LlmError
+from llm.errors import ErrorKind, LlmError
 
-DOWN = LlmError(Kind.TRANSIENT, "down")
+DOWN = LlmError(ErrorKind.TRANSIENT, "down")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def call(breakers, model, error=None):
             if error:
                 raise error
     except LlmError as raised:
-        return raised.kind is not Kind.PAUSED
+        return raised.kind is not ErrorKind.PAUSED
     return True
 
 
@@ -98,7 +98,7 @@ async def test_success_resets_the_count(breakers, model):
     assert await call(breakers, model)
 
 
-@pytest.mark.parametrize("kind", [Kind.RATE_LIMITED, Kind.BAD_REQUEST, Kind.REFUSED, Kind.AUTH])
+@pytest.mark.parametrize("kind", [ErrorKind.RATE_LIMITED, ErrorKind.BAD_REQUEST, ErrorKind.REFUSED, ErrorKind.AUTH])
 async def test_upstream_that_answers_is_not_down(breakers, model, kind):
     for _ in range(THRESHOLD * 2):
         await call(breakers, model, LlmError(kind, ""))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from devstack.servers.stack import SIMULATOR_KEY
 from llm.client import Llm
 from llm.config import LlmConfig
-from llm.errors import Kind, LlmError
+from llm.errors import ErrorKind, LlmError
 from llm.sdk import connect
 
 MESSAGES = [{"role": "user", "content": "What is a primary key?"}]
@@ -90,7 +90,7 @@ async def test_structured_answer_that_never_fits_is_requested_twice(llm, simulat
     simulator.fault("invalid_json")
     with pytest.raises(LlmError) as failed:
         await llm.parse("verdict", MESSAGES, Verdict)
-    assert failed.value.kind is Kind.INVALID
+    assert failed.value.kind is ErrorKind.INVALID
     assert llm.outcomes == [("failed", "upstream_invalid")] * 2
 
 
@@ -113,18 +113,18 @@ async def test_long_retry_after_is_not_waited_for_in_the_call(llm, simulator):
     simulator.fault("429", retryAfter=30)
     with pytest.raises(LlmError) as failure:
         await llm.read()
-    assert (failure.value.kind, failure.value.retry_after) == (Kind.RATE_LIMITED, 30)
+    assert (failure.value.kind, failure.value.retry_after) == (ErrorKind.RATE_LIMITED, 30)
     assert len(llm.calls) == 1
 
 
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
-        ("quota", Kind.QUOTA),
-        ("400", Kind.BAD_REQUEST),
-        ("401", Kind.AUTH),
-        ("refuse", Kind.REFUSED),
-        ("content_filter", Kind.REFUSED),
+        ("quota", ErrorKind.QUOTA),
+        ("400", ErrorKind.BAD_REQUEST),
+        ("401", ErrorKind.AUTH),
+        ("refuse", ErrorKind.REFUSED),
+        ("content_filter", ErrorKind.REFUSED),
     ],
 )
 async def test_permanent_failure_is_not_retried(llm, simulator, fault, kind):
@@ -140,7 +140,7 @@ async def test_slow_down_counts_as_busy(llm, simulator):
     simulator.fault("slow_down", retryAfter=20)
     with pytest.raises(LlmError) as failure:
         await llm.read()
-    assert failure.value.kind is Kind.RATE_LIMITED
+    assert failure.value.kind is ErrorKind.RATE_LIMITED
 
 
 @pytest.mark.parametrize("fault", ["disconnect", "stall", "garbage"])
@@ -150,7 +150,7 @@ async def test_stream_that_breaks_in_the_middle_fails_and_is_never_repeated(llm,
     with pytest.raises(LlmError) as failure:
         async for piece in llm.stream("answer", MESSAGES):
             shown.append(piece)
-    assert failure.value.kind is Kind.TRANSIENT
+    assert failure.value.kind is ErrorKind.TRANSIENT
     assert shown
     [call] = llm.calls
     assert (call.outcome, call.estimated) == ("failed", True)
@@ -162,7 +162,7 @@ async def test_silence_between_two_pieces_is_a_timeout(llm, simulator):
     simulator.fault("stall", afterTokens=5)
     with pytest.raises(LlmError) as failure:
         await llm.read()
-    assert failure.value.kind is Kind.TRANSIENT
+    assert failure.value.kind is ErrorKind.TRANSIENT
     assert failure.value.detail.startswith("TimeoutError")
     assert llm.outcomes == [("failed", "upstream_unavailable")]
 
@@ -206,7 +206,7 @@ async def test_upstream_that_never_answers_times_out(llm, simulator):
     simulator.fault("hang")
     with pytest.raises(LlmError) as failure:
         await llm.read()
-    assert failure.value.kind is Kind.TRANSIENT
+    assert failure.value.kind is ErrorKind.TRANSIENT
     assert [outcome for outcome, _ in llm.outcomes] == ["failed"] * 3
 
 
@@ -214,7 +214,7 @@ async def test_upstream_that_is_down_is_a_transient_failure(llm, simulator):
     simulator.set(down=True)
     with pytest.raises(LlmError) as failure:
         await llm.embed("embedding", ["x"])
-    assert failure.value.kind is Kind.TRANSIENT
+    assert failure.value.kind is ErrorKind.TRANSIENT
 
 
 async def test_stream_left_early_is_closed_and_billed_by_estimate(llm, simulator):
@@ -246,6 +246,6 @@ async def test_error_about_a_wrong_key_does_not_contain_it(simulator):
     with pytest.raises(LlmError) as failure:
         await llm.read()
     await llm.sdk.close()
-    assert failure.value.kind is Kind.AUTH
+    assert failure.value.kind is ErrorKind.AUTH
     assert "sk-" not in failure.value.detail
     assert "cdef" not in failure.value.detail

@@ -6,10 +6,10 @@ from itertools import pairwise
 import pytest
 
 from llm import retry
-from llm.errors import Kind, LlmError
+from llm.errors import ErrorKind, LlmError
 from llm.retry import LONGEST_WAIT, TRIES
 
-DOWN = LlmError(Kind.TRANSIENT, "down")
+DOWN = LlmError(ErrorKind.TRANSIENT, "down")
 CEILINGS = [0.5, 1.0, 2.0, 4.0, 4.0, 4.0]
 
 
@@ -40,14 +40,14 @@ def test_waits_spread_from_zero_to_a_ceiling_that_doubles_up_to_the_longest(plac
 
 
 def test_retry_after_replaces_the_wait_and_the_ceiling_still_grows():
-    asked = LlmError(Kind.RATE_LIMITED, "busy", retry_after=3.5)
+    asked = LlmError(ErrorKind.RATE_LIMITED, "busy", retry_after=3.5)
     waits = [waits_after(asked, asked, DOWN) for _ in range(500)]
     assert {(first, second) for first, second, _ in waits} == {(3.5, 3.5)}
     assert 1.0 < max(third for _, _, third in waits) <= 2.0
 
 
 async def test_retry_after_is_waited_in_full_before_each_try():
-    attempt, moments = failing(LlmError(Kind.RATE_LIMITED, "busy", retry_after=0.2))
+    attempt, moments = failing(LlmError(ErrorKind.RATE_LIMITED, "busy", retry_after=0.2))
     with pytest.raises(LlmError):
         await retry.in_call(attempt)
     assert len(moments) == TRIES
@@ -57,9 +57,9 @@ async def test_retry_after_is_waited_in_full_before_each_try():
 @pytest.mark.parametrize(
     "error",
     [
-        LlmError(Kind.RATE_LIMITED, "busy", retry_after=LONGEST_WAIT + 0.1),
-        LlmError(Kind.PAUSED, "held"),
-        LlmError(Kind.QUOTA, "no credit"),
+        LlmError(ErrorKind.RATE_LIMITED, "busy", retry_after=LONGEST_WAIT + 0.1),
+        LlmError(ErrorKind.PAUSED, "held"),
+        LlmError(ErrorKind.QUOTA, "no credit"),
     ],
     ids=lambda error: error.kind.name.lower(),
 )
@@ -72,7 +72,7 @@ async def test_failure_that_is_not_worth_waiting_for_ends_the_call_at_once(error
 
 
 async def test_last_failure_is_raised():
-    first, last = LlmError(Kind.TRANSIENT, "first", retry_after=0.01), LlmError(Kind.QUOTA, "last")
+    first, last = LlmError(ErrorKind.TRANSIENT, "first", retry_after=0.01), LlmError(ErrorKind.QUOTA, "last")
     attempt, moments = failing(first, last)
     with pytest.raises(LlmError) as failed:
         await retry.in_call(attempt)

@@ -8,7 +8,7 @@ import pytest
 
 from llm import streaming
 from llm.calls import Call
-from llm.errors import Kind, LlmError
+from llm.errors import ErrorKind, LlmError
 
 DONE = b"data: [DONE]\n\n"
 
@@ -55,17 +55,17 @@ async def test_a_stream_may_be_split_at_any_byte(size, monkeypatch):
 async def test_text_before_a_failure_in_the_same_read_is_shown(trouble):
     pieces, failure, _ = await read(event("Hello") + trouble)
     assert pieces == ["Hello"]
-    assert failure.kind is Kind.TRANSIENT
+    assert failure.kind is ErrorKind.TRANSIENT
 
 
 async def test_nothing_is_read_after_a_failure():
     pieces, failure, _ = await read(event("a") + FAILURE + event("b") + DONE, event("c"))
-    assert (pieces, failure.kind) == (["a"], Kind.TRANSIENT)
+    assert (pieces, failure.kind) == (["a"], ErrorKind.TRANSIENT)
 
 
 async def test_a_stream_without_an_end_mark_has_failed():
     pieces, failure, _ = await read(event("Hello"))
-    assert (pieces, failure.kind) == (["Hello"], Kind.TRANSIENT)
+    assert (pieces, failure.kind) == (["Hello"], ErrorKind.TRANSIENT)
 
 
 async def test_the_end_mark_needs_no_line_break():

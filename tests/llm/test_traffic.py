@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from llm.breaker import Breakers
 from llm.client import Llm, Traffic
-from llm.errors import Kind, LlmError
+from llm.errors import ErrorKind, LlmError
 from llm.governor import Caller, Governor, Limits
 from llm.sdk import connect
 from tests.llm.test_client import CONFIG, MESSAGES
@@ -79,7 +79,7 @@ async def test_refusal_stops_other_workers_too(redis, through, simulator, no_ret
     simulator.fault("429", endpoint="*", times=1, retryAfter=1)
     with pytest.raises(LlmError) as refused:
         await call(through(Governor(redis, TEN_A_SECOND)))
-    assert refused.value.kind is Kind.RATE_LIMITED
+    assert refused.value.kind is ErrorKind.RATE_LIMITED
     other = Governor(redis, TEN_A_SECOND)
     async with asyncio.timeout(3):
         assert await other.permit(model, Caller(), 1) > 0.5

@@ -40,7 +40,7 @@ def test_published_version_is_followed_and_never_edited(admin):
     assert questionnaires.current() == first
     draft.questions.filter(key="goal").update(text="What for?")
     assert "from now on" in act(admin, QUESTIONNAIRES, "publish", draft)
-    assert "published already" in act(admin, QUESTIONNAIRES, "publish", draft)
+    assert "already published" in act(admin, QUESTIONNAIRES, "publish", draft)
     assert questionnaires.current() == draft and questionnaires.current().version == first.version + 1
     assert first.questions.get(key="goal").text != "What for?"
     empty = Questionnaire.objects.create(title="Empty")
@@ -77,7 +77,7 @@ def test_staff_override_stands_and_opening_is_kept(admin, staff, profile):
 def test_selected_profiles_are_classified_again_unless_people_decided(admin, profile):
     decided = new_profile(source="learner")
     text = act(admin, PROFILES, "renew", profile, decided)
-    assert "1 profile(s) are classified again" in text and "1 profile(s) left alone" in text
+    assert "Submitted 1 profile(s)" in text and "Skipped 1 profile(s)" in text
     assert AiJob.objects.get().subject == profile.subject
     act(admin, PROFILES, "drop_and_renew", decided)
     decided.refresh_from_db()
@@ -87,10 +87,10 @@ def test_selected_profiles_are_classified_again_unless_people_decided(admin, pro
 
 def test_too_many_are_a_batch(admin, profile, monkeypatch):
     rows = [profile, *(new_profile() for _ in range(25))]
-    assert "At most 25 at once" in act(admin, PROFILES, "renew", *rows)
+    assert "Select at most 25" in act(admin, PROFILES, "renew", *rows)
     assert "again (26)" in text_of(admin.get(PROFILES))
     assert "cancel it to stop" in text_of(admin.post(f"{PROFILES}renew-all/", follow_redirects=True))
-    assert "at it already" in text_of(admin.post(f"{PROFILES}renew-all/", follow_redirects=True))
+    assert "already doing this" in text_of(admin.post(f"{PROFILES}renew-all/", follow_redirects=True))
     assert AiJob.objects.get().kind == actions.BATCH
 
 

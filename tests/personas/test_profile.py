@@ -56,7 +56,7 @@ def test_words_of_the_learner_stand_in_the_profile_only(known):
 
 
 def test_model_that_is_not_sure_enough_makes_no_persona(api, monkeypatch):
-    monkeypatch.setattr("personas.pipeline.THRESHOLD", 1.0)
+    monkeypatch.setattr("personas.pipeline.MIN_CONFIDENCE", 1.0)
     assert run(answered(api)).result["personaId"] == "unknown"
     profile = api.get(URL).json()
     assert (profile["personaId"], profile["persona"]) == ("unknown", None) and profile["reasons"]

@@ -12,7 +12,7 @@ from jobs.models import AiJob
 from jobs.submission import SubjectBusy
 from jobs.tasks import run_job
 from personas import actions, versions
-from personas.kinds import AT_ONCE, RENEWAL, submit_renewals
+from personas.kinds import MAX_ACTIVE_RENEWALS, RENEWAL, submit_renewals
 from personas.models import Persona, Profile
 from tests.personas.conftest import new_profile, run
 from tests.support import database, eventually
@@ -84,18 +84,18 @@ class Crew:
 
 
 async def test_batch_is_fed_little_by_little_and_tries_each_once(personas, simulator, monkeypatch):
-    monkeypatch.setattr("personas.kinds.FEED_EVERY", 0.005)
+    monkeypatch.setattr("personas.kinds.RENEWAL_INTERVAL_SECONDS", 0.005)
     simulator.set(first_token=0, token_interval=0)
-    profiles = await database.call(lambda: [new_profile() for _ in range(2 * AT_ONCE + 3)])
+    profiles = await database.call(lambda: [new_profile() for _ in range(2 * MAX_ACTIVE_RENEWALS + 3)])
     decided = await database.call(new_profile, source="learner")
     simulator.fault("400", times=1)
     batch = await database.call(actions.renew_all)
     with pytest.raises(SubjectBusy):
         await database.call(actions.renew_all)
     feeder = asyncio.create_task(run_job(str(batch.pk)))
-    await eventually(lambda: renewals().count() >= AT_ONCE)
+    await eventually(lambda: renewals().count() >= MAX_ACTIVE_RENEWALS)
     await asyncio.sleep(0.1)  # time enough for the rest, if nobody counted
-    assert await database.call(renewals().count) == AT_ONCE
+    assert await database.call(renewals().count) == MAX_ACTIVE_RENEWALS
     await Crew().work(feeder)
     await database.call(batch.refresh_from_db)
     assert (batch.status, batch.result) == ("completed", {"submitted": len(profiles)})
@@ -107,8 +107,8 @@ async def test_batch_is_fed_little_by_little_and_tries_each_once(personas, simul
 
 
 async def test_batch_that_only_fails_is_stopped(personas, simulator, monkeypatch):
-    monkeypatch.setattr("personas.kinds.FEED_EVERY", 0.005)
-    await database.call(lambda: [new_profile() for _ in range(4 * AT_ONCE)])
+    monkeypatch.setattr("personas.kinds.RENEWAL_INTERVAL_SECONDS", 0.005)
+    await database.call(lambda: [new_profile() for _ in range(4 * MAX_ACTIVE_RENEWALS)])
     simulator.fault("quota")
     batch = await database.call(actions.renew_all)
     feeder = asyncio.create_task(run_job(str(batch.pk)))
@@ -116,7 +116,7 @@ async def test_batch_that_only_fails_is_stopped(personas, simulator, monkeypatch
     await database.call(batch.refresh_from_db)
     assert (batch.status, batch.error_code) == ("failed", "renewals_failing")
     assert "not available at the moment" in batch.error_message
-    assert AT_ONCE <= await database.call(renewals().count) < 3 * AT_ONCE
+    assert MAX_ACTIVE_RENEWALS <= await database.call(renewals().count) < 3 * MAX_ACTIVE_RENEWALS
 
 
 def test_batch_that_begins_anew_leaves_out_what_is_done(fresh):
@@ -141,7 +141,7 @@ def test_command_renews_one_or_everybody(profile, learner, capsys):
     with pytest.raises(CommandError, match="no learning profile"):
         call_command("renew_profiles", "nobody")
     call_command("renew_profiles")
-    assert "1 profiles are of an old version" in capsys.readouterr().out
+    assert "1 profiles are stale" in capsys.readouterr().out
     with pytest.raises(CommandError, match="under way"):
         call_command("renew_profiles")
     actions.decide(profile, None, Profile.Source.LEARNER)

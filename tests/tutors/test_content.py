@@ -2,11 +2,11 @@
 
 import pytest
 
-from courses.grounding import Passage
+from courses.grounding import PromptPassage
 from tutors.content import Proposal, verified
 
 TEXT = "`COALESCE(a, b)` returns its first value that is **not NULL**. It stops there."
-PASSAGES = [Passage(lesson_id=7, lesson_title="NULL", heading="COALESCE", text=TEXT)]
+PASSAGES = [PromptPassage(lesson_id=7, lesson_title="NULL", heading="COALESCE", text=TEXT)]
 GOOD = {
     "question": "What does COALESCE return?",
     "options": ["The first value that is not NULL", "The last value", "Always NULL"],

@@ -55,7 +55,7 @@ def test_accepted_reply_closes_the_question(learners, sql_course):
 
 def test_only_recent_questions_of_learners_of_this_course_count(learners, sql_course, bees_course, tutor):
     learners.ask("Old?")
-    Message.objects.update(created_at=timezone.now() - timedelta(days=insights.DAYS + 1))
+    Message.objects.update(created_at=timezone.now() - timedelta(days=insights.INSIGHT_DAYS + 1))
     for owner, course, surface in (
         (tutor, sql_course, "assistant"),
         (learners.users[0], bees_course, "assistant"),

@@ -6,24 +6,24 @@ from datetime import date
 
 import pytest
 
-from conversations.pipeline import Question
+from conversations.pipeline import QuestionInContext
 from conversations.prompts import Turn
-from courses.grounding import Passage
+from courses.grounding import PromptPassage
 from llm.errors import LlmError
-from tests.pipelines import BREAKOUT, Upstream, Viewer
+from tests.pipelines import BREAKOUT, RecordingOutput, Upstream
 from tutors import pipeline, prompts
 from tutors.content import QuizQuestion, Reply
 from tutors.digest import Insights, OpenQuestion, Theme
-from tutors.pipeline import Lesson, Task
+from tutors.pipeline import LessonTitle, Task
 
 PASSAGES = [
-    Passage(
+    PromptPassage(
         lesson_id=7,
         lesson_title="NULL",
         heading="COALESCE",
         text="`COALESCE` returns its first value that is not NULL. `NULLIF` returns NULL when both values are equal.",
     ),
-    Passage(
+    PromptPassage(
         lesson_id=8,
         lesson_title="Joins",
         heading="LEFT JOIN",
@@ -37,7 +37,7 @@ INSIGHTS = Insights(
     themes=[Theme(lesson_id=7, title="NULL", heading="COALESCE", questions=6, troubled=2, learners=None)],
     open=[OpenQuestion(question_id=1, text="Does it work in Excel?", trouble="not_covered", asked_on=date(2026, 1, 1))],
 )
-LESSONS = [Lesson(lesson_id=7, title="NULL"), Lesson(lesson_id=8, title="Joins")]
+LESSONS = [LessonTitle(lesson_id=7, title="NULL"), LessonTitle(lesson_id=8, title="Joins")]
 
 
 class Sources:
@@ -60,11 +60,11 @@ class Sources:
 class Copilot(Upstream):
     def __init__(self, simulator):
         super().__init__(simulator)
-        self.viewer, self.sources = Viewer(), Sources()
+        self.output, self.sources = RecordingOutput(), Sources()
 
     def help(self, text, turns=(), **task):
-        task = Task(question=Question(text=text, turns=list(turns)), course="SQL", lessons=LESSONS, **task)
-        return self.run(lambda llm: pipeline.help_tutor(task, llm, self.sources, self.viewer))
+        task = Task(question=QuestionInContext(text=text, turns=list(turns)), course="SQL", lessons=LESSONS, **task)
+        return self.run(lambda llm: pipeline.help_tutor(task, llm, self.sources, self.output))
 
     @property
     def purposes(self):
@@ -88,7 +88,7 @@ def copilot(simulator):
 def test_intent_is_read_off_the_words(copilot, text, purposes):
     outcome = copilot.help(text)
     assert copilot.purposes == purposes
-    assert copilot.viewer.text == outcome.answer != ""
+    assert copilot.output.text == outcome.answer != ""
 
 
 def test_named_intent_is_not_asked_for(copilot):
@@ -103,7 +103,9 @@ def test_answer_cites_the_material(copilot):
 
 
 def test_reply_is_drafted_to_the_learners_question(copilot, simulator):
-    asked = Question(text="And when all are missing?", turns=[Turn(role="user", text="What does COALESCE return?")])
+    asked = QuestionInContext(
+        text="And when all are missing?", turns=[Turn(role="user", text="What does COALESCE return?")]
+    )
     outcome = copilot.help("Make it short", intent="reply", asked=asked)
     [(_, words)] = copilot.sources.asked
     assert "COALESCE" in words
@@ -166,11 +168,11 @@ def shape(messages):
 
 def test_no_ones_text_can_close_its_tag():
     def all_prompts(text):
-        passage = Passage(lesson_id=1, lesson_title=text, heading=text, text=text)
+        passage = PromptPassage(lesson_id=1, lesson_title=text, heading=text, text=text)
         theme = Theme(lesson_id=1, title=text, heading=text, questions=1, troubled=0, learners=None)
         open_question = OpenQuestion(question_id=1, text=text, trouble="disliked", asked_on=date(2026, 1, 1))
         insights = Insights(days=30, themes=[theme], open=[open_question])
-        question = Question(text=text, summary=text, turns=[])
+        question = QuestionInContext(text=text, summary=text, turns=[])
         return [
             prompts.decide(text, [text], text),
             prompts.answer(text, [passage], insights, question),

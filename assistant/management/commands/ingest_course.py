@@ -13,7 +13,7 @@ from jobs.submission import SubjectBusy, Submission, submit
 
 
 class Command(BaseCommand):
-    help = "Create or update a course from a folder of Markdown lessons. A background job embeds what is new."
+    help = "Create or update a course from a folder of Markdown lessons. A background job embeds new passages."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=Path, help="Holds course.toml (title, summary) and the lessons (*.md).")
@@ -28,6 +28,6 @@ class Command(BaseCommand):
         except ingestion.BadFolder as error:
             raise CommandError(str(error)) from None
         except SubjectBusy:
-            raise CommandError("This course is being embedded at the moment; try again when that has ended.") from None
+            raise CommandError("A job is already embedding this course; try again when it has ended.") from None
         lessons, passages = course.lessons.count(), course.passages.count()
         self.stdout.write(f"{course.title}: {lessons} lessons, {passages} passages, {waiting} of them to be embedded")

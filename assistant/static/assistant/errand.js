@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * A question that the lesson page hands to the chat page. It goes through sessionStorage and not through the address:
- * otherwise any site could have questions asked in the learner's name by a link.
+ * Passes a question from the lesson page to the chat page. It uses sessionStorage instead of the URL, because otherwise
+ * any site could ask questions in the learner's name with a link.
  */
 
 const KEY = "assistant:errand";
@@ -11,7 +11,7 @@ export function leaveErrand(lessonId, question) {
   sessionStorage.setItem(KEY, JSON.stringify({ lessonId, question }));
 }
 
-/** The question that was left for this lesson, once. @param {string} lessonId @returns {string} "" for none */
+/** Returns and removes the question for this lesson. @param {string} lessonId @returns {string} "" for none */
 export function takeErrand(lessonId) {
   try {
     const left = JSON.parse(sessionStorage.getItem(KEY) ?? "{}");

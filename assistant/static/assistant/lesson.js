@@ -1,8 +1,8 @@
 // @ts-check
-/** The assistant on a lesson's page: have the lesson summarised, or what is selected in it explained. */
+/** The assistant on a lesson's page: summarises the lesson, or explains the selected text. */
 import { leaveErrand } from "./errand.js";
 
-const LONGEST_SELECTION = 1_500;
+const MAX_SELECTION_CHARS = 1_500;
 const tools = /** @type {HTMLElement} */ (document.getElementById("lesson-tools"));
 const lesson = /** @type {HTMLElement} */ (document.getElementById("lesson"));
 const floating = /** @type {HTMLButtonElement} */ (document.getElementById("explain-selection"));
@@ -11,9 +11,9 @@ const { lessonId = "", chatUrl = "" } = tools.dataset;
 for (const button of tools.querySelectorAll("button[data-question]")) {
   button.addEventListener("click", () => ask(/** @type {HTMLElement} */ (button).dataset.question ?? ""));
 }
-document.body.append(floating); // it is placed by the page, not by the column that it came in
+document.body.append(floating); // positioned relative to the page, not to its column
 floating.addEventListener("click", () => ask(`Explain this:\n\n“${selectedText()}”`));
-// Without it the press would take the selection away before the click.
+// Otherwise pressing the button would clear the selection before the click.
 floating.addEventListener("pointerdown", (event) => event.preventDefault());
 document.addEventListener("selectionchange", placeButton);
 addEventListener("resize", placeButton);
@@ -36,5 +36,5 @@ function placeButton() {
 }
 
 function selectedText() {
-  return (getSelection()?.toString() ?? "").trim().slice(0, LONGEST_SELECTION);
+  return (getSelection()?.toString() ?? "").trim().slice(0, MAX_SELECTION_CHARS);
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** Draws the Markdown of the site's texts; without scripts it can be read as it is written. */
+/** Renders the Markdown of the site's texts; without scripts the source text is shown. */
 import { createParser, toFragment } from "../site/markdown.js";
 
 const parser = createParser();

@@ -1,11 +1,11 @@
 // @ts-check
 /**
- * The site assistant on any page of this site, by one tag:
+ * Adds the site assistant to any page of this site with one tag:
  *
  *     <script type="module" src="/static/landing/widget.js"></script>
  *
- * It lives in a shadow root, so neither the page's styles nor its own meet the other's. Links to #ask and #contact on the
- * page open it. What it needs beyond its button is loaded when it is opened for the first time.
+ * It lives in a shadow root, so that its styles and the page's do not affect each other. Links to #ask and #contact on
+ * the page open it. Everything except its button is loaded when it is first opened.
  */
 
 /** @typedef {import("./widget/panel.js").Panel} Panel */
@@ -26,7 +26,7 @@ const style = Object.assign(document.createElement("link"), {
 root.innerHTML = BUTTON;
 root.prepend(style);
 host.hidden = true;
-style.addEventListener("load", () => (host.hidden = false)); // without its style it would stand in the page's way
+style.addEventListener("load", () => (host.hidden = false)); // hidden until its styles are loaded, so that the page does not flash
 document.body.append(host);
 
 const button = /** @type {HTMLButtonElement} */ (root.querySelector(".opener"));
@@ -38,7 +38,7 @@ document.addEventListener("click", (event) => followLink(event));
 if (remembered()) open("ask", { quietly: true });
 if (location.hash === "#ask" || location.hash === "#contact") open(location.hash.slice(1));
 
-/** @param {string} what "ask" or "contact" @param {{quietly?: boolean}} [how] quietly: leave the focus where it is */
+/** @param {string} what "ask" or "contact" @param {{quietly?: boolean}} [how] quietly: do not move the focus */
 async function open(what, { quietly = false } = {}) {
   panel ??= import("./widget/panel.js").then(({ Panel }) => new Panel(root, closed));
   try {
@@ -64,7 +64,7 @@ function followLink(event) {
   const link = event.composedPath().find((node) => node instanceof HTMLAnchorElement);
   if (!(link instanceof HTMLAnchorElement) || event.defaultPrevented || event.ctrlKey || event.metaKey) return;
   const href = link.getAttribute("href");
-  // On a phone the panel covers the page that the link leads to.
+  // On a phone the panel covers the link's target.
   if (href !== "#ask" && href !== "#contact") return coversPage() && panel?.then((shown) => shown.close());
   event.preventDefault();
   open(href.slice(1));
@@ -79,7 +79,7 @@ function remember(value) {
   try {
     sessionStorage.setItem(OPEN, value);
   } catch {
-    // Storage is forbidden: after a reload it is closed.
+    // Storage is blocked: the panel is closed after a reload.
   }
 }
 

@@ -11,10 +11,10 @@ from personas.models import Profile
 
 
 class Command(BaseCommand):
-    help = "Have learning profiles classified again, in the background: all of an old version, or one learner's."
+    help = "Classify learning profiles again in the background: all stale ones, or that of one learner."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("username", nargs="?", help="Only this learner, whatever the version.")
+        parser.add_argument("username", nargs="?", help="Only this learner, even if the profile is not stale.")
 
     def handle(self, *args: Any, username: str | None, **options: Any) -> None:
         if username:
@@ -23,15 +23,15 @@ class Command(BaseCommand):
         try:
             job = actions.renew_all()
         except SubjectBusy:
-            raise CommandError("A batch is under way already; end it by cancelling its job.") from None
-        self.stdout.write(f"{stale} profiles are of an old version; job {job.pk} has them classified again")
+            raise CommandError("A batch is already active; cancel its job to end it.") from None
+        self.stdout.write(f"{stale} profiles are stale; job {job.pk} classifies them again")
 
     def _renew_one(self, username: str) -> None:
         profile = Profile.objects.filter(user__username=username).first()
         if profile is None:
             raise CommandError(f"{username} has no learning profile.")
         if profile.source != Profile.Source.MODEL:
-            raise CommandError(f"The profile of {username} was decided by {profile.source} and stays as it is.")
+            raise CommandError(f"The profile of {username} was decided by {profile.source} and is not changed.")
         if not submit_renewals([profile]):
-            raise CommandError(f"The profile of {username} is being classified at the moment.")
-        self.stdout.write(f"The profile of {username} is classified again")
+            raise CommandError(f"The profile of {username} is already being classified.")
+        self.stdout.write(f"Submitted a job that classifies the profile of {username} again")

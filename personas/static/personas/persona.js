@@ -1,5 +1,5 @@
 // @ts-check
-/** The persona, why it was chosen, and the learner's word on it. All text of the model is shown as text. */
+/** The card with the persona, its reasons and the learner's correction. Model text is never rendered as HTML. */
 
 /** @typedef {{question: string, quote: string, meaning: string}} Reason */
 
@@ -18,7 +18,7 @@ export class PersonaCard {
     this.#part("delete").addEventListener("click", onDelete);
   }
 
-  /** @param {any} profile null: there is none */
+  /** @param {any} profile null for none */
   show(profile) {
     this.card.hidden = !profile;
     this.#part("delete").closest("details")?.removeAttribute("open");
@@ -33,7 +33,7 @@ export class PersonaCard {
     if (personaId) this.choice.value = personaId;
   }
 
-  /** Leads to what is new. */
+  /** Moves the focus to the card after a change. */
   focus() {
     this.#part("name").focus();
   }
@@ -50,7 +50,7 @@ export class PersonaCard {
   }
 }
 
-const UNKNOWN = "The assistant talks to you as to everybody.";
+const UNKNOWN = "The assistant talks to you as to any other learner.";
 
 /** @param {string} decidedBy @param {number | null} confidence */
 function sourceOf(decidedBy, confidence) {

@@ -1,5 +1,5 @@
 // @ts-check
-/** The learner's page: sends the answers, shows the persona as soon as it is found, corrects it and deletes it. */
+/** The learner's profile page: sends answers; shows, corrects and deletes the persona. */
 import { JobsClient } from "../jobs/client.js";
 import { request } from "../jobs/http.js";
 import { Questionnaire } from "./questionnaire.js";
@@ -25,7 +25,7 @@ const client = new JobsClient({
 
 load();
 
-/** Shows the profile as the server has it, and follows the job that works on it. */
+/** Loads and shows the profile, and follows its active job. */
 async function load() {
   await attempt(async () => {
     const profile = await stored();
@@ -105,10 +105,10 @@ async function attempt(work) {
 
 /** @param {ApiError} error */
 function refused(error) {
-  // Answered in another tab: show what becomes of that.
+  // Answered in another tab: follow that job.
   if (error.status === 409 && error.details?.jobId) follow(error.details.jobId);
   else if (error.status === 400 && questionnaire?.mark(error.details?.answers)) complain("Some answers are missing.");
-  else complain(error.status === 401 ? "You have been signed out. Sign in again to go on." : error.message);
+  else complain(error.status === 401 ? "You have been signed out. Sign in again to continue." : error.message);
 }
 
 function waiting() {

@@ -9,7 +9,7 @@ export class Questionnaire {
     this.form = form;
     this.send = /** @type {HTMLButtonElement} */ (form.querySelector("[data-part=send]"));
     this.newer = /** @type {HTMLElement} */ (form.querySelector("[data-part=newer]"));
-    this.send.disabled = false; // only now would pressing it do the right thing
+    this.send.disabled = false; // disabled until this script handles the click
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (this.send.getAttribute("aria-disabled") === "true") return;
@@ -23,7 +23,7 @@ export class Questionnaire {
     return Object.fromEntries(entries.filter(([, value]) => value));
   }
 
-  /** Puts the stored answers into the fields that still ask for them. @param {any} profile */
+  /** Fills in the stored answers of questions that still exist. @param {any} profile */
   fill(profile) {
     this.newer.hidden = !profile || profile.isCurrent;
     for (const { key, answer } of /** @type {Answered[]} */ (profile?.answers ?? [])) {
@@ -38,12 +38,12 @@ export class Questionnaire {
     this.fill(null);
   }
 
-  /** @param {boolean} isHeld while the answers are being read */
+  /** @param {boolean} isHeld while a job classifies the answers */
   hold(isHeld) {
     this.send.setAttribute("aria-disabled", String(isHeld));
   }
 
-  /** Says at each question what is wrong with its answer. @param {Record<string, string[]> | undefined} wrong */
+  /** Shows the error of each answer at its question. @param {Record<string, string[]> | undefined} wrong */
   mark(wrong) {
     if (!wrong) return false;
     for (const field of /** @type {NodeListOf<HTMLElement>} */ (this.form.querySelectorAll("[data-key]"))) {

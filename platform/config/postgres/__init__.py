@@ -1,1 +1,1 @@
-"""The database engine: Django's for Postgres, with a pool that gets over a restart of Postgres at once."""
+"""The database engine: Django's for Postgres, with a pool that recovers at once from a restart of Postgres."""

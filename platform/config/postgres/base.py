@@ -11,10 +11,10 @@ from psycopg_pool import ConnectionPool
 class DatabaseWrapper(base.DatabaseWrapper):
     @property
     def pool(self) -> ConnectionPool[Any] | None:
-        """The pool of this process. After one dead connection it looks at all the others too.
+        """The pool of this process. When it finds one dead connection, it checks all the others at once.
 
-        psycopg's own way is to meet them one by one, with growing pauses: with a dozen of them every request after a
-        restart of Postgres waits until it gives up.
+        By default psycopg finds dead connections one by one, with growing pauses. With a dozen of them, every request
+        after a restart of Postgres waits until it times out.
         """
         pool: ConnectionPool[Any] | None = super().pool
         if pool is not None and pool._check is ConnectionPool.check_connection:
@@ -23,15 +23,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 def is_silent(connection: Connection[Any]) -> bool:
-    """Whether the server has said nothing unasked. One that goes away says so, or hangs up: both can be heard here.
+    """Return whether an idle connection has no unread input. A server that shuts down sends a message or closes it.
 
-    This costs microseconds, and asking the server a round trip. Only for a connection that is not being used.
+    This takes microseconds instead of a round trip to the server. Only valid while nobody uses the connection.
     """
     if connection.closed:
         return False
-    heard = select.poll()
-    heard.register(connection.fileno(), select.POLLIN)
-    return not heard.poll(0)
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)
 
 
 def _check(pool: ConnectionPool[Any], connection: Connection[Any]) -> None:

@@ -9,5 +9,5 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def slot(context: Context, name: str) -> SafeString:
-    """What other apps have registered for this place (config/slots.py)."""
+    """Render what apps registered for this slot (config/slots.py)."""
     return slots.render(name, context)

@@ -13,11 +13,12 @@ from django.utils import timezone
 from rq.results import Result
 
 from accounts.people import SYSTEM
-from conversations.kinds import SUMMARISE_EVERY
+from conversations.kinds import MAX_UNSUMMARISED_MESSAGES
 from conversations.models import Conversation, Message
 from devstack.demo import personas as demo_personas
-from jobs import kinds, submission
+from jobs import kinds
 from jobs.models import AiJob
+from jobs.submission import Submission, submit, submit_once
 from landing.models import Counter, FaqEntry
 from personas import actions as persona_actions
 from personas.models import Profile
@@ -88,7 +89,7 @@ class Everybody:
     def _ask_in_a_long_conversation(self):
         """A follow-up, its answer, suggestions and a summary."""
         talk = Conversation.objects.create(surface="assistant", owner=self.learner, course=self.course, title="Joins")
-        roles = ["user", "assistant"] * (SUMMARISE_EVERY // 2)
+        roles = ["user", "assistant"] * (MAX_UNSUMMARISED_MESSAGES // 2)
         Message.objects.bulk_create(Message(conversation=talk, role=role, text="What is a join?") for role in roles)
         ask(self.api, self.course, "And what does COALESCE return?", conversationId=str(talk.pk))
 
@@ -100,8 +101,8 @@ class Everybody:
         assert self.copilot.change(draft, "POST", "discard").status_code == 200
 
     def _submit(self, kind, **payload):
-        wish = submission.Submission(SYSTEM)
-        submission.submit_once(wish, lambda: submission.submit(wish, kinds.get(kind), payload))
+        submission = Submission(SYSTEM)
+        submit_once(submission, lambda: submit(submission, kinds.get(kind), payload))
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import signal
 import pytest
 
 from accounts import people
-from jobs import submission
 from jobs.models import AiJob
+from jobs.submission import Submission, submit_once
+from jobs.submission import submit as submit_one
 from tests.jobs.worker import poison
 from tests.support import Platform, ask, wait_for
 
@@ -18,9 +19,9 @@ def submit(learner):
     """Submits the job that kills: in these attempts only when another job runs beside it."""
 
     def submit(*beside: int) -> AiJob:
-        wish = submission.Submission(people.from_user(learner))
+        submission = Submission(people.from_user(learner))
         payload = {"beside": beside}
-        return submission.submit_once(wish, lambda: submission.submit(wish, poison.POISON, payload))
+        return submit_once(submission, lambda: submit_one(submission, poison.POISON, payload))
 
     return submit
 

@@ -14,7 +14,7 @@ from jobs.models import AiCall, AiJob
 from jobs.tasks import run_job
 from jobs.worker import run as runner
 from jobs.worker.runtime import Runtime
-from llm.errors import Kind, LlmError
+from llm.errors import ErrorKind, LlmError
 from tests.support import ROOT, database, events_of
 
 MESSAGES = [{"role": "user", "content": "What is a primary key?"}]
@@ -44,7 +44,7 @@ def test_second_run_of_a_completed_job_does_nothing(engine):
     assert len(engine.saved) == 1
 
 
-@pytest.mark.parametrize("kind", [Kind.QUOTA, Kind.AUTH, Kind.BAD_REQUEST, Kind.REFUSED])
+@pytest.mark.parametrize("kind", [ErrorKind.QUOTA, ErrorKind.AUTH, ErrorKind.BAD_REQUEST, ErrorKind.REFUSED])
 def test_lasting_failure_ends_the_job_with_a_reason(engine, kind):
     async def work(run):
         raise LlmError(kind, "the detail")
@@ -56,7 +56,7 @@ def test_lasting_failure_ends_the_job_with_a_reason(engine, kind):
     assert not job.retryable
 
 
-@pytest.mark.parametrize("kind", [Kind.TRANSIENT, Kind.RATE_LIMITED])
+@pytest.mark.parametrize("kind", [ErrorKind.TRANSIENT, ErrorKind.RATE_LIMITED])
 def test_passing_failure_puts_the_job_back(engine, kind):
     async def work(run):
         raise LlmError(kind, "later", retry_after=30)
@@ -74,7 +74,7 @@ GROWING = [(0, 1, 2), (3, 8, 16), (4, 16, 32), (5, 30, 60), (11, 30, 60)]
 @pytest.mark.parametrize(("failures", "least", "most"), GROWING)
 def test_each_failure_puts_the_job_further_back_up_to_a_minute(engine, failures, least, most):
     async def work(run):
-        raise LlmError(Kind.TRANSIENT, "down")
+        raise LlmError(ErrorKind.TRANSIENT, "down")
 
     engine.work(work)
     began = timezone.now()
@@ -96,7 +96,7 @@ def test_jobs_that_are_told_when_to_come_back_come_soon_after_and_spread_too():
 
 def test_job_is_given_up_after_its_last_failure(engine):
     async def work(run):
-        raise LlmError(Kind.TRANSIENT, "down")
+        raise LlmError(ErrorKind.TRANSIENT, "down")
 
     engine.work(work)
     job = engine.run(engine.submit(failures=11, max_attempts=12))
@@ -244,4 +244,4 @@ def test_the_operations_page_explains_every_way_to_fail():
     page = (ROOT / "docs/operations.md").read_text()
     explained = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[a-z_`, ]+) \|", page, re.MULTILINE))))
     failures = (runner.DEADLINE, transitions.POISONOUS, *map(runner._reason, (ZeroDivisionError(), OperationalError())))
-    assert {kind.value.code for kind in Kind} | {failure.code for failure in failures} <= explained
+    assert {kind.value.code for kind in ErrorKind} | {failure.code for failure in failures} <= explained

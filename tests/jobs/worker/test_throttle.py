@@ -13,7 +13,7 @@ from jobs.tasks import run_job
 from jobs.worker import throttle
 from jobs.worker.runtime import Runtime
 from jobs.worker.throttle import LONGEST_WAIT_SECONDS, Throttle
-from llm.errors import Kind, LlmError
+from llm.errors import ErrorKind, LlmError
 from tests.jobs.worker import foreign
 from tests.support import wait_for
 
@@ -59,7 +59,7 @@ def test_jobs_begin_one_by_one_for_a_while_after_the_upstream_was_away(loop, ups
 
 async def test_an_attempt_that_the_breaker_holds_back_says_so(engine):
     async def paused(run):
-        raise LlmError(Kind.PAUSED, "open", 10)
+        raise LlmError(ErrorKind.PAUSED, "open", 10)
 
     engine.work(paused)
     runtime = Runtime()

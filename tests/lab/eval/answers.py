@@ -125,32 +125,31 @@ async def _ask(question: Question, llm: Llm) -> Outcome:
 
     from assistant import pipeline
     from assistant.prompts import Setting
-    from conversations.pipeline import Question as Asked
+    from conversations.pipeline import QuestionInContext
     from courses import search
-    from courses.grounding import Passage
+    from courses.grounding import PromptPassage, found
     from courses.models import Course, Lesson
 
     course = await Course.objects.aget(slug=question.course)
     slugs = {pk: slug async for pk, slug in Lesson.objects.filter(course=course).values_list("pk", "slug")}
     outcome = Outcome(question)
 
-    class Viewer:
+    class Output:
         def progress(self, step: str) -> None: ...
 
         def show(self, text: str) -> None:
             outcome.raw += text
 
-    async def find(words: str, vector: list[float]) -> list[Passage]:
+    async def find(words: str, vector: list[float]) -> list[PromptPassage]:
         hits = await sync_to_async(search.hybrid)(course.pk, words, vector)
         for hit in hits:
             slug = slugs.get(hit.lesson_id, "")
             answers = question.is_answered_by(slug, hit.heading)
             outcome.shown.append(Shown(str(hit.lesson_id), hit.heading, hit.text, answers, bool(slug)))
-        return [
-            Passage(lesson_id=h.lesson_id, lesson_title=h.lesson_title, heading=h.heading, text=h.text) for h in hits
-        ]
+        return found(hits)
 
-    answer = await pipeline.answer(Asked(text=question.text), Setting(course=course.title), llm, find, Viewer())
+    asked = QuestionInContext(text=question.text)
+    answer = await pipeline.answer(asked, Setting(course=course.title), llm, find, Output())
     outcome.answer = answer.answer
     outcome.cited = [(citation.n, citation.lessonId, citation.heading) for citation in answer.citations]
     return outcome

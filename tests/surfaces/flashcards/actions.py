@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from flashcards.kinds import CARDS
-
 from courses.models import Lesson
+from flashcards.kinds import CARDS
 from jobs.models import AiJob
 from jobs.submission import Submission, submit
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
-from flashcards.actions import ask_for_cards
-from flashcards.kinds import CARDS
-from flashcards.models import Flashcard
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from courses.api import course_for, lesson_in
+from flashcards.actions import ask_for_cards
+from flashcards.kinds import CARDS
+from flashcards.models import Flashcard
 from jobs.accept import IDEMPOTENCY_KEY, accept, responses
 
 

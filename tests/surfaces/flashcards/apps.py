@@ -7,9 +7,8 @@ class FlashcardsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the surface's kind of jobs with the engine, and its part of the lesson page."""
-        from flashcards.kinds import CARDS
-
         from config import slots
+        from flashcards.kinds import CARDS
         from jobs import kinds
 
         kinds.register(CARDS)

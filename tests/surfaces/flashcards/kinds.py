@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from flashcards import pipeline, rows
-
 from jobs.kinds import JobKind, Result, Run
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flashcards import prompts
 from pydantic import BaseModel, ConfigDict
 
-from courses.grounding import Passage
+from courses.grounding import PromptPassage
+from flashcards import prompts
 from llm.client import Llm
 
 
@@ -28,7 +28,7 @@ class Flashcards(BaseModel):
     cards: list[Card]
 
 
-async def write(lesson: str, passages: Sequence[Passage], count: int, llm: Llm) -> Flashcards:
+async def write(lesson: str, passages: Sequence[PromptPassage], count: int, llm: Llm) -> Flashcards:
     """Up to `count` cards on these passages of a lesson. Raises LlmError."""
     written = await llm.parse("flashcards", prompts.write(lesson, passages, count), Flashcards, max_tokens=2000)
     return Flashcards(cards=written.cards[:count])

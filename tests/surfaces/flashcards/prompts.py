@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from courses.grounding import ONLY_DATA, Passage, as_data
+from courses.grounding import ONLY_DATA, PromptPassage, as_data
 from llm.client import Messages
 
 WRITE = """\
@@ -15,7 +15,7 @@ the passages answer, `back` its answer in at most two sentences, from the passag
 """
 
 
-def write(lesson: str, passages: Sequence[Passage], count: int) -> Messages:
+def write(lesson: str, passages: Sequence[PromptPassage], count: int) -> Messages:
     """The prompt for this many cards."""
     rules = WRITE.format(lesson=escape(lesson), count=count, only_data=ONLY_DATA)
     return [{"role": "system", "content": rules}, {"role": "user", "content": as_data(passages)}]

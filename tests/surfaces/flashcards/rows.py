@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import User
-from flashcards.models import Flashcard
 
 from courses import search
-from courses.grounding import Passage, found
+from courses.grounding import PromptPassage, found
 from courses.models import Course, Lesson
+from flashcards.models import Flashcard
 from jobs.kinds import Refusal
 from jobs.models import AiJob
 
 LESSON_CHARS = 16_000  # about 4,000 tokens
 
 
-def lesson_of(job: AiJob) -> tuple[str, list[Passage]]:
+def lesson_of(job: AiJob) -> tuple[str, list[PromptPassage]]:
     """The title and the passages of the lesson that the job is about.
 
     Raises Refusal when the learner may not open it any more: the job may have waited, or be a retry.

@@ -1,4 +1,5 @@
 from django.urls import path
+
 from flashcards.api import CardsView
 
 app_name = "flashcards"

@@ -1,5 +1,5 @@
 // @ts-check
-/** What a draft says, as it is read: a reply in Markdown, or a quiz question with its source. */
+/** Renders the content of a draft: a reply in Markdown, or a quiz question with its source. */
 import { answerParser, citationAddress, linkCitations } from "../conversations/citations.js";
 import { toFragment } from "../site/markdown.js";
 import { element } from "./parts.js";

@@ -1,5 +1,5 @@
 // @ts-check
-/** The tutors' copilot: the conversation, with the drafts and the learners' questions beside it. */
+/** The copilot page: the conversation, the drafts, and learners' questions. */
 import { Chat } from "../conversations/chat.js";
 import { Desk } from "./desk.js";
 import { Drafts } from "./drafts.js";
@@ -33,7 +33,7 @@ quizForm?.addEventListener("submit", (event) => {
   ask(`Propose a quiz on “${selectedOptions[0]?.text}”`, { intent: "quiz", lessonId: value });
 });
 
-// The page came without its scripts: until now the form would have sent itself.
+// Disabled until now, because the form would have submitted itself.
 quizForm?.querySelector("button")?.removeAttribute("disabled");
 
 /** @param {string} question @param {object} more */
@@ -41,7 +41,7 @@ function ask(question, more) {
   desk.show("chat");
   if (chat.isBusy) return chat.composer.showError("An answer is still being written here. Wait for it or stop it.");
   details = more;
-  chat.ask(question); // reads the details at once
+  chat.ask(question); // reads the details synchronously
   details = {};
 }
 

@@ -1,5 +1,5 @@
 // @ts-check
-/** Which part of the page is shown: on a wide one the conversation stays beside the others, on a narrow one it is one. */
+/** Switches between the parts of the page. On wide screens the conversation is always visible. */
 
 /** @typedef {"chat" | "drafts" | "learners"} View */
 

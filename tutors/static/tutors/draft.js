@@ -1,5 +1,5 @@
 // @ts-check
-/** One draft on the page: shown, edited, written anew, accepted, thrown away. */
+/** One draft on the page: view, edit, regenerate, accept, discard. */
 import { request } from "../jobs/http.js";
 import { drawContent, labelOf } from "./content.js";
 import { fillForm, readForm } from "./editing.js";
@@ -17,7 +17,7 @@ import { clone, part } from "./parts.js";
  * @property {string} url of the course's drafts
  * @property {string} lessonUrl the address of lesson 0
  * @property {import("../jobs/client.js").JobsClient} client
- * @property {() => void} onDecided a draft was accepted or thrown away
+ * @property {() => void} onDecided a draft was accepted or discarded
  */
 
 const SURE_FOR = 5_000;
@@ -39,7 +39,7 @@ export class DraftCard {
     this.#draw();
   }
 
-  /** What the server has, unless the tutor is at work here. @param {Draft} draft */
+  /** Shows the server's version, unless the tutor is editing. @param {Draft} draft */
   update(draft) {
     if (!this.form.hidden || this.#isBusy || draft.version === this.draft.version) return;
     this.draft = draft;
@@ -85,7 +85,7 @@ export class DraftCard {
       const error = /** @type {ApiError} */ (caught);
       if (error.code === "changed") {
         this.draft = { ...this.draft, version: error.details.version };
-        return this.#say("This draft has changed meanwhile. Save again to put your text in its place.");
+        return this.#say("This draft has changed in the meantime. Save again to replace it with your text.");
       }
       this.#say(error.message);
     }
@@ -95,7 +95,7 @@ export class DraftCard {
     const { value: instruction } = /** @type {HTMLInputElement} */ (this.again.elements.namedItem("instruction"));
     this.#close();
     this.#setBusy(true);
-    this.#say("Writing it anew…");
+    this.#say("Rewriting…");
     try {
       const { jobId } = await this.surroundings.client.submit(`${this.url}/regenerate`, { instruction });
       this.surroundings.client.watch(jobId, { onEvent: (event) => this.#hear(event) });
@@ -110,21 +110,21 @@ export class DraftCard {
     if (type === "job.retrying") return this.#say(reason ?? "");
     if (type === "job.failed" || type === "job.cancelled") {
       this.#setBusy(false);
-      return this.#say(error?.message ?? "It was stopped; the draft is as it was.");
+      return this.#say(error?.message ?? "Stopped. The draft is unchanged.");
     }
     if (type !== "job.completed") return;
     try {
       const draft = await request("GET", this.url);
       if (this.form.hidden) this.draft = draft;
       this.#draw();
-      this.#say(draft.writtenBy === jobId ? "Written anew." : "It was edited meanwhile: the edited text was kept.");
+      this.#say(draft.writtenBy === jobId ? "Rewritten." : "The draft was edited in the meantime, so the edited text was kept.");
     } catch (failure) {
       this.#say(/** @type {ApiError} */ (failure).message);
     }
     this.#setBusy(false);
   }
 
-  /** The first press asks, the second one does it. */
+  /** Asks for confirmation on the first press and discards on the second. */
   #discard() {
     if (this.#isSure) return this.#decide("discard", {});
     this.#isSure = true;
@@ -147,7 +147,7 @@ export class DraftCard {
     }
   }
 
-  /** The card is about to go: on to the next one, for whoever works by keyboard. */
+  /** Moves the focus to the next card before this one is removed. */
   #moveFocus() {
     const next = this.element.nextElementSibling ?? this.element.previousElementSibling;
     if (next) part(next, "accept").focus();

@@ -1,5 +1,5 @@
 // @ts-check
-/** The course's drafts: those to decide about, and those that were accepted. */
+/** The course's drafts: open ones and accepted ones. */
 import { request } from "../jobs/http.js";
 import { DraftCard } from "./draft.js";
 import { byId, part, showCount, showProblem } from "./parts.js";
@@ -25,7 +25,7 @@ export class Drafts {
     this.load();
   }
 
-  /** Shows what the server has; a card that is being edited or written anew stays as it is. */
+  /** Loads and shows the drafts. Cards that are being edited or rewritten stay unchanged. */
   async load() {
     try {
       const [open, accepted] = await Promise.all([
@@ -45,7 +45,7 @@ export class Drafts {
     const cards = new Map(drafts.map((draft) => [draft.draftId, this.#card(draft)]));
     const list = byId("draft-list");
     for (const [id, card] of this.#cards) if (!cards.has(id)) card.element.remove();
-    // Moving an element would take the focus out of it: only what is new is put in.
+    // Insert only new cards, because moving an element loses its focus.
     let place = list.firstElementChild;
     for (const { element } of cards.values()) {
       if (element === place) place = place.nextElementSibling;

@@ -1,5 +1,5 @@
 // @ts-check
-/** What learners have asked lately: open questions, and what they ask about most. Nobody is named here. */
+/** Insights: open questions and themes of learners, without names. */
 import { citationAddress } from "../conversations/citations.js";
 import { request } from "../jobs/http.js";
 import { byId, clone, counted, element, part, showCount, showProblem } from "./parts.js";

@@ -1,5 +1,5 @@
 // @ts-check
-/** Small pieces of the page: elements, templates, and counts beside words. */
+/** Helpers for elements, templates and counts. */
 
 /** @typedef {import("../jobs/client.js").ApiError} ApiError */
 
@@ -8,7 +8,7 @@ export function byId(id) {
   return /** @type {HTMLElement} */ (document.getElementById(id));
 }
 
-/** A copy of a template's only element. @param {string} id */
+/** Clones a template's only element. @param {string} id */
 export function clone(id) {
   const template = /** @type {HTMLTemplateElement} */ (document.getElementById(id));
   return /** @type {HTMLElement} */ (
@@ -22,7 +22,7 @@ export function part(root, name) {
 }
 
 /**
- * A new element. Only the tag decides its type, not the place where it is put (NoInfer).
+ * Creates an element. The tag alone determines its type, not the expected type at the call (NoInfer).
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag @param {Partial<HTMLElementTagNameMap[Tag]>} [properties]
  * @param {...(Node | string)} children @returns {HTMLElementTagNameMap[NoInfer<Tag>]}
@@ -33,7 +33,7 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-/** @param {HTMLElement} where @param {unknown} [error] none takes the problem away */
+/** @param {HTMLElement} where @param {unknown} [error] without it, hides the problem */
 export function showProblem(where, error) {
   where.hidden = !error;
   where.textContent = error ? /** @type {ApiError} */ (error).message : "";

@@ -1,5 +1,5 @@
 // @ts-check
-/** The form that hands a visitor over to a person. */
+/** The contact form, which hands a visitor over to staff. */
 import { request } from "../../jobs/http.js";
 import { part } from "./markup.js";
 

@@ -1,7 +1,7 @@
 // @ts-check
-/** The parts of the widget. Nothing here comes from outside. */
+/** The widget's HTML. All of it is constant. */
 
-export const LONGEST_QUESTION = 500;
+export const MAX_QUESTION_CHARS = 500;
 
 export const PANEL = `
   <section class="panel" role="dialog" aria-labelledby="title" tabindex="-1" data-testid="widget">
@@ -16,8 +16,8 @@ export const PANEL = `
     <div class="talk" data-part="talk">
       <div class="log" data-part="log" tabindex="0" role="region" aria-label="Conversation">
         <div class="welcome" data-part="welcome">
-          <p>An AI assistant answers questions about our courses, from what stands on this site. What it does not know, a
-            person does.</p>
+          <p>An AI assistant answers questions about our courses, from what is on this site. If it does not know, a
+            person answers by e-mail.</p>
           <ul data-part="suggestions">
             <li><button type="button">What courses do you offer?</button></li>
             <li><button type="button">How much do the courses cost?</button></li>
@@ -30,7 +30,7 @@ export const PANEL = `
       <p class="problem" data-part="problem" role="alert" data-testid="widget-problem" hidden></p>
       <form class="composer" data-part="composer">
         <label class="visually-hidden" for="question">Your question</label>
-        <textarea id="question" name="question" rows="1" maxlength="${LONGEST_QUESTION}" placeholder="Ask about our courses"
+        <textarea id="question" name="question" rows="1" maxlength="${MAX_QUESTION_CHARS}" placeholder="Ask about our courses"
                   autocomplete="off" enterkeyhint="send" data-testid="widget-question"></textarea>
         <button type="submit" class="round-button" data-part="send" aria-label="Send" data-testid="widget-send">
           <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 20V5m-6.5 6.5L12 5l6.5 6.5"/></svg>
@@ -41,8 +41,8 @@ export const PANEL = `
       </form>
     </div>
     <form class="contact" data-part="contact" data-testid="widget-contact" hidden>
-      <p data-part="what">A person reads your message and answers by e-mail. Your address is used for nothing else.
-        <span data-part="with-talk">What was said in this chat is sent along.</span></p>
+      <p data-part="what">A person reads your message and answers by e-mail. We use your address for nothing else.
+        <span data-part="with-talk">This chat is sent with it.</span></p>
       <label for="name">Name (optional)</label>
       <input id="name" name="name" maxlength="100" autocomplete="name">
       <label for="email">E-mail</label>
@@ -64,7 +64,7 @@ export const PANEL = `
 
 export const QUESTION = `<li class="asked"><h3 class="visually-hidden">You asked</h3><p data-part="text"></p></li>`;
 
-/** As conversations/answer.js wants it. */
+/** The template that conversations/answer.js expects. */
 export const ANSWER = `
   <li class="answered" data-testid="widget-answer">
     <h3 class="visually-hidden">Assistant</h3>

@@ -1,10 +1,10 @@
 // @ts-check
-/** Which conversation goes on after a reload, and on the next page. */
+/** Remembers the conversation across reloads and pages. */
 
 const CONVERSATION = "landing:conversation";
 let unstored = "";
 
-/** The conversation's id, "" when there is none. */
+/** Returns the conversation's id, "" if there is none. */
 export function recall() {
   try {
     return localStorage.getItem(CONVERSATION) ?? unstored;
@@ -20,6 +20,6 @@ export function keep(conversationId) {
     if (conversationId) localStorage.setItem(CONVERSATION, conversationId);
     else localStorage.removeItem(CONVERSATION);
   } catch {
-    // Storage is forbidden: it is known until the next reload.
+    // Storage is blocked: the id is lost on reload.
   }
 }

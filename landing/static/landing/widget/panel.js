@@ -1,5 +1,5 @@
 // @ts-check
-/** The panel: the conversation, or the form that hands over to a person. */
+/** The panel: the conversation or the contact form. */
 import { explain } from "../../conversations/problems.js";
 import { Contact } from "./contact.js";
 import { element, PANEL, part } from "./markup.js";
@@ -9,7 +9,7 @@ import { Talk } from "./talk.js";
 /** @typedef {import("../../jobs/client.js").Connection} Connection */
 
 const NEAR = 80;
-const PATIENCE = 2_000;
+const SHOW_LOST_AFTER_MS = 2_000;
 
 export class Panel {
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
@@ -86,7 +86,7 @@ export class Panel {
     if (!accepted && !this.input.value) this.input.value = question;
   }
 
-  /** Does it, or says what went wrong; whether it was done. @param {() => Promise<void>} what */
+  /** Runs the function and shows its error, if any; returns whether it succeeded. @param {() => Promise<void>} what */
   async #try(what) {
     this.#say("");
     try {
@@ -110,7 +110,7 @@ export class Panel {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    // Enter also ends a composition (Japanese, Chinese, ...), which must not send.
+    // Enter also confirms IME input (Japanese, Chinese, ...), which must not send the question.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     this.#send(this.input.value);
@@ -128,7 +128,7 @@ export class Panel {
   /** @param {string} what */
   #focus(what) {
     if (what === "contact") this.contact.focus();
-    // On a touch screen the question's box would raise the keyboard over the welcome.
+    // On a touch screen, focusing the text box would open the keyboard over the welcome text.
     else if (matchMedia("(pointer: fine)").matches) this.input.focus();
     else this.box.focus();
   }
@@ -157,12 +157,12 @@ export class Panel {
     part(this.box, "new").hidden = isEmpty || this.#isBusy || part(this.box, "talk").hidden;
   }
 
-  /** Interruptions that heal at once are not worth a word. @param {Connection} state */
+  /** Shows the connection state; a short interruption is not reported. @param {Connection} state */
   #showConnection(state) {
     clearTimeout(this.#timer);
     const line = part(this.box, "connection");
     if (state === "connected") line.hidden = true;
-    else this.#timer = setTimeout(() => Object.assign(line, LOST), PATIENCE);
+    else this.#timer = setTimeout(() => Object.assign(line, LOST), SHOW_LOST_AFTER_MS);
   }
 
   /** @param {string} message */
@@ -176,7 +176,7 @@ export class Panel {
     return this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight;
   }
 
-  /** Keeps the newest text in view while the reader is at the end, and only then. */
+  /** Scrolls to new text if the reader is at the end. */
   #follow() {
     if (this.#isAtEnd) this.log.scrollTop = this.log.scrollHeight;
   }

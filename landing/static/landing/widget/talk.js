@@ -1,5 +1,5 @@
 // @ts-check
-/** The conversation: questions go out, answers are shown as they are written, both come back after a reload. */
+/** The conversation: sends questions, shows answers as they are written, restores both after a reload. */
 import { AnswerView } from "../../conversations/answer.js";
 import { JobsClient } from "../../jobs/client.js";
 import { request, submitOnce } from "../../jobs/http.js";
@@ -13,7 +13,7 @@ import { keep, recall } from "./memory.js";
 /** @typedef {{jobId: string, answer: AnswerView, unfollow: () => void}} Turn */
 /**
  * @typedef {object} Listener
- * @property {(isBusy: boolean) => void} onBusy an answer is being written, or not any more
+ * @property {(isBusy: boolean) => void} onBusy whether an answer is being written
  * @property {() => void} onGrown
  * @property {(text: string) => void} announce
  * @property {(state: Connection) => void} onConnection
@@ -25,7 +25,7 @@ const answerTemplate = template(ANSWER);
 
 export class Talk {
   /** @type {JobsClient | null} */ #client = null;
-  /** @type {Turn | null} the one whose answer is being written */ #active = null;
+  /** @type {Turn | null} the turn whose answer is being written */ #active = null;
   #stopWhenAccepted = false;
 
   /** @param {HTMLElement} list @param {Listener} listener */
@@ -38,7 +38,7 @@ export class Talk {
     return recall();
   }
 
-  /** Sends a question and follows its answer. Throws ApiError when it was not accepted. @param {string} question */
+  /** Sends a question and follows its answer. Throws ApiError if the question was refused. @param {string} question */
   async ask(question) {
     const asked = this.#showQuestion(question);
     const turn = this.#addTurn("");
@@ -60,7 +60,7 @@ export class Talk {
     if (this.#stopWhenAccepted) await this.stop();
   }
 
-  /** Shows the conversation of before, if there is one, and goes on with what is being written. */
+  /** Restores the earlier conversation, if any, and follows its active job. */
   async resume() {
     if (!this.conversationId) return;
     try {
@@ -80,12 +80,12 @@ export class Talk {
     try {
       await this.#jobs.cancel(this.#active.jobId);
     } catch (error) {
-      // 409: it ended in the same moment, and its last event is on its way.
+      // 409: the job has just ended; its last event will arrive.
       if (/** @type {ApiError} */ (error).status !== 409) throw error;
     }
   }
 
-  /** The next question begins a new conversation. */
+  /** Makes the next question start a new conversation. */
   forget() {
     this.#active?.unfollow();
     this.#setActive(null);
@@ -93,7 +93,7 @@ export class Talk {
     this.list.replaceChildren();
   }
 
-  /** The socket is opened when there is something to hear: only then is there a cookie that it is let in with. */
+  /** Opens the socket with the first job: before that there may be no visitor cookie to authenticate it. */
   get #jobs() {
     this.#client ??= new JobsClient({ onConnection: this.listener.onConnection });
     return this.#client;
@@ -113,7 +113,7 @@ export class Talk {
         continue;
       }
       const turn = turns.find((asked) => asked.jobId === jobId) ?? turns.at(-1);
-      // What a stopped answer left behind does not count while it is being written anew.
+      // Ignore the partial text of a stopped answer while it is being written again.
       if (!turn || status === "pending" || status === "running") continue;
       if (turn.answer.state === "cancelled") turn.answer.cancel(text);
       else turn.answer.complete(text, []);

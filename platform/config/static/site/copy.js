@@ -5,7 +5,7 @@ const COPIED_FOR = 2_000;
 
 /** @param {Element} container */
 export function addCopyButtons(container) {
-  // Browsers offer the clipboard on https and localhost only.
+  // Browsers provide the clipboard only on https and localhost.
   if (!navigator.clipboard) return;
   for (const code of container.querySelectorAll("pre")) {
     if (code.parentElement?.className !== "code") wrap(code);

@@ -4,7 +4,7 @@ import { toFragment } from "./markdown.js";
 
 /** @typedef {import("./markdown.js").Parser} Parser */
 
-/** Shows a growing text: only blocks that changed are drawn again, so a selection further up stays. */
+/** Renders a growing text. It redraws only changed blocks, so a selection in earlier ones survives. */
 export class GrowingMarkdown {
   /** @type {{raw: string, nodes: ChildNode[]}[]} */ #blocks = [];
 
@@ -36,12 +36,12 @@ export class GrowingMarkdown {
 
 const FENCE = /^ {0,3}(```|~~~)/gm;
 const PARTIAL_FENCE = /\n[ \t]*(`{1,2}|~{1,2})$/;
-// A lone marker would turn the line above it into a heading, or flash as text.
+// An incomplete marker would turn the line above it into a heading, or flash as text.
 const LONE_MARKER = /(^|\n)[ \t]*([-*+=_#>`~]+|\d+[.)]?)[ \t]*$/;
 const PARTIAL_CITATION = /\[\d*$/;
 const TABLE_WITHOUT_ROWS = /(^|\n\n)\|[^\n]*(\n[|: -]*)?$/;
 
-/** Cuts off or closes what would look wrong until more of the text arrives. @param {string} text */
+/** Removes or closes incomplete Markdown at the end of the text. @param {string} text */
 export function settle(text) {
   if (count(text, FENCE) % 2) return text.replace(PARTIAL_FENCE, "");
   const calm = text.replace(LONE_MARKER, "$1").replace(PARTIAL_CITATION, "").replace(TABLE_WITHOUT_ROWS, "$1");
@@ -51,7 +51,7 @@ export function settle(text) {
   return calm;
 }
 
-/** @param {string} text @param {string} mark an opened mark, perhaps half closed */
+/** @param {string} text @param {string} mark an opened mark, possibly half closed */
 function close(text, mark) {
   const bare = text.trimEnd();
   if (bare.endsWith(mark)) return bare.slice(0, -mark.length);

@@ -1,5 +1,5 @@
 // @ts-check
-/** Shows a lesson's Markdown and opens the section that the address names. */
+/** Renders a lesson's Markdown and scrolls to the section in the URL. */
 import { addCopyButtons } from "./copy.js";
 import { createParser, slugify, toFragment } from "./markdown.js";
 
@@ -15,13 +15,13 @@ listSections();
 openSection();
 addEventListener("hashchange", openSection);
 
-/** The page shows the title already. */
+/** Removes the first heading, because the page already shows the title. */
 function dropRepeatedTitle() {
   const first = body.firstElementChild;
   if (first?.tagName === "H1" && slugify(first.textContent ?? "") === slugify(title.textContent ?? "")) first.remove();
 }
 
-/** Ids are given here and not in the Markdown: the sanitizer drops ids like "links", which name parts of a document. */
+/** Sets heading ids. The sanitizer would drop ids such as "links", which are properties of `document`. */
 function nameHeadings() {
   /** @type {Map<string, number>} */
   const seen = new Map();
@@ -33,7 +33,7 @@ function nameHeadings() {
   }
 }
 
-/** Fills "On this page", where the lesson is long enough to need it. */
+/** Fills "On this page" if the lesson has enough sections. */
 function listSections() {
   const sections = [...body.querySelectorAll("h2")];
   const contents = document.getElementById("contents");
@@ -52,7 +52,7 @@ function sectionLink(heading) {
   return item;
 }
 
-/** The browser looked for the section before it was there; a reader who follows a citation should see where it is. */
+/** Scrolls to the section of the URL again, because the browser looked for it before it was rendered. */
 function openSection() {
   body.querySelector(".is-cited")?.classList.remove("is-cited");
   const section = document.getElementById(decodeHash());

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Markdown from lessons and answers, made safe to show. Nothing in the text is trusted: HTML in it is shown as text,
- * links lead to http, https, mailto or this site, pictures come from this site only.
+ * Renders Markdown from lessons and answers safely. The text is untrusted: HTML is shown as text, links lead only to
+ * http, https, mailto or this site, and images come only from this site.
  */
 import { Marked, Tokenizer } from "../vendor/marked.mjs";
 import DOMPurify from "../vendor/purify.mjs";
@@ -30,19 +30,19 @@ purifier.addHook("afterSanitizeAttributes", (node) => {
   if (node.nodeName === "IMG") tamePicture(/** @type {HTMLImageElement} */ (node));
 });
 
-/** A parser in the house style. @param {...Extension} extensions marked's own */
+/** Creates a parser with our rules. @param {...Extension} extensions of marked */
 export function createParser(...extensions) {
   return new Marked({ gfm: true, renderer: RENDERER, tokenizer: TOKENIZER }, ...extensions);
 }
 
-/** Safe nodes from what a parser made. @param {string} html @returns {DocumentFragment} */
+/** Sanitizes the HTML of a parser. @param {string} html @returns {DocumentFragment} */
 export function toFragment(html) {
   const fragment = purifier.sanitize(html, ALLOWED);
   makeScrollable(fragment);
   return fragment;
 }
 
-/** The anchor of a heading: the same for the ids in a lesson and for the links to them. @param {string} heading */
+/** Returns the anchor of a heading, for ids in lessons and for links to them. @param {string} heading */
 export function slugify(heading) {
   const words = heading.normalize("NFC").toLowerCase().replace(/[^\p{L}\p{M}\p{N}\s-]/gu, "");
   return words.trim().replace(/\s+/g, "-") || "section";
@@ -55,7 +55,7 @@ const RENDERER = {
 };
 
 /**
- * HTML is text here, so it neither starts a block nor makes what follows it raw.
+ * Treats HTML as text: it does not start an HTML block.
  * @type {NonNullable<Extension["tokenizer"]>}
  */
 const TOKENIZER = {
@@ -95,7 +95,7 @@ function parseUrl(address) {
   }
 }
 
-/** Wide tables and code scroll inside themselves, by keyboard too. @param {DocumentFragment} fragment */
+/** Makes wide tables and code blocks scrollable, also by keyboard. @param {DocumentFragment} fragment */
 function makeScrollable(fragment) {
   for (const code of fragment.querySelectorAll("pre")) code.tabIndex = 0;
   for (const table of fragment.querySelectorAll("table")) {

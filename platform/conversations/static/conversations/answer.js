@@ -1,5 +1,5 @@
 // @ts-check
-/** One answer on the page, in whichever state it is: thinking, streaming, waiting, completed, failed, cancelled. */
+/** One answer on the page, in one of these states: thinking, streaming, waiting, completed, failed, cancelled. */
 import { addCopyButtons } from "../site/copy.js";
 import { GrowingMarkdown, settle } from "../site/growing.js";
 import { answerParser, linkCitations, listSources } from "./citations.js";
@@ -11,12 +11,12 @@ import { RatingView } from "./rating.js";
 /** @typedef {"thinking" | "streaming" | "completed" | "failed" | "cancelled"} State */
 /**
  * @typedef {object} Surroundings
- * @property {(citation: Citation) => string} address where a citation leads
+ * @property {(citation: Citation) => string} address returns the URL of a citation
  * @property {() => void} onRetry
  * @property {import("./rating.js").Rate} [onRate] needed where the template has the part "rating"
  * @property {(question: string) => void} [onSuggestion] one of the suggested questions was chosen
- * @property {() => void} onGrown the answer has been drawn anew
- * @property {Record<string, string>} steps words for the steps of a job's progress, in place of the usual ones
+ * @property {() => void} onGrown the answer was redrawn
+ * @property {Record<string, string>} steps labels of progress steps that replace the default ones
  * @property {(text: string) => void} announce to screen readers
  */
 
@@ -40,17 +40,17 @@ export class AnswerView {
     this.body = this.#part("body");
     this.markdown = new GrowingMarkdown(this.body, answerParser);
     this.#part("retry").addEventListener("click", () => surroundings.onRetry());
-    // A small chat may leave ratings and suggestions out of its template.
+    // Templates may omit ratings and suggestions.
     this.rating = surroundings.onRate && new RatingView(this.element, surroundings.onRate);
     this.think();
   }
 
-  /** Nothing to show yet. */
+  /** Shows that the job is waiting. */
   think() {
     this.#clear();
     this.#enter("thinking");
     this.#say("");
-    this.#timer = setTimeout(() => this.#say("Still in line, your question is kept"), LONG_WAIT);
+    this.#timer = setTimeout(() => this.#say("Still waiting; your question is kept"), LONG_WAIT);
   }
 
   /** Shows a job's event. @param {JobEvent} event @param {string} text all text of the attempt so far */
@@ -88,7 +88,7 @@ export class AnswerView {
     this.#enter("cancelled");
   }
 
-  /** Offers questions that may follow; none takes them away. @param {string[]} questions */
+  /** Shows suggested questions; an empty list removes them. @param {string[]} questions */
   suggest(questions) {
     this.#hide("follow-ups", questions.length === 0);
     this.#part("follow-up-list")?.replaceChildren(
@@ -111,7 +111,7 @@ export class AnswerView {
     return this.state !== "thinking" && this.state !== "streaming";
   }
 
-  /** What a screen reader should hear once the answer has ended. */
+  /** The text for screen readers when the answer has ended. */
   get spoken() {
     const shown = this.state === "failed" ? this.#part("failure-text") : this.body;
     return (shown.textContent ?? "").trim();
@@ -139,7 +139,7 @@ export class AnswerView {
   }
 
   /**
-   * What was shown stays until the next attempt: passages of the course, perhaps.
+   * Keeps the shown text, such as links to passages, until the next attempt.
    * @param {JobEvent} event @param {string} text
    */
   #wait({ reason, retryAt }, text) {

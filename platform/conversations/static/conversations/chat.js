@@ -16,17 +16,17 @@ import { Transcript } from "./transcript.js";
 /** @typedef {import("./transcript.js").Turn} Turn */
 /** @typedef {{jobId: string, conversationId: string, messageId: string}} Accepted the 202 body */
 /**
- * @typedef {object} Surface what differs from surface to surface
+ * @typedef {object} Surface what differs between surfaces
  * @property {string} kind of the jobs that answer, such as "assistant.answer"
- * @property {string} url where questions are posted to
- * @property {string} name the draft of an unsent question is kept under it
- * @property {() => object} [body] what is posted beside the question and the conversation's id
- * @property {() => Record<string, string>} [parameters] of the page's address, beside the conversation
- * @property {Record<string, string>} [steps] words for the steps of a job's progress
+ * @property {string} url to post questions to
+ * @property {string} name key of the unsent question
+ * @property {() => object} [body] extra fields to post with a question
+ * @property {() => Record<string, string>} [parameters] extra parameters of the page's URL
+ * @property {Record<string, string>} [steps] labels of progress steps
  * @property {() => void} [onEnd] an answer has ended
  */
 
-/** The chat of the page. The page has the parts that conversations/chat.html brings. */
+/** The chat of a page that extends conversations/chat.html. */
 export class Chat {
   /** @type {Turn | null} the one whose answer is being written */ #active = null;
   #isSending = false;
@@ -60,7 +60,7 @@ export class Chat {
     this.#begin();
   }
 
-  /** Whether an answer is being written, so that nothing can be asked. */
+  /** Whether an answer is being written. Meanwhile, questions are refused. */
   get isBusy() {
     return this.#active !== null || this.#isSending;
   }
@@ -92,7 +92,7 @@ export class Chat {
       button.addEventListener("click", () => this.composer.giveBack(button.textContent?.trim() ?? ""));
     }
     if (this.conversationId) this.#load();
-    // On a touch screen this would open the keyboard over the page.
+    // On a touch screen, focusing would open the keyboard over the page.
     if (matchMedia("(pointer: fine)").matches) this.composer.focus();
   }
 
@@ -152,7 +152,7 @@ export class Chat {
       const error = /** @type {ApiError} */ (caught);
       this.#setActive(null);
       turn.answer.fail({ code: "retry", message: explain(error).message }, true);
-      // Another tab was first: show what is being written there.
+      // Another tab asked first: show its answer.
       if (error.status === 409) this.#load();
     }
   }
@@ -172,13 +172,13 @@ export class Chat {
       await this.client.cancel(this.#active.jobId);
     } catch (error) {
       const { status } = /** @type {ApiError} */ (error);
-      // 409: it ended in the same moment, and its last event is on its way.
+      // 409: the job has just ended; its last event will arrive.
       if (status !== 409) this.composer.showError("The answer could not be stopped. Please try again.");
       this.composer.setRunning(this.#active !== null);
     }
   }
 
-  /** Shows the conversation as the server has it, and goes on with what is being written. */
+  /** Loads and shows the conversation, and follows its active job. */
   async #load() {
     byId("load-error").hidden = true;
     byId("loading").hidden = false;
@@ -195,8 +195,8 @@ export class Chat {
     }
   }
 
-  /** News of a job that this page does not follow: suggestions for the newest answer, or perhaps a question asked in
-   * another tab of this conversation. @param {JobEvent} event */
+  /** Handles events of jobs that this page does not follow: suggestions for the newest answer, or a question that
+   * another tab asked in this conversation. @param {JobEvent} event */
   #noticeElsewhere({ type, kind, result }) {
     if (type === "job.completed" && result?.suggestions && result.conversationId === this.conversationId) {
       return this.transcript.suggest(result.jobId, result.suggestions);

@@ -1,10 +1,10 @@
 // @ts-check
-/** Citations: `[1]` in an answer becomes a small number that leads to the lesson section, listed again as a source. */
+/** Citations: turns `[1]` in an answer into a link to the lesson section, and lists the sources. */
 import { createParser, slugify } from "../site/markdown.js";
 
 /** @typedef {import("../jobs/watch.js").Citation} Citation */
 
-/** Reads `[1]` as a mark, except where it is code or the text of a link. */
+/** Parses `[1]` as a citation mark, except in code and in link texts. */
 export const answerParser = createParser({
   extensions: [
     {
@@ -15,14 +15,14 @@ export const answerParser = createParser({
         const match = /^( ?)\[(\d{1,3})\](?!\()/.exec(source);
         return match ? { type: "citation", raw: match[0], mark: `${match[1]}${match[2]}` } : undefined;
       },
-      // No other Markdown makes a <cite>: HTML in the text is shown as text. Its space is kept but not shown.
+      // Only this creates <cite>, because HTML in the text is shown as text. CSS hides the space before the mark.
       renderer: ({ mark }) => `<cite>${mark}</cite>`,
     },
   ],
 });
 
 /**
- * Turns the marks of a finished answer into links; a number that no source has is plain text again.
+ * Turns the marks of a finished answer into links. A mark without a source becomes plain text again.
  * @param {Element} body @param {Citation[]} citations @param {(citation: Citation) => string} address
  */
 export function linkCitations(body, citations, address) {
@@ -38,7 +38,7 @@ export function listSources(list, citations, address) {
   list.replaceChildren(...citations.map((citation) => sourceItem(citation, address(citation))));
 }
 
-/** Where a citation leads: the lesson, at the section that the last part of its heading path names.
+/** Returns the URL of a citation: the lesson, at the section of the last part of its heading path.
  * @param {string} lessonAddress the address of lesson 0 @param {Citation} citation */
 export function citationAddress(lessonAddress, { lessonId, heading }) {
   const section = heading?.split(" > ").at(-1);

@@ -1,7 +1,7 @@
 // @ts-check
-/** The box a question is typed in. What was typed is never lost: it is kept over reloads until it was accepted. */
+/** The text box for questions. It keeps the typed text across reloads until the server has accepted the question. */
 
-const LONGEST = 4_000;
+const MAX_QUESTION_CHARS = 4_000;
 const NEAR = 3_600;
 
 export class Composer {
@@ -10,7 +10,7 @@ export class Composer {
   /**
    * @param {HTMLFormElement} form
    * @param {{onSend: (question: string) => void, onStop: () => void, draftKey: () => string}} handlers
-   *   draftKey names the place in sessionStorage where the unsent question of this page is kept
+   *   draftKey returns the sessionStorage key of the unsent question
    */
   constructor(form, handlers) {
     this.handlers = handlers;
@@ -23,7 +23,7 @@ export class Composer {
     this.input.addEventListener("keydown", (event) => this.#key(event, form));
     this.input.addEventListener("input", () => this.#changed());
     this.stop.addEventListener("click", () => this.#stopped());
-    // The page came without its scripts: somebody may have begun to type, and the form must not send itself.
+    // Until this script ran, the buttons were disabled so that the form could not submit itself; text may be typed already.
     this.text = this.text || this.#draft;
     this.send.disabled = false;
   }
@@ -37,7 +37,7 @@ export class Composer {
     this.#changed();
   }
 
-  /** The question is on its way: empty the box, but keep the draft. */
+  /** Empties the box while the question is being sent, but keeps the draft. */
   hold() {
     this.showError("");
     this.input.value = "";
@@ -46,13 +46,13 @@ export class Composer {
     this.#count();
   }
 
-  /** The question was accepted: the draft may go. */
+  /** Deletes the draft after the question was accepted. */
   accepted() {
     this.input.readOnly = false;
     this.#keepDraft("");
   }
 
-  /** The question was not accepted: it is back in the box. @param {string} question */
+  /** Puts a refused question back into the box. @param {string} question */
   giveBack(question) {
     this.input.readOnly = false;
     this.text = question;
@@ -69,8 +69,8 @@ export class Composer {
   }
 
   /**
-   * @param {string} message empty to take the present one away
-   * @param {{seconds?: number | undefined, link?: {href: string, text: string}}} [more] a wait to count down, a way out
+   * @param {string} message empty to hide the current one
+   * @param {{seconds?: number | undefined, link?: {href: string, text: string}}} [more] seconds to count down, a link
    */
   showError(message, { seconds = 0, link } = {}) {
     clearInterval(this.#countdown);
@@ -87,7 +87,7 @@ export class Composer {
     this.input.focus({ preventScroll: true });
   }
 
-  /** Focus for somebody whose button has just vanished. On a touch screen not the box: it would raise the keyboard. */
+  /** Sets the focus after its button was hidden; not to the box on touch screens, which would open the keyboard. */
   takeFocus() {
     if (matchMedia("(pointer: fine)").matches) this.focus();
     else (this.send.hidden ? this.stop : this.send).focus({ preventScroll: true });
@@ -95,7 +95,7 @@ export class Composer {
 
   /** @param {number} due */
   #countDown(due) {
-    // Outside the alert's own text, or a screen reader would speak every second.
+    // Outside the alert, because otherwise a screen reader would announce every second.
     const clock = document.createElement("span");
     clock.setAttribute("aria-live", "off");
     this.error.append(" ", clock);
@@ -114,22 +114,22 @@ export class Composer {
     const question = this.text.trim();
     if (this.send.hidden || this.input.readOnly) return;
     if (!question) return this.focus();
-    if (length(question) > LONGEST) {
-      return this.showError(`Please shorten the question to ${format(LONGEST)} characters.`);
+    if (length(question) > MAX_QUESTION_CHARS) {
+      return this.showError(`Please shorten the question to ${format(MAX_QUESTION_CHARS)} characters.`);
     }
     this.handlers.onSend(question);
   }
 
   #stopped() {
     if (this.stop.ariaDisabled) return;
-    // Not `disabled`, which would throw the focus away.
+    // Not `disabled`, which would lose the focus.
     this.stop.setAttribute("aria-disabled", "true");
     this.handlers.onStop();
   }
 
   /** @param {KeyboardEvent} event @param {HTMLFormElement} form */
   #key(event, form) {
-    // Enter also ends a composition (Japanese, Chinese, ...), which must not send.
+    // Enter also confirms IME input (Japanese, Chinese, ...), which must not send the question.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     form.requestSubmit();
@@ -141,7 +141,7 @@ export class Composer {
     this.#count();
   }
 
-  /** Grows with its text where CSS alone (field-sizing) cannot. */
+  /** Resizes the box to its text in browsers without the CSS property field-sizing. */
   #fit() {
     if (CSS.supports("field-sizing", "content")) return;
     this.input.style.height = "auto";
@@ -151,8 +151,8 @@ export class Composer {
   #count() {
     const characters = length(this.text);
     this.counter.hidden = characters < NEAR;
-    this.counter.textContent = `${format(characters)} of ${format(LONGEST)} characters`;
-    this.counter.classList.toggle("is-over", characters > LONGEST);
+    this.counter.textContent = `${format(characters)} of ${format(MAX_QUESTION_CHARS)} characters`;
+    this.counter.classList.toggle("is-over", characters > MAX_QUESTION_CHARS);
   }
 
   get #draft() {
@@ -169,12 +169,12 @@ export class Composer {
       if (text) sessionStorage.setItem(this.handlers.draftKey(), text);
       else sessionStorage.removeItem(this.handlers.draftKey());
     } catch {
-      // Storage is full or forbidden: the box itself still holds the text.
+      // Storage is full or blocked: the box still holds the text.
     }
   }
 }
 
-/** As the server counts: an emoji is one character. @param {string} text */
+/** Counts characters like the server: an emoji is one. @param {string} text */
 function length(text) {
   return [...text].length;
 }

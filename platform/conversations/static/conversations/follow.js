@@ -1,10 +1,10 @@
 // @ts-check
-/** Keeps the newest text in view while the reader is at the bottom of the page, and only then. */
+/** Scrolls to new text if the reader is at the bottom of the page. */
 
-const NEAR = 120;
+const NEAR_BOTTOM_PX = 120;
 
 export class Follower {
-  /** @param {HTMLButtonElement} button leads back to the newest text */
+  /** @param {HTMLButtonElement} button scrolls to the newest text */
   constructor(button) {
     this.button = button;
     this.isAtBottom = true;
@@ -13,13 +13,13 @@ export class Follower {
     button.addEventListener("click", () => this.jump());
   }
 
-  /** The page may have become longer. */
+  /** Call this when the page may have become longer. */
   grown() {
     if (this.isAtBottom) this.jump();
     else this.#look();
   }
 
-  /** To the bottom, wherever the reader is. */
+  /** Scrolls to the bottom. */
   jump() {
     scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
     this.#look();
@@ -27,7 +27,7 @@ export class Follower {
 
   #look() {
     const page = document.documentElement;
-    this.isAtBottom = page.scrollHeight - scrollY - innerHeight < NEAR;
+    this.isAtBottom = page.scrollHeight - scrollY - innerHeight < NEAR_BOTTOM_PX;
     this.button.hidden = this.isAtBottom;
   }
 }

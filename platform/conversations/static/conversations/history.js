@@ -2,17 +2,17 @@
 /** The list of earlier conversations beside the chat: open, rename, export, delete. */
 import { request } from "../jobs/http.js";
 
-const LONGEST_TITLE = 80;
-const OLDER = "Older ones"; // as the page has it, to be put back after a failure
+const MAX_TITLE_CHARS = 80;
+const OLDER = "Older ones"; // the label in the template, restored after an error
 /** @type {() => void} */
 let onOpenDeleted = () => {};
 
-/** @param {() => void} openDeleted called when the conversation that is open has been deleted */
+/** @param {() => void} openDeleted called when the open conversation was deleted */
 export function wireHistory(openDeleted) {
   onOpenDeleted = openDeleted;
   const list = document.getElementById("history");
   const button = document.getElementById("history-toggle");
-  // On a narrow screen the list is behind a button.
+  // On a narrow screen a button opens the list.
   button?.addEventListener("click", () => {
     const isOpen = list?.classList.toggle("is-open") ?? false;
     button.setAttribute("aria-expanded", String(isOpen));
@@ -24,15 +24,15 @@ export function wireHistory(openDeleted) {
   document.addEventListener("keydown", (event) => event.key === "Escape" && closeMenus());
 }
 
-/** Puts the conversation that has just begun on top.
+/** Adds a new conversation at the top.
  * @param {string} id @param {string} href @param {string} question */
 export function addToHistory(id, href, question) {
-  const item = itemFor(id, href, question.slice(0, LONGEST_TITLE));
+  const item = itemFor(id, href, question.slice(0, MAX_TITLE_CHARS));
   partsOf(item).link.setAttribute("aria-current", "page");
   document.querySelector("#history ul")?.prepend(item);
 }
 
-/** Lists some more below; those that have moved meanwhile are not listed twice. @param {HTMLButtonElement} button */
+/** Appends older conversations and skips those already listed. @param {HTMLButtonElement} button */
 async function showOlder(button) {
   const list = /** @type {HTMLElement} */ (document.querySelector("#history ul"));
   const shown = new Set([...list.children].map((item) => /** @type {HTMLElement} */ (item).dataset.conversationId));
@@ -83,7 +83,7 @@ function partsOf(item) {
   };
 }
 
-/** The title becomes a field; Enter or leaving it keeps it, Escape does not. @param {HTMLElement} item */
+/** Edits the title in place: Enter or blur saves it, Escape cancels. @param {HTMLElement} item */
 function edit(item) {
   const { link, menu } = partsOf(item);
   const field = Object.assign(document.createElement("input"), { value: link.textContent, maxLength: 120 });
@@ -93,7 +93,7 @@ function edit(item) {
   item.prepend(field);
   field.select();
   const close = async (/** @type {boolean} */ keep) => {
-    if (field.hidden) return; // taking it away blurs it
+    if (field.hidden) return; // hiding the field also blurs it
     field.hidden = true;
     const title = field.value.trim();
     link.hidden = menu.hidden = false;
@@ -111,7 +111,7 @@ async function rename(item, link, title) {
   const { menu } = partsOf(item);
   const before = link.textContent;
   link.textContent = title;
-  menu.hidden = true; // what is exported or deleted meanwhile would still have the old name
+  menu.hidden = true; // until the new title is saved, export and delete would use the old one
   try {
     await request("PATCH", `/api/conversations/${item.dataset.conversationId}`, { payload: JSON.stringify({ title }) });
   } catch {

@@ -1,5 +1,5 @@
 // @ts-check
-/** What a person is told when a request was refused or did not arrive. */
+/** Messages for requests that failed or were refused. */
 
 /** @typedef {import("../jobs/client.js").ApiError} ApiError */
 /** @typedef {{message: string, seconds?: number | undefined, link?: {href: string, text: string}}} Problem */

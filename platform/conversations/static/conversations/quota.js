@@ -1,8 +1,8 @@
 // @ts-check
-/** What is left of today's AI budget, below the box a question is typed in. */
+/** The rest of today's quota, below the text box. */
 import { request } from "../jobs/http.js";
 
-/** Looks it up and shows it; nothing where there is no limit. */
+/** Loads and shows the quota; shows nothing without a limit. */
 export async function showQuota() {
   const line = document.getElementById("quota");
   if (!line) return;
@@ -14,11 +14,11 @@ export async function showQuota() {
     line.title = `Renewed ${new Date(renewedAt).toLocaleString()}`;
     line.classList.toggle("is-low", left < 0.1);
   } catch {
-    // The question itself will tell what is wrong.
+    // The quota is optional; sending a question reports the error.
   }
 }
 
-/** Never "0 %" while something is left. @param {number} share */
+/** Formats the share; never "0 %" while something is left. @param {number} share */
 function percent(share) {
   return share > 0 && share < 0.01 ? "Under 1 %" : `${Math.floor(share * 100)} %`;
 }

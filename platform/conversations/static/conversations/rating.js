@@ -1,5 +1,5 @@
 // @ts-check
-/** Thumbs up or down below an answer, and a word about why. */
+/** The rating of an answer: thumbs up or down, and an optional reason. */
 
 /** @typedef {"up" | "down" | null} Rating */
 /** @typedef {(rating: Rating, reason: string) => Promise<void>} Rate keeps it; throws when it was not kept */
@@ -20,13 +20,13 @@ export class RatingView {
     this.form.addEventListener("submit", (event) => this.#explain(event));
   }
 
-  /** What the server knows already. @param {Rating} rating @param {string} reason */
+  /** Shows the stored rating. @param {Rating} rating @param {string} reason */
   show(rating, reason) {
     this.#mark(rating);
     this.input.value = reason;
   }
 
-  /** @param {Rating} chosen the same again takes it back */
+  /** @param {Rating} chosen the current rating again removes it */
   async #choose(chosen) {
     const before = this.#rating;
     const rating = chosen === before ? null : chosen;

@@ -1,14 +1,14 @@
 // @ts-check
-/** What is said beside the conversation: to screen readers, about the connection, in the tab's title. */
+/** Status messages: for screen readers, about the connection, in the tab's title. */
 
 /** @typedef {import("../jobs/client.js").Connection} Connection */
 
-const PATIENCE = 2_000;
+const RECONNECTING_DELAY_MS = 2_000;
 /** @type {Record<Connection, string>} */
 const WORDS = {
   connected: "",
   reconnecting: "Connection lost. Reconnecting; nothing is lost.",
-  signedOut: "You have been signed out. Nothing is lost: sign in again to go on.",
+  signedOut: "You have been signed out. Nothing is lost: sign in again to continue.",
 };
 const line = document.getElementById("connection");
 const announcer = document.getElementById("announcer");
@@ -18,20 +18,20 @@ let connection = "connected";
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
 
-/** Speaks politely, without moving the focus. @param {string} text */
+/** Announces a text to screen readers. @param {string} text */
 export function announce(text) {
   if (announcer) announcer.textContent = text;
 }
 
-/** Interruptions that heal at once are not worth a word. @param {Connection} state */
+/** Shows the connection state; a short interruption is not reported. @param {Connection} state */
 export function showConnection(state) {
   if (state === connection) return;
   connection = state;
   clearTimeout(timer);
-  timer = setTimeout(() => say(WORDS[state]), state === "reconnecting" ? PATIENCE : 0);
+  timer = setTimeout(() => say(WORDS[state]), state === "reconnecting" ? RECONNECTING_DELAY_MS : 0);
 }
 
-/** Marks the tab's title when an answer is ready and the reader is in another tab. */
+/** Marks the tab's title if an answer is ready while the tab is hidden. */
 export function tellWhenBack() {
   if (document.hidden) document.title = `Answer ready · ${title}`;
 }

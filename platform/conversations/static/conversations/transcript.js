@@ -4,7 +4,7 @@ import { AnswerView } from "./answer.js";
 
 /** @typedef {import("./answer.js").Surroundings} Surroundings */
 /**
- * @typedef {object} Message as GET /api/conversations/{id} tells it
+ * @typedef {object} Message as returned by GET /api/conversations/{id}
  * @property {string} messageId
  * @property {"user" | "assistant"} role
  * @property {string} text
@@ -14,15 +14,15 @@ import { AnswerView } from "./answer.js";
  * @property {import("../jobs/watch.js").JobError} [error]
  * @property {boolean} [retryable]
  * @property {import("./rating.js").Rating} [rating] of an answer
- * @property {string} [reason] why it was rated so
- * @property {string[]} [suggestions] questions that may follow it
+ * @property {string} [reason] the reason for the rating
+ * @property {string[]} [suggestions] suggested follow-up questions
  */
 
 /** A question with its answer. */
 export class Turn {
-  /** Ends the following of the job, if it is followed. */
+  /** Stops following the job. */
   unfollow = () => {};
-  /** By which the API knows the question, or its answer; "" until the question was accepted. */
+  /** The id of the message in the API; "" until the question was accepted. */
   messageId = "";
 
   /**
@@ -75,7 +75,7 @@ export class Transcript {
     return turn;
   }
 
-  /** Offers questions that may follow this job's answer, if it is the newest.
+  /** Shows suggestions for this job's answer if it is the newest.
    * @param {string} jobId @param {string[]} questions */
   suggest(jobId, questions) {
     const newest = this.#turns.at(-1);
@@ -88,7 +88,7 @@ export class Transcript {
     this.#turns = this.#turns.filter((other) => other !== turn);
   }
 
-  /** Shows a whole conversation instead of what is there; the turns whose answer is not known yet.
+  /** Replaces the transcript by this conversation; returns the turns without a final answer.
    * @param {Message[]} messages */
   replace(messages) {
     for (const turn of this.#turns) turn.remove();
@@ -112,7 +112,7 @@ export class Transcript {
   /** @param {Message} message */
   #answer({ messageId, text, jobId, status, citations, rating, reason, suggestions }) {
     const turn = this.#turns.find((asked) => asked.jobId === jobId) ?? this.#turns.at(-1);
-    // What a stopped answer left behind does not count while it is being written anew.
+    // Ignore the partial text of a stopped answer while it is being written again.
     if (!turn || status === "pending" || status === "running") return;
     if (turn.answer.state === "cancelled") turn.answer.cancel(text);
     else turn.answer.complete(text, citations ?? []);

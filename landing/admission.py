@@ -1,7 +1,7 @@
-"""What visitors may ask for in an hour, and whether an answer can be paid for.
+"""Admits visitors' requests: hourly limits per visitor and network, and the surface's budget.
 
-Uses are counted in Postgres, in the transaction that writes what was asked for: exact when several come at the same
-moment, and a refused request is not counted (docs/decisions/0014).
+Uses are counted in Postgres, in the transaction that stores the request. So counts are exact under concurrency, and
+refused requests are not counted (docs/decisions/0014).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from landing.models import Counter
 
 _COUNT = """
 INSERT INTO landing_counter (name, until, count) VALUES (%(name)s, %(until)s, 1)
-ON CONFLICT (name, until) DO UPDATE SET count = landing_counter.count + 1 WHERE landing_counter.count < %(most)s
+ON CONFLICT (name, until) DO UPDATE SET count = landing_counter.count + 1 WHERE landing_counter.count < %(limit)s
 RETURNING count
 """
 
 
 def admit(person: Person, network: str, kind: str) -> None:
-    """Raise LimitReached unless this visitor may have an answer now. Runs in the transaction that asks for it."""
+    """Raise LimitReached unless this visitor may ask now. Runs in the transaction that stores the question."""
     count(
         "ask",
         visitor=person.group,
@@ -38,18 +38,26 @@ def admit(person: Person, network: str, kind: str) -> None:
 
 
 def count(what: str, *, visitor: str, per_visitor: int, network: str, per_network: int) -> None:
-    """Count one use by this visitor of this network. LimitReached when either has used up this hour's allowance.
+    """Count one use by this visitor and network. Raises LimitReached if either is at its limit for this hour.
 
-    Runs in the transaction of what is counted, and blocks others of the same network until that ends.
+    Runs in the transaction of the use, and blocks other requests of the same network until that ends.
     """
-    # Always in this order, so that two calls never deadlock.
-    _count(f"{what}:visitor:{visitor}", per_visitor, "You have asked a lot in this hour. Please try again later.")
-    _count(f"{what}:network:{network}", per_network, "Too much is asked from your network. Please try again later.")
+    # Always in this order, so that concurrent calls cannot deadlock.
+    _count(
+        f"{what}:visitor:{visitor}",
+        per_visitor,
+        "You have sent too many requests in this hour. Please try again later.",
+    )
+    _count(
+        f"{what}:network:{network}",
+        per_network,
+        "There are too many requests from your network. Please try again later.",
+    )
 
 
-def _count(name: str, most: int, message: str) -> None:
+def _count(name: str, limit: int, message: str) -> None:
     hashed, until = salted_hmac("landing.counter", name, algorithm="sha256").hexdigest(), _end_of_hour()
-    row = first_row(_COUNT, {"name": hashed, "until": until, "most": most}) if most > 0 else None
+    row = first_row(_COUNT, {"name": hashed, "until": until, "limit": limit}) if limit > 0 else None
     if row is None:
         raise LimitReached("too_many", message, max(1, round((until - timezone.now()).total_seconds())))
     if row[0] == 1:
