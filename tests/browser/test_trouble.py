@@ -8,7 +8,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 from playwright.async_api import expect
 
-from jobs.events import publish
+from jobs.backends import connections
 from jobs.models import AiJob
 from llm.breaker import Breakers
 from tests.browser.pages import QUESTION, Chat, hold, words
@@ -103,15 +103,16 @@ async def test_waiting_page_asks_less_and_less_often(chat):
 
 
 async def test_passages_stay_on_the_page_until_the_answer_comes(chat):
-    breakers = Breakers(publish.redis_client())
-    await breakers.hold(settings.LLM_CHAT_MODEL, "open")
-    await chat.ask()
-    for _ in range(2):  # as it happens, and read again
-        passage = chat.answer.body.get_by_role("link", name="COALESCE")
-        await expect(chat.answer.thinking).to_contain_text(re.compile(r"Trying again (in \d+ s|now)"))
-        await expect(passage.first).to_be_visible()
-        await chat.page.reload()
-    await breakers.hold(settings.LLM_CHAT_MODEL, None)
+    async with connections.async_redis() as redis:
+        breakers = Breakers(redis)
+        await breakers.hold(settings.LLM_CHAT_MODEL, "open")
+        await chat.ask()
+        for _ in range(2):  # as it happens, and read again
+            passage = chat.answer.body.get_by_role("link", name="COALESCE")
+            await expect(chat.answer.thinking).to_contain_text(re.compile(r"Trying again (in \d+ s|now)"))
+            await expect(passage.first).to_be_visible()
+            await chat.page.reload()
+        await breakers.hold(settings.LLM_CHAT_MODEL, None)
     await database.call(AiJob.objects.update, run_after=timezone.now())
     await chat.shows_all_of(chat.answer)
     await expect(chat.answer.body).not_to_contain_text("not answering right now")

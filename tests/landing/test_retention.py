@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from conversations.models import Conversation, Message
-from jobs.events import publish
+from jobs.backends import connections
 from jobs.models import AiJob
 from jobs.retention import PRUNING
 from landing import retention
@@ -43,10 +43,14 @@ def test_the_daily_job_deletes_them_too(conversation):
 def test_deleting_leaves_no_connections_to_redis_behind(visitor):
     for _ in range(3):
         grow_old(Conversation.objects.get(pk=visitor.answer("What does it cost?")["conversationId"]))
-    before = len(publish._clients)
+    before = connected_clients()
     with ThreadPoolExecutor(1) as database_thread:  # which has no event loop, as in a worker
         assert database_thread.submit(in_a_thread, retention.delete_conversations).result() == 3
-    assert len(publish._clients) <= before
+    assert connected_clients() <= before
+
+
+def connected_clients():
+    return connections.redis().info("clients")["connected_clients"]
 
 
 def in_a_thread(work):

@@ -7,7 +7,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 
 from jobs.models import AiJob
-from personas import actions, questionnaires
+from personas import questionnaires
+from personas.kinds import BATCH, submit_renewals
 from personas.models import Persona, Profile, Questionnaire
 from tests.personas.conftest import new_profile
 from tests.support import Platform, password_hash, unique
@@ -91,7 +92,7 @@ def test_too_many_are_a_batch(admin, profile, monkeypatch):
     assert "again (26)" in text_of(admin.get(PROFILES))
     assert "cancel it to stop" in text_of(admin.post(f"{PROFILES}renew-all/", follow_redirects=True))
     assert "already doing this" in text_of(admin.post(f"{PROFILES}renew-all/", follow_redirects=True))
-    assert AiJob.objects.get().kind == actions.BATCH
+    assert AiJob.objects.get().kind == BATCH.name
 
 
 def test_who_may_only_look_changes_nothing(platform: Platform, profile):
@@ -106,6 +107,6 @@ def test_who_may_only_look_changes_nothing(platform: Platform, profile):
 
 
 def test_deleting_in_the_admin_ends_the_job(admin, profile):
-    actions.renew([profile])
+    submit_renewals([profile])
     assert admin.post(f"{PROFILES}{profile.pk}/delete/", data={"post": "yes"}).status_code == 302
     assert AiJob.objects.get().status == "cancelled" and not Profile.objects.exists()

@@ -58,7 +58,7 @@ def test_what_a_person_decided_is_never_old(fresh):
 def test_renewal_is_the_systems_and_gives_way(profile):
     assert submit_renewals([profile, profile]) == 1  # one at a time
     job = renewals().get()
-    assert (job.owner_id, job.visitor, job.queue, kinds.get(job.kind).priority) == (None, "", kinds.BACKGROUND, 2)
+    assert (job.owner_id, job.visitor, job.queue, kinds.get(job.kind).priority) == (None, "", "background", 2)
     assert str(profile.answers) not in str(job.payload)
 
 
@@ -128,7 +128,7 @@ def test_batch_that_begins_anew_leaves_out_what_is_done(fresh):
 def test_busy_background_does_not_hold_the_batch_up(profile, settings):
     settings.JOBS_PER_PERSON = 1
     AiJob.objects.bulk_create(
-        AiJob(kind="x", queue=kinds.BACKGROUND, run_after=timezone.now() - timedelta(hours=1)) for _ in range(3)
+        AiJob(kind="x", queue="background", run_after=timezone.now() - timedelta(hours=1)) for _ in range(3)
     )
     assert run(actions.renew_all()).result == {"submitted": 1}
 

@@ -119,7 +119,7 @@ def _chosen(sources: Sequence[Source], weigh: Callable[[frozenset[str]], float])
             before = score
     if not units:
         return []
-    best = max(units, key=lambda unit: unit.score)
+    best = max(units, key=lambda unit: unit.score * (1.6 if _opens_with(unit, weigh) else 1))
     left, chosen = [unit for unit in units if unit.score >= 0.3 * best.score], list[Unit]()
     while left and (length := sum(len(unit.text) for unit in chosen)) < SHORTEST:
         said = frozenset().union(*(_stem_set(unit.text) for unit in chosen))
@@ -127,6 +127,11 @@ def _chosen(sources: Sequence[Source], weigh: Callable[[frozenset[str]], float])
         left.remove(unit := max(left, key=lambda unit: unit.score * (1.5 if unit.n == best.n else 1) + news[unit]))
         chosen += [unit] if length + len(unit.text) <= LONGEST else []
     return sorted(chosen, key=lambda unit: (unit != best, unit.n != chosen[0].n, unit.n, unit.at))
+
+
+def _opens_with(unit: Unit, weigh: Callable[[frozenset[str]], float]) -> bool:
+    """Whether a sentence begins with words of the question, as a definition does: "A CTE is ..."."""
+    return kind_of(unit.text) == "sentence" and weigh(_stem_set(" ".join(unit.text.split()[:4]))) > 0
 
 
 def _render(units: list[Unit]) -> str:

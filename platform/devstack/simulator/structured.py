@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import grounded, plain
@@ -27,8 +27,9 @@ MOST_REASONS, LONGEST_QUOTE = 3, 12
 
 def compose(name: str, schema: dict[str, Any] | None, prompt: Prompt) -> str:
     """The object as JSON; without a schema one with an answer. ApiError if the schema cannot be followed."""
-    if name in _OWN:
-        return json.dumps(_OWN[name](prompt), ensure_ascii=False)
+    tag, fill = _OWN.get(name, ("", None))
+    if fill and prompt.has(tag):
+        return json.dumps(fill(prompt), ensure_ascii=False)
     prose = grounded.compose(prompt) if prompt.has("passage") else ""
     made = {"answer": prose or plain.compose(prompt)} if schema is None else instance(schema, prompt.question, prose)
     return json.dumps(made, ensure_ascii=False)
@@ -105,4 +106,10 @@ def _reasons(said: dict[str, str], shared: set[str]) -> Iterable[dict[str, str]]
             yield {"question": key, "quote": quote, "meaning": f"You speak of what suits you: {quote}."}
 
 
-_OWN = {"Suggestions": _suggestions, "Decision": _decision, "Quiz": _quiz, "Verdict": _verdict}
+# By the schema's name, where the prompt carries the tag that it is filled from. Another schema may have the name, too.
+_OWN: dict[str, tuple[str, Callable[[Prompt], dict[str, Any]]]] = {
+    "Suggestions": ("topics", _suggestions),
+    "Decision": ("lessons", _decision),
+    "Quiz": ("passages", _quiz),
+    "Verdict": ("personas", _verdict),
+}
