@@ -5,7 +5,7 @@ import sys
 
 import psutil
 
-from config.startup import COLLECT_AFTER, SWITCH_SECONDS
+from config.startup import GC_THRESHOLD_OBJECTS, SWITCH_SECONDS
 from tests.support import ROOT, Platform
 
 LOADED = """
@@ -17,7 +17,7 @@ print("assistant.api" in sys.modules, gc.get_freeze_count() > 100_000, gc.get_th
 
 def test_web_server_loads_its_views_first_and_never_looks_for_garbage_among_them():
     run = subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert run.stdout.split() == ["True", "True", str(COLLECT_AFTER), str(SWITCH_SECONDS)]
+    assert run.stdout.split() == ["True", "True", str(GC_THRESHOLD_OBJECTS), str(SWITCH_SECONDS)]
 
 
 def test_worker_lets_pages_go_first(platform: Platform):

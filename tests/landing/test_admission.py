@@ -96,7 +96,7 @@ def test_client_cannot_choose_its_network(site, settings):
     assert Visitor("10.0.0.1", **{"X-Forwarded-For": "7.7.7.7, 1.2.3.4"}).ask().status_code == 202
 
 
-@pytest.mark.parametrize("budgets", [(2 * ONE_ANSWER, 0), (0, 2 * budget._dearest())], ids=["tokens", "dollars"])
+@pytest.mark.parametrize("budgets", [(2 * ONE_ANSWER, 0), (0, 2 * budget._max_cost())], ids=["tokens", "dollars"])
 def test_budget_is_kept_exactly_and_nothing_is_called_beyond_it(site, settings, simulator, budgets):
     settings.BUDGET_LANDING_TOKENS, settings.BUDGET_LANDING_DOLLARS = budgets
     everybody = [Visitor(f"10.{n}.0.1") for n in range(8)]

@@ -1,4 +1,4 @@
-"""What learners do: ask for cards."""
+"""Actions of learners: ask for cards."""
 
 from __future__ import annotations
 

@@ -43,6 +43,6 @@ class CardsView(APIView):
 
     @extend_schema(responses=CardSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """The caller's newest cards."""
+        """List the caller's newest cards."""
         cards = Flashcard.objects.filter(owner_id=request.user.pk)[:200]
         return Response({"results": CardSerializer(cards, many=True).data, "next": None})

@@ -6,7 +6,7 @@ class FlashcardsConfig(AppConfig):
     verbose_name = "Flashcards"
 
     def ready(self) -> None:
-        """Register the surface's kind of jobs with the engine, and its part of the lesson page."""
+        """Register the surface's kind with the engine, and its slot on the lesson page."""
         from config import slots
         from flashcards.kinds import CARDS
         from jobs import kinds

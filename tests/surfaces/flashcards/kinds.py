@@ -1,4 +1,4 @@
-"""The surface's kind of jobs: what it loads, runs and saves."""
+"""The surface's kind: what it loads, runs and saves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from jobs.kinds import JobKind, Result, Run
 
 
 async def write(run: Run) -> Result:
-    """Write the cards that the payload asks for."""
+    """Write the cards of this job."""
     lesson, passages = await run.db(rows.lesson_of, run.job)
     run.progress("answering")
     return (await pipeline.write(lesson, passages, run.job.payload["count"], run.llm)).model_dump()

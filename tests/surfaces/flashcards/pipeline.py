@@ -1,4 +1,4 @@
-"""From a lesson to flashcards. Plain asyncio: no database, no Django; what it needs is passed in."""
+"""From a lesson to flashcards. Plain asyncio, no database and no Django: inputs are passed in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Card(BaseModel):
 
 
 class Flashcards(BaseModel):
-    """What the model returns."""
+    """The model's response."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,6 +29,6 @@ class Flashcards(BaseModel):
 
 
 async def write(lesson: str, passages: Sequence[PromptPassage], count: int, llm: Llm) -> Flashcards:
-    """Up to `count` cards on these passages of a lesson. Raises LlmError."""
+    """Write up to `count` cards on these passages of a lesson. Raises LlmError."""
     written = await llm.parse("flashcards", prompts.write(lesson, passages, count), Flashcards, max_tokens=2000)
     return Flashcards(cards=written.cards[:count])

@@ -1,4 +1,4 @@
-"""What the model is told. The lesson's text is data: escaped, inside tags, and named as data."""
+"""The flashcards prompt. The lesson's text is data: escaped, inside tags, and declared as data."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ the passages answer, `back` its answer in at most two sentences, from the passag
 
 
 def write(lesson: str, passages: Sequence[PromptPassage], count: int) -> Messages:
-    """The prompt for this many cards."""
+    """Build the prompt for this many cards."""
     rules = WRITE.format(lesson=escape(lesson), count=count, only_data=ONLY_DATA)
     return [{"role": "system", "content": rules}, {"role": "user", "content": as_data(passages)}]

@@ -1,4 +1,4 @@
-"""The tables behind the job: what it reads, and where its cards go."""
+"""Database access of the job: loads the lesson, saves the cards."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ LESSON_CHARS = 16_000  # about 4,000 tokens
 
 
 def lesson_of(job: AiJob) -> tuple[str, list[PromptPassage]]:
-    """The title and the passages of the lesson that the job is about.
+    """Return the title and the passages of this job's lesson.
 
-    Raises Refusal when the learner may not open it any more: the job may have waited, or be a retry.
+    Raises Refusal if the learner may no longer open it: the job may have waited, or be a retry.
     """
     courses = Course.objects.for_user(User.objects.get(pk=job.owner_id))
     lesson = Lesson.objects.filter(pk=job.payload["lessonId"], course__in=courses).first()
     if lesson is None:
-        raise Refusal("not_enrolled", "You are not enrolled in this course any more.")
+        raise Refusal("not_enrolled", "You are no longer enrolled in this course.")
     return lesson.title, found(search.fitting_in(search.of_lesson(lesson.pk), LESSON_CHARS))
 
 
 def save(job: AiJob, result: dict[str, Any]) -> dict[str, Any]:
-    """Write the cards in place of the learner's earlier ones on the lesson; the job's row keeps their number."""
+    """Replace the learner's cards on this lesson; return their number for the job's row."""
     lesson_id = job.payload["lessonId"]
     Flashcard.objects.filter(owner=job.owner_id, lesson=lesson_id).delete()
     Flashcard.objects.bulk_create(
