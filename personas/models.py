@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import ExpressionWrapper, Q
 
-from personas.pipeline import UNKNOWN
-
-if TYPE_CHECKING:
-    from personas.versions import Versions
+from personas.pipeline import UNKNOWN, Versions
 
 
 class Persona(models.Model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -16,6 +17,15 @@ UNKNOWN = "unknown"
 MIN_CONFIDENCE = 0.6  # below it the persona is unknown
 MAX_REASONS = 3
 VERSIONED = [prompts.CLASSIFY, MIN_CONFIDENCE]  # changing any of these makes profiles stale
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Versions of the persona descriptions and of the prompt with its threshold, and the model's name."""
+
+    personas: str
+    prompt: str
+    model: str
 
 
 class Reason(BaseModel):

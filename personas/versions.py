@@ -5,23 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 
 from personas import pipeline
 from personas.models import Persona
+from personas.pipeline import Versions
 from personas.prompts import PersonaOption
-
-
-@dataclass(frozen=True)
-class Versions:
-    """Versions of the persona descriptions and of the prompt with its threshold, and the model's name."""
-
-    personas: str
-    prompt: str
-    model: str
 
 
 def current() -> Versions:

@@ -20,6 +20,7 @@ from jobs.models import AiJob
 logger = logging.getLogger(__name__)
 
 RUN_JOB = "jobs.tasks.run_job"
+RUN_JOB_NAMES = (RUN_JOB, "jobs.runner.run_job")  # and the name that entries of the previous release carry
 
 Dispatch = Callable[[AiJob], bool]
 

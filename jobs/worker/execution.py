@@ -14,7 +14,7 @@ from django.db import connections
 from rq.job import Job, _current_job
 from rq.timeouts import JobTimeoutException
 
-from jobs.tasks import run_job
+from jobs.backends.queues import RUN_JOB_NAMES
 from jobs.worker.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class JobExecution:
         _current_job.set(self._job)  # what rq.get_current_job() tells the job
         try:
             function, kwargs = self._job.func, self._job.kwargs
-            if function is run_job:
+            if self._job.func_name in RUN_JOB_NAMES:
                 kwargs = {**kwargs, "runtime": self._runtime}
             if inspect.iscoroutinefunction(function):
                 return await function(*self._job.args, **kwargs)
