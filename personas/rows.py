@@ -10,7 +10,7 @@ from django.utils import timezone
 from jobs.models import AiJob
 from personas import versions
 from personas.models import Persona, Profile
-from personas.pipeline import UNKNOWN, Classification
+from personas.pipeline import UNKNOWN, Classification, Versions
 from personas.prompts import GivenAnswer, PersonaOption
 
 
@@ -22,7 +22,7 @@ class Classifiable:
     answers: list[GivenAnswer]
 
     @property
-    def versions(self) -> versions.Versions:
+    def versions(self) -> Versions:
         return versions.of(self.personas)
 
 
