@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +15,7 @@ from redis.asyncio import BlockingConnectionPool
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 
 from jobs.backends.db import Database
@@ -21,18 +24,23 @@ HUNG_SECONDS = 1.0
 
 
 class Client(Redis):
-    """A Redis client that remembers a time-out, so that a hundred threads do not each wait for a Redis that hangs."""
+    """A Redis client that remembers a time-out."""
 
-    hung_until = -math.inf
+    _hung_until = -math.inf
 
-    @property
-    def is_hung(self) -> bool:
-        """Whether Redis timed out within the last HUNG_SECONDS."""
-        return time.monotonic() < self.hung_until
+    @contextmanager
+    def impatiently(self) -> Iterator[None]:
+        """Around commands that may be left out: raises TimeoutError at once for HUNG_SECONDS after a time-out.
 
-    def note_timeout(self) -> None:
-        """Treat Redis as hung for HUNG_SECONDS."""
-        self.hung_until = time.monotonic() + HUNG_SECONDS
+        So a hundred threads do not each wait for a Redis that hangs.
+        """
+        if time.monotonic() < self._hung_until:
+            raise RedisTimeout("Redis did not answer a moment ago")
+        try:
+            yield
+        except RedisTimeout:
+            self._hung_until = time.monotonic() + HUNG_SECONDS
+            raise
 
 
 @functools.cache

@@ -10,7 +10,6 @@ from contextvars import ContextVar
 import django_rq
 from django.conf import settings
 from redis import RedisError
-from redis.exceptions import TimeoutError as RedisTimeout
 from rq import Queue
 from rq.exceptions import DuplicateJobError
 
@@ -46,19 +45,14 @@ def dispatch(job: AiJob) -> None:
 
 def enqueue(job: AiJob) -> bool:
     """Put the job's next run in its queue, once. False when Redis did not take it: the sweeper tries again."""
-    client = connections.redis()
-    if client.is_hung:
-        return False
+    # RQ sets no time limit: each run has its kind's deadline, which leaves out the time it had to wait.
+    options = {"job_id": job.rq_id, "unique": True, "timeout": -1, "result_ttl": 0, "failure_ttl": 3600}
     try:
-        # RQ sets no time limit: each run has its kind's deadline, which leaves out the time it had to wait.
-        _queue(job.queue).enqueue_call(
-            RUN_JOB, args=(str(job.pk),), job_id=job.rq_id, unique=True, timeout=-1, result_ttl=0, failure_ttl=3600
-        )
+        with connections.redis().impatiently():
+            _queue(job.queue).enqueue_call(RUN_JOB, args=(str(job.pk),), **options)
     except DuplicateJobError:
         pass  # a repeated command, or another sweeper was first
     except RedisError as error:
-        if isinstance(error, RedisTimeout):
-            client.note_timeout()
         logger.warning("job %s waits for the sweeper, Redis did not take it: %s", job.pk, type(error).__name__)
         return False
     return True

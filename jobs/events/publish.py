@@ -91,31 +91,34 @@ def publish_outside_run(job: AiJob, event: Event) -> None:
     """Publish an event of a job that no worker is running, behind whatever its last attempt has said."""
     redis = connections.redis()
     try:
-        newest: Any = redis.xrevrange(_key(job.pk), count=1)
-        last = Place.parse(newest[0][0].decode()) if newest else START
-        place = Place(job.attempt, last.seq + 1 if last.attempt == job.attempt else 1)
-        batch = Batch(job, [frame(job, place, event)])
-        if not job.is_erased:
-            redis.eval(APPEND, 1, *_arguments(batch))
-        redis.publish(*get_channel_layer().packed(job.person.group, _message(batch)))
+        with redis.impatiently():
+            newest: Any = redis.xrevrange(_key(job.pk), count=1)
+            last = Place.parse(newest[0][0].decode()) if newest else START
+            place = Place(job.attempt, last.seq + 1 if last.attempt == job.attempt else 1)
+            batch = Batch(job, [frame(job, place, event)])
+            if not job.is_erased:
+                redis.eval(APPEND, 1, *_arguments(batch))
+            redis.publish(*get_channel_layer().packed(job.person.group, _message(batch)))
     except (RedisError, OSError) as error:
         logger.warning("job %s: viewers will learn from the row, Redis is away: %s", job.pk, type(error).__name__)
 
 
 def tell_signed_out(person: Person, session: str) -> None:
     """Have the sockets closed that were opened with this session, named by its fingerprint."""
-    message = {"type": "session.ended", "session": session}
+    redis, message = connections.redis(), {"type": "session.ended", "session": session}
     try:
-        connections.redis().publish(*get_channel_layer().packed(person.group, message))
+        with redis.impatiently():
+            redis.publish(*get_channel_layer().packed(person.group, message))
     except (RedisError, OSError) as error:
         logger.warning("sockets of an ended session close later, Redis is away: %s", type(error).__name__)
 
 
 def forget(jobs: Sequence[AiJob]) -> None:
     """Delete the events of these jobs: their text was deleted, or they start over."""
+    if not jobs:
+        return
     try:
-        if jobs:
-            connections.redis().delete(*(_key(job.pk) for job in jobs))
+        connections.redis().delete(*(_key(job.pk) for job in jobs))
     except (RedisError, OSError) as error:
         logger.warning("old events of %d jobs stay until they expire: %s", len(jobs), type(error).__name__)
 
