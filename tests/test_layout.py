@@ -482,3 +482,21 @@ def test_no_file_is_too_long():
     }
     too_long.pop("platform/config/settings.py", None)
     assert not too_long
+
+
+PAGES = ["README.md", "CONTEXT.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
+
+
+def missing_paths(text):
+    """The files and folders that a page names and that do not exist."""
+    named = {name for name in re.findall(r"`([\w.-]+/[\w/.-]*)`", text) if not name.startswith((".", "v1/"))}
+    return {name for name in named - set(NAMED) if not any((top / name).exists() for top in (ROOT, ROOT / "platform"))}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_name_files_that_exist(page):
+    assert not missing_paths((ROOT / page).read_text())
+
+
+def test_the_check_above_sees_files_that_are_gone():
+    assert missing_paths("`jobs/runner_of_old.py` and `llm/client.py` and `jobs/worker/`") == {"jobs/runner_of_old.py"}
