@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.db import connection
 
+from jobs.backends.db import Database
 from jobs.lifecycle import transitions
 from tests.support import database
 
@@ -32,6 +33,20 @@ async def test_connections_that_postgres_has_closed_are_never_met(learner):
 async def test_threads_keep_their_connections(learner):
     before = await connections_of_threads()
     assert await connections_of_threads() <= before
+
+
+def borrowed() -> int:
+    """Connections that this process has taken from its pool."""
+    stats = connection.pool.get_stats()
+    return stats["pool_size"] - stats["pool_available"]
+
+
+async def test_closing_gives_the_connections_of_the_threads_back(learner):
+    before, own = borrowed(), Database(threads=4)
+    await asyncio.gather(*(own.call(rows, "SELECT pg_sleep(0.05)") for _ in range(8)))
+    assert borrowed() == before + 4
+    await own.close()
+    assert borrowed() == before
 
 
 def test_server_that_vanishes_is_given_up_soon(learner):
