@@ -40,7 +40,7 @@ def test_published_version_is_followed_and_never_edited(admin):
     draft = Questionnaire.objects.get(version=None)
     assert questionnaires.current() == first
     draft.questions.filter(key="goal").update(text="What for?")
-    assert "from now on" in act(admin, QUESTIONNAIRES, "publish", draft)
+    assert "learners now answer" in act(admin, QUESTIONNAIRES, "publish", draft)
     assert "already published" in act(admin, QUESTIONNAIRES, "publish", draft)
     assert questionnaires.current() == draft and questionnaires.current().version == first.version + 1
     assert first.questions.get(key="goal").text != "What for?"

@@ -136,13 +136,13 @@ def test_busy_background_does_not_hold_the_batch_up(profile, settings):
 def test_command_renews_one_or_everybody(profile, learner, capsys):
     call_command("renew_profiles", learner.username)
     assert renewals().count() == 1
-    with pytest.raises(CommandError, match="at the moment"):
+    with pytest.raises(CommandError, match="already being classified"):
         call_command("renew_profiles", learner.username)
     with pytest.raises(CommandError, match="no learning profile"):
         call_command("renew_profiles", "nobody")
     call_command("renew_profiles")
     assert "1 profiles are stale" in capsys.readouterr().out
-    with pytest.raises(CommandError, match="under way"):
+    with pytest.raises(CommandError, match="already active"):
         call_command("renew_profiles")
     actions.decide(profile, None, Profile.Source.LEARNER)
     with pytest.raises(CommandError, match="decided by learner"):
