@@ -101,6 +101,10 @@ class JobKind:
         """The result of a run that was cancelled after it had shown this text; None for kinds that keep none."""
         return None
 
+    def text(self, result: Result) -> str:
+        """The text of a result; "" for kinds without one."""
+        return ""
+
     def shown(self, result: Result) -> dict[str, Any]:
         """What of a result goes over the wire, in the job and in its final event."""
         return {"result": result}
@@ -138,11 +142,9 @@ def shown(job: AiJob) -> dict[str, Any]:
     return _of(job).shown(job.result) if job.result else {}
 
 
-def shown_partial(job: AiJob) -> dict[str, Any]:
-    """What of a cancelled job goes over the wire: the text that it had shown, even if empty."""
-    kind = _of(job)
-    partial = job.result or kind.partial("")
-    return kind.shown(partial) if partial else {}
+def text(job: AiJob) -> str:
+    """The text of the job's result; "" while there is none."""
+    return _of(job).text(job.result) if job.result else ""
 
 
 async def _cannot_run(run: Run) -> Result:

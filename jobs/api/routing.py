@@ -5,7 +5,7 @@ from django.urls import path, re_path
 from jobs.api.websocket import JobsConsumer, UnknownPath
 from jobs.backends.connections import Resources
 
-resources = Resources()  # opens nothing until a socket or an event stream uses it
+resources = Resources()  # the views' event streams use it, too; opens nothing until a socket or a stream does
 websocket_urlpatterns = [
     path("ws/jobs/", JobsConsumer.as_asgi(resources=resources)),
     re_path("", UnknownPath.as_asgi()),

@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 from channels.layers import get_channel_layer
 from redis import RedisError
 
+from jobs.backends.cancellation import end
 from jobs.backends.connections import Resources
 from jobs.events.schema import Frame, Place
 from jobs.events.viewer import Viewer
 from jobs.models import AiJob
 from jobs.monitoring import metrics
-from jobs.worker.loop_thread import end
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from jobs.monitoring import metrics
 MAX_FRAME_BYTES = 64 * 1024
 FLOOD_MESSAGES = 60  # a page sends a few frames when it connects and a ping now and then
 FLOOD_SECONDS = 10.0
-RECHECK_SECONDS = 300.0  # a socket that is used after this long is authenticated again
+REAUTHENTICATE_SECONDS = 300.0  # a socket that is used after this long is authenticated again
 TOO_BIG, FLOODED, SIGNED_OUT = 4009, 4008, 4001  # close codes; Daphne lets an application use none below 3000 but 1000
 
 
@@ -75,7 +75,7 @@ class JobsConsumer(AsyncWebsocketConsumer):
         self.person = person
         self.viewer = Viewer(self._resources)
         self._window, self._received = time.monotonic(), 0
-        self._trusted_until, self._has_left = time.monotonic() + RECHECK_SECONDS, False
+        self._trusted_until, self._has_left = time.monotonic() + REAUTHENTICATE_SECONDS, False
         await self.channel_layer.group_add(person.group, self.channel_name)
         await self.accept()
 
@@ -113,7 +113,7 @@ class JobsConsumer(AsyncWebsocketConsumer):
             with contextlib.suppress(*AWAY):  # without a database nobody has signed out or been deactivated
                 if not await self._resources.db.call(sockets.may_stay, self.scope, self.person):
                     await self._sign_out()
-            self._trusted_until = time.monotonic() + RECHECK_SECONDS
+            self._trusted_until = time.monotonic() + REAUTHENTICATE_SECONDS
         return not self._has_left
 
     async def _sign_out(self) -> None:

@@ -29,7 +29,7 @@ class Client(Redis):
     _hung_until = -math.inf
 
     @contextmanager
-    def impatiently(self) -> Iterator[None]:
+    def fail_fast(self) -> Iterator[None]:
         """Around commands that may be left out: raises TimeoutError at once for HUNG_SECONDS after a time-out.
 
         So a hundred threads do not each wait for a Redis that hangs.
@@ -76,8 +76,10 @@ class Resources:
 
     async def close(self) -> None:
         """Close the connections to Redis and Postgres, and end the database threads."""
-        await self.redis.aclose()
-        await self.db.close()
+        try:
+            await self.redis.aclose()
+        finally:
+            await self.db.close()
 
 
 def _timeouts() -> dict[str, Any]:

@@ -45,11 +45,17 @@ def dispatch(job: AiJob) -> None:
 
 def enqueue(job: AiJob) -> bool:
     """Put the job's next run in its queue, once. False when Redis did not take it: the sweeper tries again."""
-    # RQ sets no time limit: each run has its kind's deadline, which leaves out the time it had to wait.
-    options = {"job_id": job.rq_id, "unique": True, "timeout": -1, "result_ttl": 0, "failure_ttl": 3600}
     try:
-        with connections.redis().impatiently():
-            _queue(job.queue).enqueue_call(RUN_JOB, args=(str(job.pk),), **options)
+        with connections.redis().fail_fast():
+            _queue(job.queue).enqueue_call(
+                RUN_JOB,
+                args=(str(job.pk),),
+                job_id=job.rq_id,
+                unique=True,
+                timeout=-1,  # RQ sets no limit: each run has its kind's deadline, which leaves out the time it waited
+                result_ttl=0,
+                failure_ttl=3600,
+            )
     except DuplicateJobError:
         pass  # a repeated command, or another sweeper was first
     except RedisError as error:

@@ -10,6 +10,7 @@ from weakref import WeakSet
 from redis import RedisError
 from redis.asyncio import Redis
 
+from jobs.backends.cancellation import end
 from jobs.events import publish
 from jobs.events.publish import Batch
 from jobs.events.schema import Delta, Event, Frame, Place, frame
@@ -23,7 +24,7 @@ SHORTEST_BEAT, LONGEST_BEAT, DELTAS_PER_SECOND = 0.1, 0.3, 500
 BATCH_CHARS = 200
 PUBLISH_SECONDS = 0.04  # between two publications of a process: what is added meanwhile goes out together
 CLOSE_SECONDS = 3.0
-RETRY_SECONDS = 0.5
+RECONNECT_SECONDS = 0.5
 
 
 class Batcher:
@@ -128,6 +129,11 @@ class Sender:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._send())
 
+    async def close(self) -> None:
+        """End the background task. Batchers must be closed: their events are sent or given up."""
+        if self._task:
+            await end(self._task)
+
     async def _send(self) -> None:
         while batchers := [batcher for batcher in self._waiting if not batcher.overtaken]:
             self._waiting.clear()
@@ -137,7 +143,7 @@ class Sender:
             except (RedisError, OSError) as error:
                 logger.warning("events of %d jobs wait, Redis is away: %s", len(batchers), type(error).__name__)
                 self._waiting.update(batchers)
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _publish(self, batchers: Sequence[Batcher]) -> None:
         batches = [batcher.unsent() for batcher in batchers]

@@ -33,6 +33,9 @@ class PipeliningChannelLayer(RedisPubSubChannelLayer):
                 await pipe.execute()
 
     def packed(self, group: str, message: Message) -> tuple[str, bytes]:
-        """The Redis channel of the group and the message as bytes, for a synchronous PUBLISH."""
+        """The Redis channel of the group and the message as bytes, for a synchronous PUBLISH to REDIS_URL.
+
+        So the layer must have that one host: groups of more hosts would be spread over them.
+        """
         prefix = self._kwargs.get("prefix", "asgi")
         return f"{prefix}__group__{group}", self.serialize(message)

@@ -20,7 +20,7 @@ def final_event(job: AiJob, used: Usage | None = None) -> Event:
         case AiJob.Status.FAILED:
             return Failed(error=Error(code=job.error_code, message=job.error_message), retryable=job.retryable)
         case AiJob.Status.CANCELLED:
-            return Cancelled(shown=kinds.shown_partial(job))
+            return Cancelled(answer=kinds.text(job))
     raise ValueError(f"job {job.pk} is {job.status}")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -91,13 +92,14 @@ def publish_outside_run(job: AiJob, event: Event) -> None:
     """Publish an event of a job that no worker is running, behind whatever its last attempt has said."""
     redis = connections.redis()
     try:
-        with redis.impatiently():
+        with redis.fail_fast():
             newest: Any = redis.xrevrange(_key(job.pk), count=1)
             last = Place.parse(newest[0][0].decode()) if newest else START
             place = Place(job.attempt, last.seq + 1 if last.attempt == job.attempt else 1)
             batch = Batch(job, [frame(job, place, event)])
             if not job.is_erased:
-                redis.eval(APPEND, 1, *_arguments(batch))
+                with suppress(ResponseError):  # another event took this place meanwhile: open sockets get this one, too
+                    redis.eval(APPEND, 1, *_arguments(batch))
             redis.publish(*get_channel_layer().packed(job.person.group, _message(batch)))
     except (RedisError, OSError) as error:
         logger.warning("job %s: viewers will learn from the row, Redis is away: %s", job.pk, type(error).__name__)
@@ -107,7 +109,7 @@ def tell_signed_out(person: Person, session: str) -> None:
     """Have the sockets closed that were opened with this session, named by its fingerprint."""
     redis, message = connections.redis(), {"type": "session.ended", "session": session}
     try:
-        with redis.impatiently():
+        with redis.fail_fast():
             redis.publish(*get_channel_layer().packed(person.group, message))
     except (RedisError, OSError) as error:
         logger.warning("sockets of an ended session close later, Redis is away: %s", type(error).__name__)

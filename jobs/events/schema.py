@@ -91,10 +91,10 @@ class Failed(Event):
 
 
 class Cancelled(Event):
-    """`shown` is what the job's kind shows of what was written before the job was cancelled."""
+    """`answer` is the text that was written before the job was cancelled."""
 
     type: Literal["job.cancelled"] = "job.cancelled"
-    shown: dict[str, Any]
+    answer: str
 
 
 FINAL = {"job.completed", "job.failed", "job.cancelled"}

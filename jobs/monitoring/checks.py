@@ -30,9 +30,11 @@ def prices_are_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 def redis_answers() -> bool:
     """Whether Redis answers. RedisError if not."""
-    return bool(connections.redis().ping())
+    with connections.redis().fail_fast():
+        return bool(connections.redis().ping())
 
 
 def has_workers() -> bool:
     """Whether any worker is registered. RedisError when Redis is away."""
-    return bool(Worker.all(connection=connections.redis()))  # Worker.count() includes the dead
+    with connections.redis().fail_fast():
+        return bool(Worker.all(connection=connections.redis()))  # Worker.count() includes the dead

@@ -133,7 +133,8 @@ class Sums:
 
     def save(self) -> None:
         """Add it, in the caller's transaction."""
-        rows = [(name, list(labels), value) for (name, labels), value in self._values.items()]
+        # In one order: two transactions that lock the same rows in different orders wait for each other.
+        rows = [(name, list(labels), value) for (name, labels), value in sorted(self._values.items())]
         with connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO jobs_total (name, labels, value) VALUES (%s, %s, %s)"

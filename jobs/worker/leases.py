@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from django.conf import settings
 from django.db import Error
 
+from jobs.backends.cancellation import end
 from jobs.backends.db import Database
 from jobs.lifecycle import transitions
 from jobs.models import AiJob
@@ -58,9 +59,16 @@ class Leases:
         """The attempts under way. Must be called on the event loop."""
         return set(self._held)
 
+    async def close(self) -> None:
+        """End the background task. No attempt may be under way."""
+        if self._task:
+            await end(self._task)
+
     async def _work(self) -> None:
-        while self._held:
+        while True:
             await asyncio.sleep(TICK_SECONDS)
+            if not self._held:
+                return
             try:
                 await self._renew()
                 await self._stop_interrupted()
@@ -71,14 +79,13 @@ class Leases:
     async def _renew(self) -> None:
         if time.monotonic() - self._renewed > settings.JOBS_LEASE_SECONDS / 4:
             jobs = [attempt.job for attempt in self._held]
-            if jobs:
-                await self._db.call(transitions.renew_leases, jobs[0].worker, jobs)
+            await self._db.call(transitions.renew_leases, jobs[0].worker, jobs)
             self._renewed = time.monotonic()
 
     async def _stop_interrupted(self) -> None:
         held = list(self._held)
         for attempt in held:
-            if attempt.stop:  # a cancellation can be swallowed (loop_thread.end)
+            if attempt.stop:  # a cancellation can be swallowed (cancellation.end)
                 attempt.interrupt(attempt.stop)
         interrupted = {job.pk: job for job in await self._db.call(transitions.interrupted, [a.job for a in held])}
         for attempt in held:

@@ -1,4 +1,4 @@
-"""The thread that runs a worker's event loop, how late the loop is, and how a task on it is ended."""
+"""The thread that runs a worker's event loop, and how late the loop is."""
 
 from __future__ import annotations
 
@@ -11,21 +11,10 @@ from typing import Any
 
 import uvloop
 
-CANCEL_SECONDS = 0.5
-RECHECK_SECONDS = 0.25  # while work that can wait waits
-BEAT_SECONDS = 0.02  # between two measurements of the lag
+from jobs.backends.cancellation import end
+
+PAUSE_SECONDS = 0.25  # while work that can wait waits
 LATE_SECONDS = 0.005  # an answer takes some thirty turns of the loop, most of them seconds after it was begun
-
-
-async def end(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait until it has ended; what it raises stays with it.
-
-    The cancellation is repeated: before Python 3.12 asyncio.wait_for, and with it each command of the Redis client,
-    can swallow one that comes at the wrong moment.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=CANCEL_SECONDS)
 
 
 class LoopThread(threading.Thread):
@@ -36,9 +25,8 @@ class LoopThread(threading.Thread):
     ) -> None:
         super().__init__(name="jobs-loop", daemon=True)
         self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-        self._background = (*background, self._measure_lag)
+        self._background = background
         self._at_end = at_end
-        self._beat_due, self._lag = time.monotonic(), 0.0
 
     def run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -49,15 +37,21 @@ class LoopThread(threading.Thread):
         self.loop.run_until_complete(self._at_end())
 
     def is_late(self) -> bool:
-        """Whether callbacks of the loop run more than LATE_SECONDS after they are due. From any thread."""
-        return max(self._lag, time.monotonic() - self._beat_due) > LATE_SECONDS
+        """Whether callbacks of the loop run more than LATE_SECONDS after they are due. From other threads."""
+        probe = self.submit(asyncio.sleep(0))
+        return not concurrent.futures.wait({probe}, LATE_SECONDS).done
 
     async def wait_until_on_time(self, timeout: float) -> None:
         """Wait while the loop is late, up to `timeout` seconds. On the loop."""
         until = time.monotonic() + timeout
-        await asyncio.sleep(RECHECK_SECONDS)
-        while self.is_late() and time.monotonic() < until:
-            await asyncio.sleep(RECHECK_SECONDS)
+        await asyncio.sleep(PAUSE_SECONDS)
+        while time.monotonic() < until:
+            began = time.monotonic()
+            await asyncio.sleep(0)  # until the end of this turn
+            await asyncio.sleep(0)  # and a complete one
+            if time.monotonic() - began <= LATE_SECONDS:
+                return
+            await asyncio.sleep(PAUSE_SECONDS)
 
     def submit(self, work: Coroutine[Any, Any, None]) -> concurrent.futures.Future[None]:
         """Run a coroutine on the loop. From any thread."""
@@ -72,9 +66,3 @@ class LoopThread(threading.Thread):
         if self.is_alive():
             self.call(self.loop.stop)
             self.join(timeout)
-
-    async def _measure_lag(self) -> None:
-        while True:
-            self._beat_due = time.monotonic() + BEAT_SECONDS
-            await asyncio.sleep(BEAT_SECONDS)
-            self._lag = time.monotonic() - self._beat_due

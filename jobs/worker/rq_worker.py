@@ -45,7 +45,7 @@ SHORT_POP_SECONDS = 1  # of one blocking pop while some queues are closed
 
 
 class AsyncWorker(RegisteredWorker):
-    """Runs up to JOBS_PER_WORKER jobs at once. A slot is taken before a job is popped, so queue order holds."""
+    """Runs up to JOBS_PER_WORKER jobs at once. Acquires a slot before popping a job, to keep queue order."""
 
     death_penalty_class = TimerDeathPenalty  # SIGALRM belongs to the main thread alone
     max_connection_wait_time = 2.0

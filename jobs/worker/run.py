@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from config import logs
 from jobs import actions, kinds, limits
+from jobs.backends.cancellation import end
 from jobs.backends.db import AWAY
 from jobs.backends.queues import dispatching_to
 from jobs.events import outcome, publish
@@ -27,7 +28,6 @@ from jobs.lifecycle import transitions
 from jobs.lifecycle.transitions import Failure, LostRun
 from jobs.limits import LimitReached
 from jobs.models import AiJob
-from jobs.worker import loop_thread
 from jobs.worker.leases import Stop
 from jobs.worker.runtime import Runtime
 from llm.calls import Call
@@ -156,7 +156,7 @@ class Attempt:
         began = time.monotonic()
         while not work.done() and (left := self.kind.deadline + self._run.llm.waited - (time.monotonic() - began)) > 0:
             await asyncio.wait({work}, timeout=left)
-        await loop_thread.end(work)
+        await end(work)
 
     async def _work_within_budget(self) -> Result:
         if self.kind.calls_upstream and limits.has_budgets():

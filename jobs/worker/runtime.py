@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 from jobs.backends.connections import Resources
 from jobs.backends.queues import Dispatch
 from jobs.backends.upstream import Upstream
@@ -25,6 +27,15 @@ class Runtime(Resources):
         self.dispatch = dispatch
 
     async def close(self) -> None:
-        """Close every connection. Attempts must have ended."""
-        await self.upstream.close()
-        await super().close()
+        """Close every connection, even if closing another one fails.
+
+        Nothing is closed while attempts are under way: they did not end in the time that the worker gave them, the
+        process is about to end, and until then they need their connections to hand their jobs back.
+        """
+        if self.leases.active():
+            return
+        async with AsyncExitStack() as steps:
+            steps.push_async_callback(super().close)
+            steps.push_async_callback(self.upstream.close)
+            steps.push_async_callback(self.sender.close)
+            steps.push_async_callback(self.leases.close)

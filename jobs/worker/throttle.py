@@ -14,7 +14,7 @@ from jobs.worker.loop_thread import LoopThread
 
 logger = logging.getLogger(__name__)
 
-PAUSE_SECONDS, LONGEST_WAIT_SECONDS = 0.02, 0.25  # between two checks of the loop, and for one job in all
+PAUSE_SECONDS, HOLD_SECONDS = 0.02, 0.25  # between two checks of the loop, and for one job in all
 GAP_SECONDS, RECOVERY_SECONDS = 0.025, 60.0  # between two jobs, for this long after the upstream was away
 REPORT_SECONDS, REPORT_AFTER = 60.0, 20  # jobs that were taken although the loop was late, in a minute
 
@@ -38,7 +38,7 @@ class Throttle:
             time.sleep(max(0.0, self._taken_at + GAP_SECONDS - time.monotonic()))
         self._taken_at = time.monotonic()
         while in_flight and self._loop.is_late():
-            if time.monotonic() - self._taken_at > LONGEST_WAIT_SECONDS:
+            if time.monotonic() - self._taken_at > HOLD_SECONDS:
                 return self._report(in_flight)
             time.sleep(PAUSE_SECONDS)
 

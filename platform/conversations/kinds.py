@@ -28,6 +28,10 @@ class AnswerKind(JobKind):
         """Return the result of a cancelled job: the text written so far."""
         return {"answer": text, "citations": []}
 
+    def text(self, result: Result) -> str:
+        """Return the answer."""
+        return str(result["answer"])
+
     def shown(self, result: Result) -> dict[str, Any]:
         """Return the answer and its citations. Other parts of a result are internal to the surface."""
         return {"answer": result["answer"], "citations": result.get("citations", [])}

@@ -72,7 +72,7 @@ async def connected(learner, resources, by):
 
 @pytest.mark.parametrize(("by", "change"), [("ticket", switch_off), ("session", switch_off), ("session", end_sessions)])
 async def test_a_socket_that_is_used_after_a_while_is_asked_again(learner, resources, monkeypatch, by, change):
-    monkeypatch.setattr(websocket, "RECHECK_SECONDS", 0)
+    monkeypatch.setattr(websocket, "REAUTHENTICATE_SECONDS", 0)
     socket = await connected(learner, resources, by)
     await socket.send_to(text_data=json.dumps(PING))
     assert json.loads(await socket.receive_from()) == {"type": "pong"}
@@ -91,7 +91,7 @@ async def test_it_is_not_asked_at_every_message(learner, resources):
 
 
 async def test_no_event_is_shown_to_who_has_left(learner, engine, resources, monkeypatch):
-    monkeypatch.setattr(websocket, "RECHECK_SECONDS", 0)
+    monkeypatch.setattr(websocket, "REAUTHENTICATE_SECONDS", 0)
     socket = await connected(learner, resources, "session")
     await database.call(end_sessions, learner)
     job = await database.call(engine.submit)

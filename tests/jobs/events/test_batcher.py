@@ -2,9 +2,11 @@
 
 import asyncio
 import itertools
+import json
 from datetime import datetime
 
 import pytest
+from channels.layers import get_channel_layer
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -12,7 +14,7 @@ from redis.backoff import NoBackoff
 from jobs.backends import connections
 from jobs.events import publish
 from jobs.events.batcher import DELTAS_PER_SECOND, LONGEST_BEAT, Batcher, Sender
-from jobs.events.schema import Completed, Place, Progress, Started, Usage, frame
+from jobs.events.schema import Completed, Frame, Place, Progress, Started, Usage, frame
 from tests.support import events_of
 
 DONE = Completed(shown={"answer": "x", "citations": []}, usage=Usage(inputTokens=1, outputTokens=1))
@@ -150,7 +152,7 @@ async def test_late_attempt_is_silenced_by_a_newer_one(job, sender):
 
 
 async def test_events_wait_for_a_redis_that_is_away(job, resources, monkeypatch):
-    monkeypatch.setattr("jobs.events.batcher.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("jobs.events.batcher.RECONNECT_SECONDS", 0.05)
     redis = AwayAtFirst(resources.redis)
     batcher = Batcher(job, Sender(redis))
     batcher.add(Started())
@@ -175,6 +177,19 @@ async def appended(job, redis):
 
 async def rewritten(job, redis):
     assert await publish.rewrite(redis, job, [frame(job, Place(1, 1), Started()), frame(job, Place(1, 2), DONE)])
+
+
+async def test_event_whose_place_is_taken_still_reaches_open_sockets(job, resources):
+    """Two processes publish outside of a run at the same moment, or a newer attempt was faster."""
+    await publish.append(resources.redis, [publish.Batch(job, [frame(job, Place(2, 1), Started())])])
+    layer = get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add(job.person.group, channel)
+    await asyncio.to_thread(publish.publish_outside_run, job, DONE)
+    message = await asyncio.wait_for(layer.receive(channel), 5)
+    await layer.group_discard(job.person.group, channel)
+    assert [json.loads(Frame.unpack(item).text)["type"] for item in message["frames"]] == ["job.completed"]
+    assert [event["type"] for event in await kept(job)] == ["job.started"]
 
 
 async def told_outside_of_a_run(job, redis):

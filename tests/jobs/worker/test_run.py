@@ -189,7 +189,10 @@ async def test_run_that_is_cancelled_from_outside_cancels_its_job(engine, has_be
     job = AiJob.objects.get(pk=job.pk)
     assert (running.cancelled(), job.status) == (True, "cancelled")
     assert job.result == ({"answer": "so far", "citations": []} if has_begun else job.result)
-    assert events_of(job.pk)[-1]["type"] == "job.cancelled"
+    last = events_of(job.pk)[-1]
+    assert last["type"] == "job.cancelled"
+    assert last.keys() == {"type", "jobId", "kind", "attempt", "seq", "at", "answer"}
+    assert last["answer"] == (job.result["answer"] if job.result else "")
 
 
 async def test_run_is_handed_back_though_its_work_swallows_a_cancellation(engine):
@@ -212,6 +215,28 @@ async def test_run_is_handed_back_though_its_work_swallows_a_cancellation(engine
     await asyncio.wait_for(running, 5)
     await runtime.close()
     assert AiJob.objects.get(pk=job.pk).status == "pending"
+
+
+async def test_runtime_leaves_attempts_their_connections_and_no_tasks_behind(engine):
+    begun = asyncio.Event()
+
+    async def work(run):
+        begun.set()
+        await asyncio.sleep(60)
+
+    engine.work(work)
+    job = engine.submit()
+    others = asyncio.all_tasks()
+    runtime = Runtime()
+    running = asyncio.create_task(run_job(str(job.pk), runtime))
+    await begun.wait()
+    await runtime.close()
+    [attempt] = runtime.leases.active()
+    attempt.interrupt("released")
+    await asyncio.wait_for(running, 5)
+    assert AiJob.objects.get(pk=job.pk).status == "pending"
+    await runtime.close()
+    assert asyncio.all_tasks() == others
 
 
 async def test_run_that_lost_its_job_stops_and_writes_nothing(engine, simulator):

@@ -9,10 +9,11 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from jobs.backends import connections, queues
+from jobs.backends.cancellation import end
 from jobs.backends.upstream import Upstream
 from jobs.lifecycle import transitions
 from jobs.models import AiJob
-from jobs.worker import loop_thread, sweeper
+from jobs.worker import sweeper
 from jobs.worker.sweeper import Sweeper
 from tests.support import events_of, eventually
 
@@ -106,7 +107,7 @@ async def test_live_workers_have_time_to_renew_their_leases_after_postgres_was_a
     monkeypatch.setattr(sweeper, "take_back_lost", look)
     sweeping = asyncio.create_task(Sweeper(resources.db, Upstream(resources.redis)).run())
     await eventually(lambda: len(looked) == 3)
-    await loop_thread.end(sweeping)
+    await end(sweeping)
     assert looked[1] - looked[0] >= 1
     assert looked[2] - looked[1] >= 1
 
@@ -165,5 +166,5 @@ async def test_sweeper_ends_whatever_it_is_doing(monkeypatch, settings, resource
     sweeping = asyncio.create_task(Sweeper(resources.db, upstream).run())
     await begun.wait()
     async with asyncio.timeout(5):
-        await loop_thread.end(sweeping)
+        await end(sweeping)
     assert swallowed == [True, True] and sweeping.cancelled()

@@ -12,7 +12,7 @@ from jobs.backends.upstream import Upstream
 from jobs.tasks import run_job
 from jobs.worker import throttle
 from jobs.worker.runtime import Runtime
-from jobs.worker.throttle import LONGEST_WAIT_SECONDS, Throttle
+from jobs.worker.throttle import HOLD_SECONDS, Throttle
 from llm.errors import ErrorKind, LlmError
 from tests.jobs.worker import foreign
 from tests.support import wait_for
@@ -31,15 +31,15 @@ def waited(loop, upstream, in_flight):
 
 
 def test_next_job_need_not_wait_for_a_loop_that_is_on_time(loop, upstream):
-    assert waited(loop, upstream, in_flight=100) < LONGEST_WAIT_SECONDS
+    assert waited(loop, upstream, in_flight=100) < HOLD_SECONDS
 
 
 def test_next_job_waits_while_the_loop_is_late_but_not_for_ever(crowded, upstream):
-    assert waited(crowded, upstream, in_flight=100) >= LONGEST_WAIT_SECONDS
+    assert waited(crowded, upstream, in_flight=100) >= HOLD_SECONDS
 
 
 def test_a_worker_without_jobs_takes_one_however_slow_its_machine(crowded, upstream):
-    assert waited(crowded, upstream, in_flight=0) < LONGEST_WAIT_SECONDS
+    assert waited(crowded, upstream, in_flight=0) < HOLD_SECONDS
 
 
 def test_jobs_begin_one_by_one_for_a_while_after_the_upstream_was_away(loop, upstream, monkeypatch):
