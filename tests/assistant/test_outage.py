@@ -34,7 +34,7 @@ async def test_waiting_learner_is_offered_passages_and_then_the_answer(
     assert "not answering" not in json.dumps(row.result)
 
 
-def test_open_breaker_makes_no_calls_and_costs_no_tries(platform, worker, api, sql_course, simulator):
+def test_open_breaker_causes_no_calls_and_uses_up_no_tries(platform, worker, api, sql_course, simulator):
     jobs = break_the_circuit(simulator, api, sql_course)
     calls = AiCall.objects.count()
     for _ in range(10):

@@ -39,7 +39,7 @@ async def assert_usable(page: Page) -> None:
     assert width <= window, page.url
 
 
-async def test_every_page_is_sound_and_fits_a_phone(open_context, learner, sql_course):
+async def test_every_page_is_accessible_and_fits_a_phone(open_context, learner, sql_course):
     page = await (await open_context(**PHONE)).new_page()
     await page.goto("/accounts/login/")
     await assert_usable(page)
@@ -66,7 +66,7 @@ async def test_every_page_is_sound_and_fits_a_phone(open_context, learner, sql_c
     await assert_usable(page)
 
 
-async def test_screen_readers_are_told_what_happens_and_nothing_has_to_move(chat, simulator):
+async def test_answer_is_announced_and_reduced_motion_is_respected(chat, simulator):
     spoken = chat.page.locator("#announcer")
     await expect(spoken).to_have_attribute("role", "status")
     await expect(chat.connection).to_have_attribute("role", "status")
@@ -87,7 +87,7 @@ async def test_screen_readers_are_told_what_happens_and_nothing_has_to_move(chat
     await assert_usable(chat.page)
 
 
-async def test_keyboard_alone_is_enough(chat, simulator):
+async def test_assistant_works_with_the_keyboard_alone(chat, simulator):
     keyboard, page = chat.page.keyboard, chat.page
     skip = page.get_by_role("link", name="Skip to content")
     await press_until(page, "Shift+Tab", skip)

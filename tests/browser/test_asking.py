@@ -24,7 +24,7 @@ async def test_signing_in_and_out(open_context, learner, sql_course):
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-async def test_answer_is_written_before_the_learners_eyes_and_names_its_sources(chat, simulator):
+async def test_answer_is_streamed_and_lists_its_sources(chat, simulator):
     simulator.set(first_token=0.3, token_interval=0.01)
     sent = await hold(chat.page, "/api/assistant/query")
     answer = await chat.ask()
@@ -48,7 +48,7 @@ async def test_answer_is_written_before_the_learners_eyes_and_names_its_sources(
     await chat.shows_all_of(chat.answer)
 
 
-async def test_follow_up_is_understood_from_what_was_said_before(chat, simulator):
+async def test_follow_up_is_understood_from_the_conversation(chat, simulator):
     alone = await chat.ask(FOLLOW_UP)
     await expect(alone.body).to_contain_text("not in the course material")
     await expect(alone.sources).to_be_hidden()

@@ -94,7 +94,7 @@ async def assert_harmless(page: Page, *selectors: str) -> None:
     assert await page.evaluate("window.pwned") is None
 
 
-async def test_lesson_text_is_only_text(context, hostile_course):
+async def test_lesson_text_cannot_inject_markup(context, hostile_course):
     page = await context.new_page()
     await page.goto("/courses/")
     await page.get_by_role("link", name=TITLE).click()
@@ -108,7 +108,7 @@ async def test_lesson_text_is_only_text(context, hostile_course):
     await expect(page).to_have_url(address)
 
 
-async def test_answer_text_is_only_text_while_it_is_written_and_after(context, hostile_course, simulator):
+async def test_answer_text_cannot_inject_markup_during_or_after_streaming(context, hostile_course, simulator):
     simulator.set(token_interval=0.008)
     chat = Chat(await context.new_page(), hostile_course)
     await chat.open()
@@ -128,7 +128,7 @@ async def test_answer_text_is_only_text_while_it_is_written_and_after(context, h
     await assert_harmless(chat.page, *SAID)
 
 
-async def test_every_way_of_cutting_a_stream_is_harmless(chat):
+async def test_stream_cut_at_any_point_is_harmless(chat):
     """Deltas may end anywhere: each prefix is drawn as a page in mid-answer draws it."""
     harmful = await chat.page.evaluate(
         """async ({ text, runnable }) => {
@@ -150,7 +150,7 @@ async def test_every_way_of_cutting_a_stream_is_harmless(chat):
     assert harmful == []
 
 
-async def test_a_definition_in_the_text_does_not_redirect_citations(chat):
+async def test_markdown_link_definition_does_not_redirect_citations(chat):
     """`[1]: https://...` gives references an address; a citation keeps its own."""
     links = await chat.page.evaluate(
         """async (text) => {
@@ -166,7 +166,7 @@ async def test_a_definition_in_the_text_does_not_redirect_citations(chat):
     assert links == ["/lessons/5/"]
 
 
-async def test_policy_forbids_inline_code_and_is_enforced(context, sql_course, witness):
+async def test_content_security_policy_blocks_inline_code(context, sql_course, witness):
     chat = Chat(await context.new_page(), sql_course)
     for path in (chat.path, "/courses/", "/api/docs", "/admin/login/", "/no-such-page"):
         response = await context.request.get(path)

@@ -62,7 +62,7 @@ async def test_learner_finds_corrects_and_deletes_the_profile(context, learner, 
     assert not await database.call(Profile.objects.filter(user=learner).exists)
 
 
-async def test_second_tab_shows_what_the_first_has_begun(context, learner, simulator):
+async def test_second_tab_shows_the_classification_started_in_the_first(context, learner, simulator):
     simulator.set(first_token=0.8)
     first, second = await context.new_page(), await context.new_page()
     for page in (first, second):

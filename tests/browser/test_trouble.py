@@ -35,7 +35,7 @@ SILENCES = """async () => {
 ANOTHER = "How does it differ from NULLIF?"
 
 
-async def test_stopping_keeps_what_was_written_and_says_so(chat, simulator):
+async def test_stopped_answer_keeps_its_text_and_is_marked(chat, simulator):
     simulator.set(token_interval=0.5)
     answer = await chat.ask()
     await answer.is_under_way(10)
@@ -51,7 +51,7 @@ async def test_stopping_keeps_what_was_written_and_says_so(chat, simulator):
     assert await chat.answer.words() == kept
 
 
-async def test_wrong_key_is_told_without_the_key_and_staff_can_retry(chat, simulator, open_context, staff):
+async def test_wrong_api_key_is_reported_without_the_key_and_staff_can_retry(chat, simulator, open_context, staff):
     simulator.fault("401")
     answer = await chat.ask()
     await answer.becomes("failed")
@@ -95,7 +95,7 @@ async def test_question_is_kept_while_the_upstream_is_down(chat, simulator, has_
     await chat.shows_all_of(answer)
 
 
-async def test_waiting_page_asks_less_and_less_often(chat):
+async def test_polling_backs_off_while_a_job_waits(chat):
     silences = await chat.page.evaluate(SILENCES)
     assert silences[0] == 10 and silences == sorted(silences)
     assert max(silences) <= 60
@@ -118,7 +118,7 @@ async def test_passages_stay_on_the_page_until_the_answer_comes(chat):
     await expect(chat.answer.body).not_to_contain_text("not answering right now")
 
 
-async def test_second_question_during_an_answer_is_given_back(chat, simulator):
+async def test_question_refused_during_an_answer_stays_in_the_input(chat, simulator):
     """The other tab did not hear of this one's question, because no socket can be opened there: it polls."""
     await (await chat.ask()).becomes("completed")
     other = Chat(await chat.page.context.new_page(), chat.course)
@@ -138,7 +138,7 @@ async def test_second_question_during_an_answer_is_given_back(chat, simulator):
     assert await chat.rows.questions() == 2
 
 
-async def test_typed_question_survives_whatever_happens_before_it_is_accepted(chat, learner):
+async def test_typed_question_survives_errors_before_it_is_accepted(chat, learner):
     scripts = await hold(chat.page, "/assistant/chat.js")
     await chat.page.reload(wait_until="commit")
     await chat.input.fill(QUESTION)

@@ -47,7 +47,7 @@ def test_not_ready_without_a_worker(empty_redis):
     assert (response.status_code, failing(response)) == (503, {"worker"})
 
 
-def test_worker_that_vanished_does_not_count(empty_redis):
+def test_expired_worker_does_not_count(empty_redis):
     empty_redis.sadd("rq:workers", "rq:worker:gone")
     assert failing(get()) == {"worker"}
 

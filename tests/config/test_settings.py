@@ -37,7 +37,7 @@ def read(names, env, tmp_path):
 
 
 @pytest.mark.parametrize("name", PRODUCTION)
-def test_nothing_starts_without(name, tmp_path):
+def test_process_does_not_start_without(name, tmp_path):
     without = {key: value for key, value in PRODUCTION.items() if key != name}
     for env in (without, without | {name: ""}):
         result = python(["manage.py", "check"], env, tmp_path)

@@ -23,11 +23,11 @@ def rendered(tmp_path, monkeypatch):
     return lambda: page.render(Context({"who": "<Ada>"}))
 
 
-def test_empty_slot_is_empty(rendered):
+def test_empty_slot_renders_nothing(rendered):
     assert rendered() == "."
 
 
-def test_slot_shows_what_was_registered_in_order_and_once(rendered):
+def test_slot_renders_each_registration_once_in_order(rendered):
     for _ in range(2):
         slots.register("here", "two.html")
         slots.register("here", "one.html")
@@ -35,7 +35,7 @@ def test_slot_shows_what_was_registered_in_order_and_once(rendered):
     assert rendered() == "<b>&lt;Ada&gt;</b> <i>&lt;Ada&gt;</i> ."
 
 
-def test_context_of_one_is_for_it_alone(rendered):
+def test_context_of_one_registration_does_not_leak_into_others(rendered):
     slots.register("here", "two.html", lambda page: {"more": f"{page['who']} & more", "who": ""})
     slots.register("here", "one.html")
     assert rendered() == "<b>&lt;Ada&gt; &amp; more</b> <i>&lt;Ada&gt;</i> ."

@@ -129,7 +129,7 @@ def _reworded(text):
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_answer_stays_when_every_word_of_the_rules_is_another(simulator, name):
+def test_answer_is_the_same_when_all_words_of_the_rules_change(simulator, name):
     messages, schema, purpose, kind = CALLS[name]
     upstream, other = Upstream(simulator), reworded(messages)
 

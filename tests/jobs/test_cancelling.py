@@ -52,9 +52,7 @@ async def cancelled(cancel, platform, job, learner, staff, simulator):
 
 
 @every_way
-async def test_answer_that_is_being_written_stops(
-    platform: Platform, api, learner, staff, sql_course, simulator, cancel
-):
+async def test_answer_being_streamed_is_stopped(platform: Platform, api, learner, staff, sql_course, simulator, cancel):
     simulator.set(token_interval=0.05, answer_tokens=400)
     job = ask(api, sql_course)
     await eventually(lambda: any(request["first_token_at"] for request in answers(simulator)))
@@ -65,7 +63,7 @@ async def test_answer_that_is_being_written_stops(
 
 
 @every_way
-async def test_answer_whose_first_word_is_waited_for_is_given_up(
+async def test_answer_waiting_for_its_first_token_is_stopped(
     platform: Platform, api, learner, staff, sql_course, simulator, cancel
 ):
     simulator.set(first_token=30)

@@ -135,7 +135,7 @@ async def test_remaining_requests_of_the_upstream_count(governor, model):
     assert await governor.permit(model, Caller(), 1) > 0.05
 
 
-async def test_refusal_stops_all_workers_for_its_time(redis, governor, model):
+async def test_refusal_pauses_all_workers_for_the_given_time(redis, governor, model):
     await governor.close_for(model, 2, gently=False)
     other = Governor(redis, Limits(requests=600, tokens=PLENTY))
     assert await other.permit(model, Caller(), 1) > 0.8  # the clock is cut to whole seconds
@@ -156,7 +156,7 @@ async def test_unused_tokens_come_back(redis, model):
     assert await governor.permit(model, Caller(), 4000) < 0.1
 
 
-async def test_without_redis_nobody_waits(model):
+async def test_calls_do_not_wait_without_redis(model):
     governor = Governor(Redis(port=1, retry=Retry(NoBackoff(), 0)))
     async with asyncio.timeout(1):
         await asyncio.gather(*(governor.permit(model, Caller(), 1) for _ in range(50)))
@@ -173,7 +173,7 @@ async def test_waiting_calls_are_granted_after_a_flush(redis, governor, model, m
         await waiting
 
 
-async def test_calls_that_are_sent_again_keep_their_places(redis, governor, model, monkeypatch):
+async def test_repeated_requests_keep_their_place_in_the_queue(redis, governor, model, monkeypatch):
     monkeypatch.setattr("llm.governor.AGAIN_SECONDS", 0.0)
     await governor.close_for(model, 1.0, gently=False)
     waiting = asyncio.gather(*(governor.permit(model, Caller(0, flow), 5) for flow in ("heavy", "heavy", "light")))

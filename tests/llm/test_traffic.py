@@ -75,7 +75,7 @@ async def longest_wait(governor, model, times):
 
 
 @every_call
-async def test_refusal_stops_other_workers_too(redis, through, simulator, no_retries, call, model):
+async def test_refusal_pauses_other_workers_too(redis, through, simulator, no_retries, call, model):
     simulator.fault("429", endpoint="*", times=1, retryAfter=1)
     with pytest.raises(LlmError) as refused:
         await call(through(Governor(redis, TEN_A_SECOND)))
@@ -86,7 +86,7 @@ async def test_refusal_stops_other_workers_too(redis, through, simulator, no_ret
 
 
 @every_call
-async def test_refusal_without_a_time_stops_calls_for_a_second(redis, through, simulator, call, model):
+async def test_refusal_without_retry_after_pauses_calls_for_a_second(redis, through, simulator, call, model):
     simulator.fault("429", endpoint="*", times=1)
     llm = through(Governor(redis, TEN_A_SECOND))
     await call(llm)
@@ -95,7 +95,7 @@ async def test_refusal_without_a_time_stops_calls_for_a_second(redis, through, s
 
 @pytest.mark.parametrize(("call", "model"), CALLS[:2], ids=["streamed", "whole"])
 @pytest.mark.parametrize("fault", ["500", "400", "quota"])
-async def test_other_failures_do_not_stop_calls(redis, through, simulator, fault, call, model):
+async def test_other_failures_do_not_pause_calls(redis, through, simulator, fault, call, model):
     simulator.fault(fault)
     governor = Governor(redis, TEN_A_SECOND)
     with pytest.raises(LlmError):
@@ -133,9 +133,7 @@ async def test_limits_are_learned_from_answers_for_all_workers(redis, through, c
         assert await longest_wait(Governor(redis, one_a_second), model, 40) < 1
 
 
-async def test_stream_that_is_cancelled_while_redis_is_told_of_it_is_closed_and_recorded(
-    redis, slow_redis, through, simulator
-):
+async def test_stream_cancelled_during_a_redis_command_is_closed_and_recorded(redis, slow_redis, through, simulator):
     simulator.set(first_token=0.3, token_interval=0.05)
     slow, replies = slow_redis
     calls = []
@@ -167,7 +165,7 @@ async def test_call_records_how_long_it_waited_for_its_permit(redis, through, si
     assert call.duration_ms < call.governor_ms
 
 
-async def test_of_two_simultaneous_waits_the_longer_one_counts(through, redis):
+async def test_longer_of_two_simultaneous_waits_counts(through, redis):
     governor = Governor(redis, TEN_A_SECOND)
     llm = through(governor)
     await governor.close_for(CONFIG.fast_model, 0.6, gently=False)

@@ -12,7 +12,7 @@ from tests.safety.conftest import Asking
 QUESTION = "How often is a quernstone dressed?"
 
 
-def test_the_canary_sings_where_it_may(insider, secret):
+def test_canary_is_sent_for_enrolled_learners(insider, secret):
     """Without this, the tests below could pass because nothing is ever found."""
     insider.ask(secret.course.slug, QUESTION)
     assert secret.canary in insider.sent
@@ -31,13 +31,13 @@ def test_course_without_enrolment_is_refused_and_nothing_is_sent(asking, secret)
 
 
 @pytest.mark.parametrize("bend", ["{0} ", "{0}\n", "{0}/../{1}", "{1},{0}", "{1}&courseId={0}", "%", "{1}\u0000{0}"])
-def test_course_id_that_is_bent(asking, secret, sql_course, bend):
+def test_manipulated_course_id_exposes_nothing(asking, secret, sql_course, bend):
     asking.post(bend.format(secret.course.slug, sql_course.slug), QUESTION)
     assert secret.canary not in asking.sent
 
 
 @pytest.mark.parametrize("names", ["lessonId", "lesson_id", "lessonIds", "lesson", "courseIds", "course_id", "course"])
-def test_more_ids_in_the_body_open_nothing(asking, secret, sql_course, names):
+def test_additional_ids_in_the_body_expose_nothing(asking, secret, sql_course, names):
     """Whether such a key is refused, ignored or means something: it never brings a foreign lesson into a prompt."""
     for value in (str(secret.lesson.pk), secret.lesson.pk, [secret.lesson.pk], secret.course.slug, secret.course.pk):
         asking.post(sql_course.slug, QUESTION, **{names: value})
@@ -61,7 +61,7 @@ def test_conversation_of_somebody_else_is_not_continued(insider, platform, simul
     assert (response.status_code, other.sent) == (404, "[]")
 
 
-def test_enrolment_that_ends_before_the_answer_is_written(insider, secret, simulator, learner):
+def test_enrolment_that_ended_before_the_run_is_respected(insider, secret, simulator, learner):
     """A question that waits, or is retried weeks later, is no way around the enrolment."""
     body = {"courseId": secret.course.slug, "question": QUESTION}
     job_id = insider.client.post("/api/assistant/query", json=body).json()["jobId"]

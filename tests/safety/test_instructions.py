@@ -53,7 +53,7 @@ def tags(messages):
     return [(m["role"], TAG.findall(m["content"]) if m["role"] != "assistant" else []) for m in messages]
 
 
-def test_lesson_that_gives_orders_stays_inside_its_passage(asking, course):
+def test_instructions_in_a_lesson_stay_inside_its_passage(asking, course):
     teach(course, HARMLESS)
     asking.ask(course.slug, QUESTION)
     [expected] = map(skeleton, asking.prompts)
@@ -67,7 +67,7 @@ def test_lesson_that_gives_orders_stays_inside_its_passage(asking, course):
     assert {citation["lessonId"] for citation in job.result["citations"]} <= lessons
 
 
-def test_question_that_gives_orders_stays_inside_its_tag(asking, course):
+def test_instructions_in_a_question_stay_inside_its_tag(asking, course):
     teach(course, HARMLESS)
     asking.ask(course.slug, QUESTION)
     [expected] = map(skeleton, asking.prompts)
@@ -78,7 +78,7 @@ def test_question_that_gives_orders_stays_inside_its_tag(asking, course):
     assert html.unescape(messages[-1]["content"]) == f"<question>{question}</question>"
 
 
-def test_earlier_question_that_gives_orders_is_still_data(asking, course):
+def test_instructions_in_an_earlier_question_stay_data(asking, course):
     teach(course, HARMLESS)
 
     def follow_up(first):
@@ -95,7 +95,7 @@ def test_earlier_question_that_gives_orders_is_still_data(asking, course):
         assert messages[0]["content"].partition("<passages>")[0] == harmless[0]["content"].partition("<passages>")[0]
 
 
-def test_prompt_holds_nothing_that_must_not_be_told(asking, course, learner, settings):
+def test_prompt_contains_no_secrets_and_no_names(asking, course, learner, settings):
     """Whoever talks a model into repeating its prompt learns our rules, and nothing about keys or people."""
     teach(course, HARMLESS)
     learner.email, learner.first_name = "canary@learner.example", "Canaria"
@@ -105,7 +105,7 @@ def test_prompt_holds_nothing_that_must_not_be_told(asking, course, learner, set
         assert secret not in asking.sent
 
 
-def test_model_that_recites_its_instructions_is_stopped(asking, course, simulator, monkeypatch):
+def test_answer_that_recites_the_instructions_is_cut_off(asking, course, simulator, monkeypatch):
     teach(course, HARMLESS)
     monkeypatch.setattr(simulator, "reset", lambda: None)  # the fault has to outlive the POST
     simulator.fault("leak", purpose="answer")

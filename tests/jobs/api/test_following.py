@@ -48,7 +48,7 @@ async def test_staff_may_follow_the_job_of_anybody(platform: Platform, staff, fi
         assert (await socket.until())[-1]["type"] == "job.completed"
 
 
-async def test_socket_opened_in_mid_answer_gets_everything(platform: Platform, api, learner, sql_course, slow_answer):
+async def test_socket_opened_mid_answer_gets_all_events(platform: Platform, api, learner, sql_course, slow_answer):
     async with platform.socket(learner) as early:
         ask(api, sql_course)
         seen = await early.until("job.delta")
@@ -59,7 +59,7 @@ async def test_socket_opened_in_mid_answer_gets_everything(platform: Platform, a
     assert text_of(everything) == everything[-1]["answer"]
 
 
-async def test_resume_in_mid_answer_goes_on_live(platform: Platform, api, learner, sql_course, slow_answer):
+async def test_resume_mid_answer_continues_with_live_events(platform: Platform, api, learner, sql_course, slow_answer):
     async with platform.socket(learner) as socket:
         job = ask(api, sql_course)
         seen = await socket.until("job.delta")
@@ -71,7 +71,7 @@ async def test_resume_in_mid_answer_goes_on_live(platform: Platform, api, learne
     assert text_of(events[replay:]) == events[-1]["answer"]
 
 
-async def test_resume_from_a_place_gives_exactly_the_rest(platform: Platform, learner, finished):
+async def test_resume_from_a_place_gives_exactly_the_later_events(platform: Platform, learner, finished):
     async with platform.socket(learner) as socket:
         await socket.send(resume(finished))
         everything = await socket.until()
@@ -89,7 +89,7 @@ async def test_resume_at_the_end_gives_nothing(platform: Platform, learner, fini
         assert await socket.next() == PONG
 
 
-async def test_connection_lost_in_mid_answer_costs_nothing(platform: Platform, api, learner, sql_course, slow_answer):
+async def test_connection_lost_mid_answer_loses_no_events(platform: Platform, api, learner, sql_course, slow_answer):
     async with platform.socket(learner) as socket:
         job = ask(api, sql_course)
         seen = await socket.until("job.delta")
@@ -100,7 +100,7 @@ async def test_connection_lost_in_mid_answer_costs_nothing(platform: Platform, a
     assert text_of(seen + rest) == rest[-1]["answer"]
 
 
-async def test_answers_to_two_questions_at_once_do_not_mix(platform: Platform, api, learner, sql_course):
+async def test_events_of_concurrent_answers_do_not_mix(platform: Platform, api, learner, sql_course):
     async with platform.socket(learner) as socket:
         jobs = [ask(api, sql_course, question)["jobId"] for question in ("What is NULL?", "What is a LEFT JOIN?")]
         events = await socket.until()

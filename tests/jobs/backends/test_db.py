@@ -22,7 +22,7 @@ async def connections_of_threads() -> set[int]:
     return {pid for [(pid, _)] in each}
 
 
-async def test_connections_that_postgres_has_closed_are_never_met(learner):
+async def test_connections_closed_by_postgres_are_not_used_again(learner):
     before = await connections_of_threads()
     # With a time to wait, Postgres answers when they have ended, not when they have been told to.
     ended = rows("SELECT bool_and(pg_terminate_backend(pid, 15000)) FROM unnest(%s) AS pid", list(before))
@@ -41,7 +41,7 @@ def borrowed() -> int:
     return stats["pool_size"] - stats["pool_available"]
 
 
-async def test_closing_gives_the_connections_of_the_threads_back(learner):
+async def test_closing_returns_the_threads_connections_to_the_pool(learner):
     before, own = borrowed(), Database(threads=4)
     await asyncio.gather(*(own.call(rows, "SELECT pg_sleep(0.05)") for _ in range(8)))
     assert borrowed() == before + 4
@@ -49,12 +49,12 @@ async def test_closing_gives_the_connections_of_the_threads_back(learner):
     assert borrowed() == before
 
 
-def test_server_that_vanishes_is_given_up_soon(learner):
+def test_tcp_timeout_for_an_unreachable_server_is_ten_seconds(learner):
     rows("SELECT 1")
     assert connection.connection.info.get_parameters()["tcp_user_timeout"] == "10000"
 
 
-def test_running_worker_outlives_a_column_that_a_migration_adds(engine):
+def test_column_added_by_a_migration_does_not_break_running_workers(engine):
     for _ in range(7):
         assert transitions.claim(engine.submit().pk, "w")
     assert rows("SELECT bool_or(statement ~ 'UPDATE jobs_aijob') FROM pg_prepared_statements") == [(True,)]

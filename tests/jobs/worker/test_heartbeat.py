@@ -26,7 +26,7 @@ def names() -> set[str]:
     return {worker.name for worker in Worker.all(connection=connections.redis())}
 
 
-def test_a_worker_is_seen_again_after_redis_was_emptied(registered: AsyncWorker):
+def test_worker_registers_again_after_redis_was_flushed(registered: AsyncWorker):
     connections.redis().flushall()
     assert registered.name not in names()
     registered.ensure_registered()
@@ -34,7 +34,7 @@ def test_a_worker_is_seen_again_after_redis_was_emptied(registered: AsyncWorker)
     assert Worker.find_by_key(registered.key, connections.redis()).queue_names() == ["interactive"]
 
 
-def test_a_worker_that_signs_off_does_not_come_back(registered: AsyncWorker):
+def test_deregistered_worker_does_not_register_again(registered: AsyncWorker):
     registered.teardown()
     registered.ensure_registered()
     assert registered.name not in names()

@@ -45,7 +45,7 @@ def settle(platform: Platform, simulator, killer, innocent) -> None:
     assert look(innocent).messages.filter(role="assistant").count() == 1
 
 
-def test_job_that_kills_its_worker_twice_is_stopped_and_the_one_beside_it_answered(
+def test_job_that_kills_two_workers_fails_and_the_concurrent_one_completes(
     platform: Platform, api, sql_course, simulator, submit
 ):
     simulator.set(token_interval=0.1)
@@ -58,7 +58,7 @@ def test_job_that_kills_its_worker_twice_is_stopped_and_the_one_beside_it_answer
     assert (look(innocent).attempt, look(innocent).crashes) == (2, 1)
 
 
-def test_of_two_jobs_that_lost_both_workers_together_the_one_to_blame_is_found(
+def test_poisonous_job_is_found_among_two_that_lost_the_same_workers(
     platform: Platform, api, sql_course, simulator, submit
 ):
     simulator.set(token_interval=0.1)
