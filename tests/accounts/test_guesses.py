@@ -1,4 +1,4 @@
-"""Passwords can be mistyped, but not guessed."""
+"""Sign-in is locked after ten wrong passwords."""
 
 from datetime import timedelta
 
@@ -16,14 +16,14 @@ PASSWORD = "pass"
 
 @pytest.fixture(autouse=True)
 def counted():
-    """What was counted; forgotten with the test."""
+    """The recorded sign-in attempts, deleted after the test."""
     yield AccessAttempt.objects
     AccessAttempt.objects.all().delete()
 
 
 @pytest.fixture
 def person(settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a guess takes a second else
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # hashing takes a second otherwise
     return User.objects.create_user(unique("test-guessed"), password=PASSWORD)
 
 
@@ -36,7 +36,7 @@ def sign_in(person, password, path=TOKEN, address="203.0.113.7"):
 def guess(person, times, **where):
     for _ in range(times):
         assert "sessionid" not in (answer := sign_in(person, "wrong", **where)).cookies
-        assert answer.status_code in (200, 401, 429)  # the form again, the API's refusal, or one too many
+        assert answer.status_code in (200, 401, 429)  # the form again, the API's refusal, or the lockout
 
 
 def test_correct_password_is_refused_after_ten_wrong_ones(person):

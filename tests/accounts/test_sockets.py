@@ -1,4 +1,4 @@
-"""Who may open a WebSocket: by ticket, or by cookie from a page of ours."""
+"""WebSocket authentication: by ticket, or by cookie together with our own origin."""
 
 import asyncio
 from datetime import timedelta
@@ -19,7 +19,7 @@ async def is_let_in(platform: Platform, query="", **headers):
             await Socket(connection).send({"type": "ping"})
             return await Socket(connection).next() == {"type": "pong"}
     except websockets.InvalidStatus as refused:
-        assert refused.response.status_code in (400, 403)  # 400: an Origin that is no URL
+        assert refused.response.status_code in (400, 403)  # 400: the Origin is not a URL
         return False
 
 
@@ -108,7 +108,7 @@ async def test_ticket_from_another_origin_is_refused(platform: Platform, ticket)
 
 
 async def test_foreign_host_name_is_refused(platform: Platform, session):
-    """A name of the attacker's that leads to us makes their Origin look like ours."""
+    """DNS rebinding: a host name of the attacker that resolves to us would make their Origin match."""
     evil = f"evil.example:{platform.port}"
     headers = {"Cookie": session, "Origin": f"http://{evil}"}
     with pytest.raises(websockets.InvalidStatus):

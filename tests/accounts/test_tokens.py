@@ -1,4 +1,4 @@
-"""Signing in over the API, and what a token or session is good for."""
+"""Sign-in over the API, and what tokens and sessions authorise."""
 
 import json
 

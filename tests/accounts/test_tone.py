@@ -1,4 +1,4 @@
-"""The tone of a person comes from whoever knows it."""
+"""The tone for a person comes from the registered sources."""
 
 from accounts import tone
 
