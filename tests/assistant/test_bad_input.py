@@ -1,4 +1,4 @@
-"""What the assistant's API refuses, and how it says so."""
+"""Requests that the assistant's API refuses, and their status codes."""
 
 import json
 import uuid
@@ -17,7 +17,7 @@ QUESTION = "What does COALESCE return?"
 
 
 def post(client, body, **headers):
-    """A body as bytes goes as it is; anything else as JSON with escapes, which can say what UTF-8 cannot."""
+    """POST bytes unchanged, anything else as JSON with \\u escapes, which can hold text that UTF-8 cannot."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return client.post(URL, content=content, headers=JSON | headers)
 
@@ -29,7 +29,7 @@ def body(sql_course):
 
 @pytest.fixture
 def nothing_created():
-    """The test ends without a job, a conversation or a message."""
+    """Assert after the test that no job, conversation or message was created."""
     yield
     assert not AiJob.objects.exists() and not Conversation.objects.exists() and not Message.objects.exists()
 

@@ -1,4 +1,4 @@
-"""The assistant knows where the learner is and how the learner likes to be talked to, and nothing beyond the course."""
+"""The prompt holds the current lesson and the learner's tone, and nothing from other courses."""
 
 import re
 

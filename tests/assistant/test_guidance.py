@@ -1,4 +1,4 @@
-"""Tutors decide how the assistant helps with tasks; it then guides rather than solves."""
+"""Tutors set whether the assistant answers tasks with hints or with solutions."""
 
 import pytest
 from django.contrib.auth.models import User

@@ -1,4 +1,4 @@
-"""A request that is sent again is one request: the Idempotency-Key."""
+"""The Idempotency-Key: a repeated request creates nothing new."""
 
 from concurrent.futures import ThreadPoolExecutor
 

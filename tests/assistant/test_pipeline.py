@@ -1,4 +1,4 @@
-"""From a question to a cited answer, with the upstream as a real HTTP server and nothing else."""
+"""The assistant's pipeline, against the simulator over HTTP and without the engine."""
 
 import asyncio
 import re
@@ -29,7 +29,7 @@ HISTORY = [
 
 
 class Pipeline(Upstream):
-    """Answers questions from PASSAGES; keeps what was searched for and shown."""
+    """Answers questions from PASSAGES; records the searches and the text shown."""
 
     def __init__(self, simulator):
         super().__init__(simulator)

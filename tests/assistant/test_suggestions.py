@@ -1,4 +1,4 @@
-"""Questions that may follow an answer: after it, never in its way, and only for the newest one."""
+"""Follow-up suggestions: made after the answer, without delaying it, and only for the newest one."""
 
 import pytest
 
