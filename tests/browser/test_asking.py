@@ -17,7 +17,7 @@ async def test_signing_in_and_out(open_context, learner, sql_course):
     await page.get_by_label("Username").fill(learner.username)
     await page.get_by_label("Password").fill("pass")
     await page.get_by_role("button", name="Sign in").click()
-    await expect(chat.input).to_be_focused()  # where they wanted to go
+    await expect(chat.input).to_be_focused()  # the page requested before signing in
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     await chat.open()
@@ -28,7 +28,7 @@ async def test_answer_is_streamed_and_lists_its_sources(chat, simulator):
     simulator.set(first_token=0.3, token_interval=0.01)
     sent = await hold(chat.page, "/api/assistant/query")
     answer = await chat.ask()
-    await expect(chat.questions).to_have_text(QUESTION)  # the server has not even seen it
+    await expect(chat.questions).to_have_text(QUESTION)  # the server has not received it yet
     await expect(answer.thinking).to_contain_text("Thinking…")
     await expect(chat.stop).to_be_visible()
     sent.set()

@@ -1,4 +1,4 @@
-"""From a lesson to the assistant and back: explain, summarise, rate, ask what is suggested, keep or delete it all."""
+"""From a lesson to the assistant: explain, summarise, rate, follow suggestions, manage conversations."""
 
 import re
 
@@ -41,7 +41,7 @@ async def test_selected_part_of_a_lesson_is_explained(context, joins):
     await chat.is_accepted()
     await expect(chat.questions).to_contain_text("Explain this:\n\n“The shop keeps customers, orders and products")
     await expect(chat.answer.sources).to_contain_text(joins.title)
-    await chat.page.reload()  # the question is not asked again
+    await chat.page.reload()  # a reload does not ask the question again
     await chat.answer.becomes("completed")
     await expect(chat.questions).to_have_count(1)
 
@@ -72,7 +72,7 @@ async def test_suggested_question_is_asked(chat):
     question = await suggested.first.inner_text()
     await suggested.first.click()
     await expect(chat.questions.last).to_have_text(question)
-    await expect(suggested.first).to_be_hidden()  # they belonged to the newest answer
+    await expect(suggested.first).to_be_hidden()  # suggestions are shown for the newest answer only
     await chat.answer.becomes("completed")
     await expect(chat.answer.element.get_by_test_id("follow-ups")).to_be_visible()
     await chat.page.reload()

@@ -1,4 +1,4 @@
-"""Nothing is lost when the reader leaves in mid-answer, the line breaks, or a server or a worker dies."""
+"""No answer is lost when the page is left, the connection breaks, or a server or worker dies."""
 
 import asyncio
 import json
@@ -69,7 +69,7 @@ async def test_lost_final_event_is_requested_after_a_silence(chat):
 
         server.on_message(pass_on)
 
-    await chat.page.route("**/api/jobs/*", lambda route: route.abort())  # asked over the socket, not by polling
+    await chat.page.route("**/api/jobs/*", lambda route: route.abort())  # not by polling
     await chat.page.route_web_socket("**/ws/jobs/", connect)
     await chat.page.reload()
     await chat.shows_all_of(await chat.ask())
@@ -91,7 +91,7 @@ async def test_refused_resume_falls_back_to_the_job_row(chat):
 
 
 async def test_web_server_killed_mid_answer_and_restarted_after_the_end(chat, simulator, platform):
-    await chat.page.route("**/api/jobs/*", lambda route: route.abort())  # no polling: the socket has to bring it
+    await chat.page.route("**/api/jobs/*", lambda route: route.abort())  # no polling: it must arrive over the socket
     simulator.set(token_interval=SLOW / 2)
     answer = await chat.ask()
     await answer.is_under_way()

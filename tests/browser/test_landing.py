@@ -47,7 +47,7 @@ async def ask(page: Page, question: str = QUESTION) -> None:
 
 
 async def completed(page: Page) -> str:
-    """The newest answer, when it has ended."""
+    """Wait for the end of the newest answer and return it."""
     answer = page.get_by_test_id("widget-answer").last
     await expect(answer).to_have_attribute("data-state", "completed")
     return await answer.inner_text()

@@ -1,4 +1,4 @@
-"""What the learner is told when something goes wrong, and the way on from there."""
+"""Error messages shown to the learner, and how to continue after them."""
 
 import re
 
@@ -16,7 +16,7 @@ from tests.support import database
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]
 
-# Seconds between the times at which a page asks about a job that has nothing new to say for five minutes.
+# Seconds between the requests of a page about a job without progress for five minutes.
 SILENCES = """async () => {
   const isWatch = ({ name }) => name.includes("/jobs/watch");
   const { JobWatch } = await import(performance.getEntriesByType("resource").find(isWatch).name);
@@ -65,7 +65,7 @@ async def test_wrong_api_key_is_reported_without_the_key_and_staff_can_retry(cha
     await admin.get_by_label("Action:").select_option(label="Retry the selected failed or cancelled jobs")
     await admin.get_by_role("button", name="Go").click()
     await expect(admin.get_by_text("1 job(s) queued again.")).to_be_visible()
-    await chat.shows_all_of(answer)  # on the learner's page, which was open all the time
+    await chat.shows_all_of(answer)  # on the learner's page, which stayed open
 
 
 async def test_failed_answer_can_be_retried(chat, simulator):
@@ -107,7 +107,7 @@ async def test_passages_stay_on_the_page_until_the_answer_comes(chat):
         breakers = Breakers(redis)
         await breakers.hold(settings.LLM_CHAT_MODEL, "open")
         await chat.ask()
-        for _ in range(2):  # as it happens, and read again
+        for _ in range(2):  # live, and after a reload
             passage = chat.answer.body.get_by_role("link", name="COALESCE")
             await expect(chat.answer.thinking).to_contain_text(re.compile(r"Trying again (in \d+ s|now)"))
             await expect(passage.first).to_be_visible()
@@ -119,7 +119,7 @@ async def test_passages_stay_on_the_page_until_the_answer_comes(chat):
 
 
 async def test_question_refused_during_an_answer_stays_in_the_input(chat, simulator):
-    """The other tab did not hear of this one's question, because no socket can be opened there: it polls."""
+    """The other tab has no socket and polls, so it does not know of this tab's question."""
     await (await chat.ask()).becomes("completed")
     other = Chat(await chat.page.context.new_page(), chat.course)
     await other.page.route_web_socket("**/ws/jobs/", lambda socket: socket.close())
@@ -142,7 +142,7 @@ async def test_typed_question_survives_errors_before_it_is_accepted(chat, learne
     scripts = await hold(chat.page, "/assistant/chat.js")
     await chat.page.reload(wait_until="commit")
     await chat.input.fill(QUESTION)
-    await expect(chat.send).to_be_disabled()  # the browser itself would send the form and empty the box
+    await expect(chat.send).to_be_disabled()  # the browser itself would submit the form and clear the input
     scripts.set()
     await expect(chat.send).to_be_enabled()
     await expect(chat.input).to_have_value(QUESTION)

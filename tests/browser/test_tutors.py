@@ -1,4 +1,4 @@
-"""A tutor has things drafted, edits them, has one written anew, and decides; by keyboard and on a phone too."""
+"""A tutor requests drafts, edits, regenerates and decides them, by keyboard and on a phone too."""
 
 import pytest
 import pytest_asyncio
@@ -74,7 +74,7 @@ async def test_quiz_is_proposed_edited_regenerated_and_decided(page):
 
 
 async def test_edit_during_a_regeneration_is_kept(page):
-    await expect(page.get_by_test_id("send-button")).to_be_enabled()  # the scripts are there
+    await expect(page.get_by_test_id("send-button")).to_be_enabled()  # the scripts have loaded
     await page.get_by_test_id("question-input").fill("Propose a quiz with 1 question on joins")
     await page.get_by_test_id("question-input").press("Enter")
     await expect(drafts(page)).to_have_count(1)
