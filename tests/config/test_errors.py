@@ -1,4 +1,4 @@
-"""One error shape below /api/, pages elsewhere, and nothing of what broke in either."""
+"""Errors below /api/ have one JSON shape, other errors are pages; neither shows internals."""
 
 import pytest
 from django.db import connection
@@ -10,7 +10,7 @@ SECRETS = ("Traceback", "courses_course", "ProgrammingError", "does not exist", 
 
 @pytest.fixture
 def broken():
-    """A platform that misses a table."""
+    """A platform whose database lacks a table."""
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE courses_course RENAME TO courses_course_away")
     yield

@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, told apart by request and job, and without what people wrote."""
+"""Log lines are JSON objects with request and job ids and without people's texts."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ CANARY = "xylophagous"
 
 
 class Logs:
-    """What web server and workers have logged."""
+    """The log output of web server and workers."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -31,7 +31,7 @@ class Logs:
         return "".join(file.read_text() for file in sorted(self._folder.glob("*.log")))
 
     def lines(self, name: str = "*", **fields) -> list[dict]:
-        """The lines of this process that have these fields."""
+        """The lines of this process with these field values."""
         text = "".join(file.read_text() for file in self._folder.glob(f"{name}.log"))
         parsed = [json.loads(line) for line in text.splitlines()]
         return [line for line in parsed if fields.items() <= line.items()]
@@ -45,7 +45,7 @@ def logs(tmp_path_factory) -> Logs:
 
 @pytest.fixture(scope="module")
 def loud(platform: Platform, logs: Logs):
-    """A platform of its own that logs as in production, and more: with a worker."""
+    """A separate platform with a worker that logs JSON, as in production."""
     logs._folder.mkdir()
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("DEV_DATA", str(logs._folder.parent))
@@ -165,7 +165,7 @@ def test_questions_answers_and_secrets_are_not_logged(logs, client, sql_course, 
 
 
 def test_every_line_is_json(logs, client):
-    """Also those of RQ, Daphne and Django, from start to end."""
+    """Including those of RQ, Daphne and Django at start and shutdown."""
     assert len(logs.lines("daphne")) > 10 and len(logs.lines("rqworker")) > 10
 
 
@@ -198,7 +198,7 @@ def refused_by_pydantic():
 @pytest.mark.parametrize("fail", [refused_by_postgres, refused_by_pydantic])
 @pytest.mark.parametrize("formatter", [as_json(), as_text()], ids=["json", "plain"])
 def test_exceptions_are_logged_without_the_rejected_values(fail, formatter):
-    question = CANARY  # nor those of local variables
+    question = CANARY  # nor the values of local variables
     with pytest.raises(Exception, match=question) as caught:
         fail()
     record = logging.LogRecord("jobs", logging.ERROR, "", 1, "it failed", (), caught._excinfo)

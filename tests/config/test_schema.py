@@ -1,4 +1,4 @@
-"""The API describes itself, and the description is true."""
+"""The OpenAPI schema agrees with the API's contract."""
 
 import io
 import re

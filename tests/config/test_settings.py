@@ -1,4 +1,4 @@
-"""Settings come from the environment: nothing starts on a guess, and the defaults are those of production."""
+"""Settings come from the environment: required ones have no default, and other defaults suit production."""
 
 import json
 import os
@@ -20,7 +20,7 @@ PRODUCTION = {
 
 
 def python(code_or_command, env, tmp_path):
-    """A process that has this environment and no other."""
+    """Run Python with exactly this environment."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     env = kept | {"DEV_DATA": str(tmp_path)} | env
     command = [sys.executable, *code_or_command]

@@ -1,4 +1,4 @@
-"""Apps fill slots of pages below them, and add to admin pages of models that are not theirs."""
+"""Apps fill slots of pages of lower apps and add inlines to the admin of other apps' models."""
 
 import pytest
 from django.contrib import admin
@@ -14,7 +14,7 @@ from jobs.models import AiJob
 
 @pytest.fixture
 def rendered(tmp_path, monkeypatch):
-    """Renders a page that offers a slot; what tests register is forgotten."""
+    """Renders a template with a slot; registrations of the test are removed afterwards."""
     monkeypatch.setattr(slots, "_templates", {})
     for name, text in {"one": "<i>{{ who }}</i> ", "two": "<b>{{ who }}{{ more }}</b> "}.items():
         (tmp_path / f"{name}.html").write_text(text)

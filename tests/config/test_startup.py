@@ -1,4 +1,4 @@
-"""How the processes set themselves up before they serve anybody."""
+"""Set-up of the processes before they serve requests."""
 
 import subprocess
 import sys
