@@ -1,4 +1,4 @@
-"""A conversation belongs to one person, a user or a visitor, and to nobody else."""
+"""A conversation is accessible only to its owner, a user or a visitor."""
 
 import httpx2
 import pytest

@@ -1,4 +1,4 @@
-"""People's conversations are theirs: to list, to name, to take along, to rate, and to delete for good."""
+"""People list, rename, export, rate and delete their own conversations."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -101,7 +101,7 @@ def test_unknown_answer_is_404(desk, message_id):
 
 
 def holds(text):
-    """Where in Postgres and Redis this text still stands."""
+    """The tables and Redis keys that contain this text."""
     found = []
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):

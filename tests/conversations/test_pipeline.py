@@ -1,4 +1,4 @@
-"""What comes before an answer: the follow-up understood, the history cut to its budget, older messages summarised."""
+"""Steps before an answer: rewriting follow-ups, cutting the history to its budget, summarising older messages."""
 
 import pytest
 

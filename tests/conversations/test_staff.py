@@ -1,4 +1,4 @@
-"""Staff read what people said only with a permission of their own, and every opening is noted."""
+"""Staff read conversations only with a separate permission, and each access is logged."""
 
 import pytest
 from django.contrib.auth.models import Permission, User
