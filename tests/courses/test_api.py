@@ -1,4 +1,4 @@
-"""Courses and lessons over HTTP: who may open what, and the shape of it."""
+"""Courses and lessons over HTTP: permissions and response shapes."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.support import error_of, unique
 
 @pytest.fixture
 def more_courses(learner):
-    """Three more courses of the learner."""
+    """Three more courses in which the learner is enrolled."""
     courses = [Course.objects.create(slug=unique("course"), title=f"Zoology {n}") for n in range(3)]
     Enrollment.objects.bulk_create([Enrollment(user=learner, course=course) for course in courses])
     yield courses

@@ -1,4 +1,4 @@
-"""Citations are checked: what an answer cites was in its prompt."""
+"""Citations of an answer are kept only if they name a passage of its prompt."""
 
 import pytest
 

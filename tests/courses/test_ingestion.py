@@ -1,4 +1,4 @@
-"""A folder of Markdown becomes a course; coming again changes only what changed."""
+"""A Markdown folder is ingested as a course; ingesting it again updates only what changed."""
 
 from io import StringIO
 
@@ -15,7 +15,7 @@ ABOUT = 'title = "Knots"\nsummary = "Tie them."'
 
 @pytest.fixture
 def folder(tmp_path):
-    """A course of two lessons; its rows go with it."""
+    """A folder with two lessons; the course is deleted after the test."""
     folder = tmp_path / unique("knots")
     folder.mkdir()
     (folder / "course.toml").write_text(ABOUT)
@@ -26,7 +26,7 @@ def folder(tmp_path):
 
 
 def embed(course):
-    """What the background job does, without asking anybody."""
+    """Embed passages as the background job does, without calling the upstream."""
     save_embeddings({pk: [0.1] * 1536 for pk, _ in unembedded(course.pk, 100)})
     assert unembedded(course.pk, 100) == []
 

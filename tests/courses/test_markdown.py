@@ -1,4 +1,4 @@
-"""Lessons cut into passages."""
+"""Lessons are cut into passages."""
 
 import pytest
 

@@ -8,12 +8,12 @@ from courses.search import hybrid
 from devstack.servers.stack import SIMULATOR_KEY
 from tests.support import unique
 
-NOWHERE = [1.0] + [0.0] * 1535  # a direction that no text has
+NOWHERE = [1.0] + [0.0] * 1535  # orthogonal to the embedding of every text
 
 
 @pytest.fixture
 def embedding_of(simulator):
-    """What the upstream makes of a text."""
+    """The simulator's embedding of a text."""
 
     def embed(text):
         body = {"model": "text-embedding-3-small", "input": text, "dimensions": 1536}
@@ -31,7 +31,7 @@ def passage(sql_course):
 
 @pytest.fixture
 def course():
-    """A course of three passages, whose embeddings a test chooses."""
+    """A course of three passages whose embeddings the test chooses."""
     course = Course.objects.create(slug=unique("search"), title="Search")
     lesson = Lesson.objects.create(course=course, slug="one", position=1, title="One", body="")
     for position, text in enumerate(["anchors and chains", "sails and masts", "anchors and sails"]):
