@@ -112,7 +112,7 @@ def text_of(stream: Any) -> str:
 
 @pytest.fixture(autouse=True)
 def clean_slate() -> None:
-    """Nothing to clean: these tests have a simulator of their own and touch no rows."""
+    """Override: these tests have their own simulator and touch no rows."""
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def server() -> Iterator[Simulator]:
     finally:
         process.terminate()
         assert process.wait(5) == 0
-        # Whatever the tests did to it, nothing was logged as an error.
+        # No test may cause an error in the log.
         assert process.stderr.read() == ""
 
 
