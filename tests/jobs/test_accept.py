@@ -1,4 +1,4 @@
-"""The 202 of a call belongs to the kind that the call names."""
+"""accept() answers 202 for the kind that it is given."""
 
 import pytest
 from django.contrib.auth.models import User

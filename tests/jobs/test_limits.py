@@ -1,4 +1,4 @@
-"""Backpressure: told with a status and a time to come back, and nothing is half-created."""
+"""Backpressure: refusals have a status and Retry-After, and create nothing."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -54,7 +54,7 @@ def test_job_above_the_limit_is_refused_until_another_ends(engine, settings):
 
 def test_retry_is_limited_too_except_for_staff(platform, learner, staff, engine):
     old = transitions.fail(transitions.claim(engine.submit().pk, "w"), Failure("internal", "No."))
-    for _ in range(50):  # JOBS_PER_PERSON of the tests
+    for _ in range(50):  # JOBS_PER_PERSON in the tests' settings
         engine.submit()
     with platform.client(learner) as client:
         error = error_of(client.post(f"/api/jobs/{old.pk}/retry"), 429)
@@ -71,7 +71,7 @@ def test_other_people_are_not_counted(engine, settings, stranger):
 
 
 def test_refusal_is_a_429_with_retry_after_and_creates_nothing(platform, learner, sql_course, engine):
-    for _ in range(50):  # JOBS_PER_PERSON of the tests
+    for _ in range(50):  # JOBS_PER_PERSON in the tests' settings
         engine.submit()
     with platform.client(learner) as client:
         response = post(client, sql_course)
@@ -116,7 +116,7 @@ def test_full_backlog_is_a_503_with_retry_after(platform, learner, stranger, sql
 
 
 def backlog(begun, waited, ready, oldest):
-    """So many jobs begun in the last ten seconds after such a wait, so many ready, the first of them for so long."""
+    """Jobs started in the last ten seconds after this wait, and jobs ready to run, the oldest for this long."""
     now = timezone.now()
     jobs = AiJob.objects.bulk_create(AiJob(kind="assistant.answer", queue="interactive") for _ in range(begun + ready))
     for number, job in enumerate(jobs[:begun]):
@@ -214,12 +214,12 @@ def test_budget_used_up_while_a_job_waited_prevents_its_calls(engine, settings):
 
 def test_remaining_daily_budget_is_reported(api, engine, settings):
     assert limits.left_today(engine.person) is None
-    assert api.get("/api/quota").json()["left"] is None  # the web process has no limits set
+    assert api.get("/api/quota").json()["left"] is None  # the web process has no budgets
     settings.BUDGET_PERSON_TOKENS = 100
     settings.BUDGET_PERSON_DOLLARS = Decimal("1")
     assert limits.left_today(engine.person) == 1
     spend(engine.submit(), tokens=20, dollars="0.6")
-    assert limits.left_today(engine.person) == pytest.approx(0.4)  # the scarcer of the two
+    assert limits.left_today(engine.person) == pytest.approx(0.4)  # the lower of the two
     spend(engine.submit(), tokens=500)
     assert limits.left_today(engine.person) == 0
 

@@ -1,4 +1,4 @@
-"""What is old is deleted, and nothing else: neither what the old led to, nor the sums of what it cost."""
+"""Retention deletes old rows only, and neither their results nor the totals."""
 
 import threading
 from datetime import timedelta
@@ -27,14 +27,14 @@ RECENTLY = timezone.now() - timedelta(days=89)
 
 @pytest.fixture(autouse=True)
 def _nothing_expired(_database):
-    """Other tests leave tickets and sessions behind."""
+    """Delete tickets and sessions that other tests left behind."""
     WsTicket.objects.all().delete()
     Session.objects.all().delete()
 
 
 @pytest.fixture
 def ended(engine):
-    """Makes a job of long ago that has ended and is counted."""
+    """Creates an old, ended job that is included in the totals."""
 
     def make(**fields):
         values = {"status": "completed", "created_at": LONG_AGO, "finished_at": LONG_AGO, **fields}
@@ -105,7 +105,7 @@ def test_job_being_retried_concurrently_stays(ended):
         thread = threading.Thread(target=_in_a_thread, args=(retention.delete_jobs,))
         thread.start()
         thread.join(5)
-        assert not thread.is_alive()  # it did not wait for us
+        assert not thread.is_alive()  # it did not wait for the row lock
     assert (exists(job), exists(other)) == (True, False)
 
 

@@ -1,4 +1,4 @@
-"""Accepting work: one row, one queue entry, or nothing at all."""
+"""Submission creates one row and one queue entry, or nothing."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""Jobs in the admin: what staff see, and who may act."""
+"""Jobs in the admin: what staff see, and their permissions."""
 
 import re
 from decimal import Decimal
@@ -25,7 +25,7 @@ def admin(platform: Platform, staff):
 
 @pytest.fixture
 def looker(platform: Platform):
-    """Staff who may look at jobs and no more."""
+    """Staff with permission to view jobs only."""
     user = User.objects.create(username=unique("test-looker"), password=password_hash(), is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=["view_aijob", "view_aicall"]))
     with platform.browser_session(user) as client:
@@ -51,7 +51,7 @@ def status(job: AiJob) -> str:
 
 
 def failed(engine) -> AiJob:
-    """A job that was put off once and then failed, with two calls."""
+    """A job that was deferred once and then failed, with two calls."""
     job = engine.submit()
     transitions.defer(transitions.claim(job.pk, "w"), BUSY, timezone.now())
     call = {"job": job, "purpose": "answer", "started_at": timezone.now(), "duration_ms": 4321, "first_token_ms": 765}

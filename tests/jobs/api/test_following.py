@@ -1,4 +1,4 @@
-"""Who is told what over the WebSocket: every event of one's own jobs, once and in order, whenever one comes."""
+"""The WebSocket delivers every event of a person's jobs, once and in order, whenever the socket was opened."""
 
 import asyncio
 
@@ -12,13 +12,13 @@ PING, PONG = {"type": "ping"}, {"type": "pong"}
 
 @pytest.fixture
 def slow_answer(simulator):
-    """About a second of text."""
+    """Slow the simulator down so that an answer is streamed for about a second."""
     simulator.set(token_interval=0.03, answer_tokens=40)
 
 
 @pytest.fixture
 def finished(api, sql_course):
-    """The 202 body of a job that has completed."""
+    """The 202 body of a completed job."""
     job = ask(api, sql_course)
     wait_for_end(job)
     return job
@@ -37,7 +37,7 @@ async def test_events_reach_every_socket_of_their_person_and_no_other(
             first, second = await asyncio.gather(one.until(), two.until())
             for socket in (foreign, watching):
                 await socket.send(PING)
-                assert await socket.next() == PONG  # and nothing before it
+                assert await socket.next() == PONG  # and no earlier event
     assert first == second
     assert_no_holes(first)
 
@@ -65,7 +65,7 @@ async def test_resume_mid_answer_continues_with_live_events(platform: Platform, 
         seen = await socket.until("job.delta")
         await socket.send(resume(job))
         events = await socket.until()
-    replay = next(index for index, event in enumerate(events) if event["seq"] == 1)  # live ones may come before it
+    replay = next(index for index, event in enumerate(events) if event["seq"] == 1)  # live events may arrive first
     assert_no_holes(seen + events[:replay])
     assert_no_holes(events[replay:])
     assert text_of(events[replay:]) == events[-1]["answer"]

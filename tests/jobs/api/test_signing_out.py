@@ -1,4 +1,4 @@
-"""A socket does not outlive the session that opened it, nor the account."""
+"""A socket is closed when its session or its account ends."""
 
 import json
 
@@ -41,7 +41,7 @@ async def test_signing_out_closes_only_sockets_of_that_session(platform: Platfor
                 await Socket(socket).next()
             assert closed.value.rcvd.code == websocket.SIGNED_OUT
         assert await is_open(Socket(other)) and await is_open(by_ticket)
-    with pytest.raises(websockets.InvalidStatus):  # nor is it let in again
+    with pytest.raises(websockets.InvalidStatus):  # and the session cannot open another
         async with platform.handshake(Origin=platform.url, **cookies(here)):
             pass
 

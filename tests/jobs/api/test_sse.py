@@ -21,7 +21,7 @@ STREAM = {"Accept": "text/event-stream"}
 
 
 def read(client, url, after=None, most=None):
-    """The (id, event) pairs of a stream until it ends, or the first so many."""
+    """The (id, event) pairs of a stream: all, or the first `most`."""
     headers = STREAM | ({"Last-Event-ID": after} if after else {})
     found, place = [], None
     with client.stream("GET", url, headers=headers) as response:
@@ -48,7 +48,7 @@ def finished(api, job):
 
 @pytest.fixture
 def slow_answer(simulator):
-    """About a second of text."""
+    """Slow the simulator down so that an answer is streamed for about a second."""
     simulator.set(token_interval=0.03, answer_tokens=40)
 
 
@@ -117,7 +117,7 @@ def test_stream_of_a_job_with_expired_events_has_its_end(api, sql_course, after)
 
 @pytest.fixture
 def quiet(monkeypatch, learner):
-    """A job at work of which nothing is heard; readers of streams in this process become suspicious soon."""
+    """A running job without events, with a short SILENCE_SECONDS for streams of this process."""
     monkeypatch.setattr(sse, "SILENCE_SECONDS", 0.2)
     at_work = {"status": "running", "attempt": 1, "lease_until": timezone.now() + timedelta(minutes=1)}
     return AiJob.objects.create(kind="assistant.answer", owner=learner, **at_work)
@@ -137,7 +137,7 @@ async def rest_of(stream):
 
 @pytest.mark.parametrize("is_kept", [True, False])
 async def test_lost_final_event_is_recovered_after_a_silence(quiet, resources, is_kept):
-    """Only on its way to the reader, or altogether."""
+    """The event is lost on its way to the reader only, or missing in Redis too."""
     stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START, resources)
     assert await next_of(stream, 2) == [sse.RETRY, sse.KEEP_ALIVE]
     result = {"answer": "done", "citations": []}

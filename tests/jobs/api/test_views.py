@@ -1,4 +1,4 @@
-"""Looking at jobs and acting on them over HTTP."""
+"""Jobs over HTTP: reading, cancelling, retrying."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ REASONS = {"error_code": "upstream_busy", "error_message": "Busy.", "error_detai
 
 
 def make(owner=None, status="pending", **fields):
-    """A job as its runs have left it."""
+    """Create a job in the state that its runs would have left."""
     row = {"kind": "assistant.answer", "queue": "interactive", "owner": owner, "status": status}
     hidden = {"payload": {"messageId": "1"}, "idempotency_key": "private-key" if owner else None}
     return AiJob.objects.create(**row | hidden | fields)

@@ -1,4 +1,4 @@
-"""What a client may say over a WebSocket, and what happens when it says anything else."""
+"""Messages of WebSocket clients, valid and invalid."""
 
 import json
 import uuid
@@ -17,20 +17,20 @@ PING, PONG = {"type": "ping"}, {"type": "pong"}
 
 @pytest.fixture
 def slow_answer(simulator):
-    """About a second of text."""
+    """Slow the simulator down so that an answer is streamed for about a second."""
     simulator.set(token_interval=0.03, answer_tokens=40)
 
 
 @pytest.fixture
 def finished(api, sql_course):
-    """The 202 body of a job that has completed, and that no suggestions follow: only this test's frames come."""
+    """The 202 body of a completed job without suggestions, so that only frames of this test arrive."""
     job = ask(api, sql_course, "Who won the match?")
     wait_for_end(job)
     return job
 
 
 async def exchange(socket: Socket, message):
-    """What the server says to this message, after which the socket must still be alive."""
+    """The server's reply to this message; asserts that the socket stays open."""
     await socket.send(message)
     answer = await socket.next()
     await socket.send(PING)

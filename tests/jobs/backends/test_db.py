@@ -1,4 +1,4 @@
-"""Connections to Postgres: database threads keep theirs as long as it does, and what is run often is prepared."""
+"""Connections to Postgres: threads keep them while Postgres does, and frequent statements are prepared."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +17,14 @@ def rows(sql: str, *values: object) -> list[tuple]:
 
 
 async def connections_of_threads() -> set[int]:
-    """The process ids of Postgres that serve them."""
+    """The ids of the Postgres backends that serve the database threads."""
     each = await asyncio.gather(*(database.call(rows, "SELECT pg_backend_pid(), pg_sleep(0.02)") for _ in range(40)))
     return {pid for [(pid, _)] in each}
 
 
 async def test_connections_closed_by_postgres_are_not_used_again(learner):
     before = await connections_of_threads()
-    # With a time to wait, Postgres answers when they have ended, not when they have been told to.
+    # With a timeout, Postgres replies when the backends have ended, not when they were signalled.
     ended = rows("SELECT bool_and(pg_terminate_backend(pid, 15000)) FROM unnest(%s) AS pid", list(before))
     assert ended == [(True,)]
     assert not before & await connections_of_threads()
@@ -36,7 +36,7 @@ async def test_threads_keep_their_connections(learner):
 
 
 def borrowed() -> int:
-    """Connections that this process has taken from its pool."""
+    """The number of connections taken from the pool of this process."""
     stats = connection.pool.get_stats()
     return stats["pool_size"] - stats["pool_available"]
 
@@ -67,7 +67,7 @@ def test_column_added_by_a_migration_does_not_break_running_workers(engine):
 
 
 def alter(change: str) -> None:
-    """Over a connection of its own, as `manage.py migrate` does it beside running workers."""
+    """Alter the table over a separate connection, as `manage.py migrate` does while workers run."""
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE jobs_aijob {change}")
     connection.close()

@@ -1,4 +1,4 @@
-"""Events on their way out: in order, batched, filled in again when Redis has lost them, and fenced by attempt."""
+"""The batcher: events in order, in batches, rewritten after a flush of Redis, fenced by attempt."""
 
 import asyncio
 import itertools
@@ -27,7 +27,7 @@ def stream_of(job):
 
 
 class AwayAtFirst:
-    """A client of a port where nobody listens, until `is_away` ends."""
+    """A Redis client whose server is unreachable until `is_away` is false."""
 
     def __init__(self, redis):
         self.is_away, self.refused = True, asyncio.Event()
@@ -86,7 +86,7 @@ async def test_long_text_is_sent_before_the_batch_interval_ends(job, sender):
 
 
 async def longest_silence_between_pieces(job, sender):
-    """Of an answer that comes letter by letter, in seconds."""
+    """The longest pause in seconds between deltas of an answer that arrives letter by letter."""
     batcher = Batcher(job, sender)
     for letter in "abcdefghijklmnopqrstuvwxyz" * 2:
         batcher.add_text(letter)

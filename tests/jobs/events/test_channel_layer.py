@@ -1,4 +1,4 @@
-"""Sending to many groups at once: each message to its own group's channels, in order."""
+"""group_send_many delivers each message to its own group's channels, in order."""
 
 import asyncio
 

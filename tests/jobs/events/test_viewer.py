@@ -1,4 +1,4 @@
-"""A viewer is shown every event once and in order, whatever it missed."""
+"""A viewer gets every event once and in order, whatever it missed."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What a job's row says about its attempts."""
+"""The history of attempts in a job's row."""
 
 import contextlib
 from datetime import timedelta
@@ -23,7 +23,7 @@ def fresh(job: AiJob) -> AiJob:
 
 
 def back_in_time(job: AiJob, **ago: float) -> AiJob:
-    """The row with these times so many seconds ago."""
+    """The row with these timestamps, given in seconds before now."""
     times = {name: timezone.now() - timedelta(seconds=seconds) for name, seconds in ago.items()}
     AiJob.objects.filter(pk=job.pk).update(**times)
     return fresh(job)

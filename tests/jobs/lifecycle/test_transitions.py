@@ -1,4 +1,4 @@
-"""A job's moves from state to state: each happens once, and late ones change nothing."""
+"""State transitions of jobs: each happens once, and those of overtaken runs change nothing."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -155,7 +155,7 @@ def test_job_that_loses_two_workers_is_failed_as_poisonous(engine):
 
 
 def lose(*jobs, worker="w"):
-    """Run these jobs in one worker, and lose it; the rows after they have been taken back."""
+    """Claim these jobs for one worker and let their leases expire; returns the reclaimed rows."""
     for job in jobs:
         assert transitions.claim(job.pk, worker)
     pks = [job.pk for job in jobs]
@@ -176,7 +176,7 @@ def test_jobs_lost_with_the_same_worker_are_not_all_poisonous(engine):
 
 
 def test_jobs_of_one_worker_are_reclaimed_together(engine):
-    """Those that it had claimed last have a lease for some seconds more."""
+    """The leases of the jobs claimed last have some seconds left."""
     old, new, elsewhere = [engine.submit() for _ in range(3)]
     for job, worker in ((old, "w"), (new, "w"), (elsewhere, "x")):
         transitions.claim(job.pk, worker)

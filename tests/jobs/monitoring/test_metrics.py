@@ -1,4 +1,4 @@
-"""What /metrics tells, to whom, and that its totals stay right whatever happens."""
+"""/metrics: its values, who may read it, and that its totals stay correct."""
 
 import re
 import threading
@@ -24,7 +24,7 @@ BUSY = Failure("upstream_busy", "Busy.", "429", retryable=True)
 
 
 class Figures:
-    """The samples of one scrape."""
+    """The samples of a scrape."""
 
     def __init__(self, text: str) -> None:
         families = text_string_to_metric_families(text)
@@ -68,7 +68,7 @@ def claimed(engine) -> AiJob:
     return run
 
 
-# --- The whole way ------------------------------------------------------------------------------------------
+# --- End to end --------------------------------------------------------------------------------------------
 
 
 async def test_question_is_counted_in_every_metric(platform: Platform, learner, sql_course):
@@ -91,7 +91,7 @@ async def test_question_is_counted_in_every_metric(platform: Platform, learner, 
     assert figures("tokens_total", type="output") > 0
     assert 0 < figures("cost_dollars_total") < 0.1
     assert figures("workers") >= 1
-    assert figures("events_sent_total", transport="socket") - sent >= len(events)  # and those of a suggestion
+    assert figures("events_sent_total", transport="socket") - sent >= len(events)  # plus those of a suggestion
     assert figures("event_lag_seconds_count", transport="socket") >= len(events)
     assert figures("process_resident_memory_bytes") > 0
 
@@ -106,7 +106,7 @@ def test_event_streams_are_counted_while_they_are_open(platform: Platform, api, 
         wait_for(lambda: scrape(client)("viewers", transport="stream") == before)
 
 
-# --- Who may see it -----------------------------------------------------------------------------------------
+# --- Access ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong", "secret", "Bearer ", "bearer secret\u00e9"])
@@ -131,7 +131,7 @@ def test_without_a_token_only_the_development_stack_serves_local_requests(settin
     assert get().status_code == 401
 
 
-# --- What is going on now -----------------------------------------------------------------------------------
+# --- Current state -----------------------------------------------------------------------------------------
 
 
 def test_waiting_running_and_deferred_jobs(engine):

@@ -1,4 +1,4 @@
-"""Every upstream call has its row, written together with others where there are many."""
+"""Every upstream call gets a row; concurrent calls share a statement."""
 
 import asyncio
 from decimal import Decimal
@@ -32,7 +32,7 @@ def job(engine):
 
 @pytest.fixture
 def statements(monkeypatch):
-    """How many calls each statement wrote."""
+    """The number of calls that each statement wrote."""
     sizes = []
     insert = call_log.insert
 

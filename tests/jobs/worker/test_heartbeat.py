@@ -1,4 +1,4 @@
-"""Which workers operators and /readyz see."""
+"""Worker registration as operators and /readyz see it."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ def test_a_dead_worker_does_not_count_as_ready(registered: AsyncWorker):
     registered.heartbeat()
     assert checks.has_workers()
     assert connections.redis().ttl(registered.key) <= ALIVE_SECONDS
-    connections.redis().delete(registered.key)  # as Redis does when no heartbeat comes
+    connections.redis().delete(registered.key)  # as Redis does without heartbeats
     assert not checks.has_workers()

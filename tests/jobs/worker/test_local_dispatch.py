@@ -1,4 +1,4 @@
-"""What a run submits is begun by its own worker: when that has room, and only then. RQ counts what it was given."""
+"""A worker with a free slot starts jobs that its own runs submit, without taking them from the queue."""
 
 import django_rq
 import pytest
@@ -13,12 +13,12 @@ from tests.support import ask, wait_for
 @pytest.fixture
 def redis(platform, sql_course):
     for name in settings.JOBS_QUEUES:
-        django_rq.get_queue(name).empty()  # of what is left of preparing the course
+        django_rq.get_queue(name).empty()  # of jobs left over from preparing the course
     return connections.redis()
 
 
 def followed():
-    """The job that suggests questions after the answer, once it is there."""
+    """Wait for the job that suggests follow-up questions, and return it."""
     wait_for(lambda: AiJob.objects.filter(kind="assistant.suggestions").exists())
     return AiJob.objects.get(kind="assistant.suggestions")
 

@@ -1,4 +1,4 @@
-"""How late an event loop is, and waiting until it is not."""
+"""Detection of a lagging event loop, and waiting for it to recover."""
 
 import concurrent.futures
 

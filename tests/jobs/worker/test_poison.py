@@ -1,4 +1,4 @@
-"""A job that kills its worker processes is stopped, and costs the jobs beside it nothing but time."""
+"""A job that kills worker processes is failed, and only delays the jobs that ran beside it."""
 
 import signal
 
@@ -16,7 +16,7 @@ WORKER = ("--worker-class", "tests.jobs.worker.poison.Worker")
 
 @pytest.fixture
 def submit(learner):
-    """Submits the job that kills: in these attempts only when another job runs beside it."""
+    """Submits the poisonous job; in these attempts it kills only once another job runs beside it."""
 
     def submit(*beside: int) -> AiJob:
         submission = Submission(people.from_user(learner))
@@ -37,7 +37,7 @@ def lose_worker(platform: Platform) -> None:
 
 
 def settle(platform: Platform, simulator, killer, innocent) -> None:
-    """The next worker outlives both: the one has failed, the other is answered once."""
+    """The next worker survives: the poisonous job has failed, the other is answered once."""
     simulator.set(token_interval=0.002)
     with platform.worker(*WORKER) as process:
         wait_for(lambda: look(innocent).status == "completed" and look(killer).status == "failed", 20)

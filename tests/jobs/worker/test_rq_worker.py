@@ -1,4 +1,4 @@
-"""AsyncWorker as an RQ worker: what RQ's and django-rq's tools, and other people's jobs, expect of one."""
+"""AsyncWorker works with RQ's and django-rq's tools and with foreign jobs."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ BACKGROUND, DEFAULT, INTERACTIVE = 0, 1, 2  # django-rq numbers the queues by na
 
 @pytest.fixture(scope="module")
 def redis(worker):
-    """Redis as RQ sees it, with a worker at work."""
+    """A Redis client, with a worker running."""
     connection = connections.redis()
     yield connection
     connection.delete("rq:suspended", "test:notes")
@@ -40,7 +40,7 @@ def redis(worker):
 
 @pytest.fixture
 def queue(redis):
-    """Where somebody else enqueues; the same queue that our own background jobs go through."""
+    """The queue for foreign jobs, which our own background jobs use too."""
     return django_rq.get_queue("background")
 
 
@@ -60,7 +60,7 @@ def status(job_id):
 
 
 def start_answer(client, course):
-    """An answer that is being streamed; its job's id."""
+    """Start an answer and wait until it is being streamed; returns its job's id."""
     job_id = ask(client, course)["jobId"]
     wait_for(lambda: status(job_id) == "running")
     wait_for(lambda: (job := rq_job(job_id)) and job.worker_name)
@@ -78,12 +78,12 @@ def state_of_worker():
 
 
 def streams(simulator):
-    """How many answers have begun to arrive."""
+    """The number of answers that have started to arrive."""
     return sum(r["purpose"] == "answer" and bool(r["first_token_at"]) for r in simulator.requests())
 
 
 def result(job):
-    """The job's result once there is one."""
+    """Wait for the job's result and return it."""
     return wait_for(lambda: Result.fetch_latest(job))
 
 
@@ -132,7 +132,7 @@ class TestTools:
                 for registry, job in jobs.items():
                     page = browser.get(f"/admin/django-rq/queues/{BACKGROUND}/{registry}/")
                     assert (page.status_code, job.id in page.text) == (200, True), registry
-                    for other in (DEFAULT, INTERACTIVE):  # ours leave nothing behind but those that run
+                    for other in (DEFAULT, INTERACTIVE):  # our own jobs are listed only while they run
                         assert browser.get(f"/admin/django-rq/queues/{other}/{registry}/").status_code == 200
             assert state_of_worker() == "busy"
         finally:
@@ -312,6 +312,6 @@ def test_shutdown_command_ends_the_worker(redis, platform):
         [worker] = [w for w in Worker.all(connection=connections.redis()) if w.queue_names() == ["default"]]
         wait_for(
             lambda: redis.hget(worker.key, "state") == b"idle"
-        )  # it hears commands a little earlier than it handles signals
+        )  # it receives commands slightly before it handles signals
         send_shutdown_command(connections.redis(), worker.name)
         assert process.wait(15) == 0

@@ -1,4 +1,4 @@
-"""The options of `manage.py rqworker`, each as with a stock worker; and stock workers, which can do our jobs too."""
+"""The options of `manage.py rqworker` work as with a stock RQ worker, and stock workers can run our jobs."""
 
 import time
 from datetime import timedelta
@@ -79,7 +79,7 @@ def test_jobs_removed_by_rq_empty_are_still_answered(platform, api, sql_course, 
         wait_for(lambda: interactive.count == 2)
         assert "2 jobs removed from interactive queue" in rq("empty", "interactive")
         assert (interactive.count, statuses(first, *waiting)) == (0, ["pending", "pending", "running"])
-        wait_for(lambda: interactive.count == 2)  # the sweeper has found out
+        wait_for(lambda: interactive.count == 2)  # the sweeper has noticed
         simulator.set(token_interval=0.002)
         wait_for(lambda: statuses(first, *waiting) == ["completed"] * 3)
     assert [(row.attempt, row.messages.count()) for row in AiJob.objects.filter(pk__in=waiting)] == [(1, 2)] * 2

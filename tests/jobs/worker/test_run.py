@@ -1,4 +1,4 @@
-"""One run of a job: how its work decides how it ends."""
+"""One run of a job: how its outcome follows from its work."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ async def streamed(run):
 
 
 def told(job):
-    """The events that were kept, by type."""
+    """The types of the stored events."""
 
     return [event["type"] for event in events_of(job.pk)]
 
@@ -123,7 +123,7 @@ def test_unreachable_database_is_a_transient_failure(engine):
 
 
 def test_result_that_cannot_be_saved_fails_the_job_instead_of_its_worker(engine):
-    engine.saved = None  # saving raises
+    engine.saved = None  # storing the result raises
     job = engine.run(engine.submit(failures=2))
     assert (job.status, job.error_code, job.result) == ("failed", "internal", None)
 
@@ -150,7 +150,7 @@ async def test_cancelled_run_closes_its_call_and_keeps_the_partial_text(engine, 
     running = asyncio.create_task(run_job(str(job.pk)))
     while simulator.counters["in_flight"] == 0:
         await asyncio.sleep(0.01)
-    await asyncio.sleep(0.2)  # some text is on the screen
+    await asyncio.sleep(0.2)  # some text has been streamed
     assert await database.call(transitions.request_cancel, job)
     await asyncio.wait_for(running, 2)
     job = AiJob.objects.get(pk=job.pk)
@@ -172,7 +172,7 @@ async def test_job_cancelled_before_its_run_makes_no_call(engine, simulator):
 
 @pytest.mark.parametrize("has_begun", [True, False])
 async def test_cancelling_the_task_cancels_its_job(engine, has_begun):
-    """As RQ's stop command does; also when it comes while the job is being claimed."""
+    """Cancel the task, as RQ's stop command does, also while the job is being claimed."""
     begun = asyncio.Event()
 
     async def work(run):
@@ -193,7 +193,7 @@ async def test_cancelling_the_task_cancels_its_job(engine, has_begun):
 
 
 async def test_run_is_released_even_if_its_work_swallows_a_cancellation(engine):
-    """As the Redis client does before Python 3.12, at the wrong moment."""
+    """The Redis client can swallow a cancellation before Python 3.12."""
     begun = asyncio.Event()
 
     async def work(run):

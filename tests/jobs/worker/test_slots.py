@@ -1,4 +1,4 @@
-"""A worker's slots: none of its queues takes them all from those above it, and none is starved."""
+"""A worker's slots: no queue takes them all from higher queues, and none is starved."""
 
 from concurrent.futures import Future
 

@@ -1,4 +1,4 @@
-"""The sweeper: what Redis forgot and what lost workers left comes back, once."""
+"""The sweeper enqueues jobs that Redis or a worker lost, once each."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ def entries():
 
 @pytest.fixture
 def forgetful(engine):
-    """A pending job that is in no queue of Redis."""
+    """A pending job that is missing from its queue."""
     job = engine.submit(enqueued_at=LONG_AGO)
     connections.redis().delete("rq:queue:interactive")
     return job
@@ -146,7 +146,7 @@ def test_jobs_that_lost_several_workers_run_one_at_a_time(engine):
 
 
 async def test_sweeper_ends_even_if_a_cancellation_is_swallowed(monkeypatch, settings, resources):
-    """Before Python 3.12 a cancellation that comes while a Redis command is being sent is swallowed there."""
+    """Before Python 3.12 the Redis client can swallow a cancellation while it sends a command."""
     settings.JOBS_SWEEP_SECONDS = 0
     swallowed, begun = [], asyncio.Event()
 

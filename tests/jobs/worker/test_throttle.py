@@ -1,4 +1,4 @@
-"""A worker leaves jobs in their queues while its event loop is late, and takes them again when it is not."""
+"""A worker leaves jobs in their queues while its event loop lags."""
 
 import logging
 import time
@@ -70,7 +70,7 @@ async def test_attempt_stopped_by_the_breaker_marks_the_upstream_as_paused(engin
 
 def test_saturation_is_logged_once_a_minute(crowded, upstream, caplog, monkeypatch):
     monkeypatch.setattr(throttle, "REPORT_AFTER", 3)
-    monkeypatch.setattr(throttle, "REPORT_SECONDS", 1e9)  # no minute ends meanwhile
+    monkeypatch.setattr(throttle, "REPORT_SECONDS", 1e9)  # stays within the same minute
     worker = Throttle(crowded, upstream)
     with caplog.at_level(logging.WARNING, "jobs.worker.throttle"):
         for reports in (0, 0, 1, 1):

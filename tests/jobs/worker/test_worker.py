@@ -1,4 +1,4 @@
-"""The worker as a real process: many answers at once, and nothing lost when it dies."""
+"""The worker as a real process: concurrent answers, and no job lost when it dies."""
 
 import asyncio
 import contextlib
@@ -155,7 +155,7 @@ def test_postgres_killed_mid_answer_costs_at_most_one_more_run(platform, learner
         wait_for(lambda: is_streaming(job, simulator))
         platform.stack.postgres.kill()
         platform.stack.postgres.start()
-        connection.close()  # this process's own, which broke too
+        connection.close()  # this process's connection, which broke too
         wait_for(lambda: status(job) == "completed", 30)
     row = AiJob.objects.get(pk=job)
     assert row.messages.filter(role="assistant").count() == 1
@@ -178,9 +178,9 @@ def test_jobs_run_in_order_of_priority(platform, learner, sql_course):
 
 
 def test_question_gets_a_slot_while_many_background_jobs_wait(platform, learner, sql_course):
-    """Four slots: background jobs get two of them, and leave the third when a question comes."""
+    """Of four slots, background jobs occupy two; a question gets one of the others."""
     background = django_rq.get_queue("background")
-    background.empty()  # of what is left of preparing the course
+    background.empty()  # of jobs left over from preparing the course
     waiting = [background.enqueue(foreign.wait_for, 60) for _ in range(6)]
     with platform.worker(JOBS_PER_WORKER="4", JOBS_GRACE_SECONDS="0"):
         wait_for(lambda: background.started_job_registry.count == 2)
@@ -192,7 +192,7 @@ def test_question_gets_a_slot_while_many_background_jobs_wait(platform, learner,
 
 
 def test_open_event_streams_hold_no_database_connections(platform, learner, sql_course):
-    job = ask(platform, learner, sql_course)  # no worker: the streams stay open
+    job = ask(platform, learner, sql_course)  # without a worker the streams stay open
     before = connections_in_use()
     with contextlib.ExitStack() as streams:
         for _ in range(6):
@@ -202,7 +202,7 @@ def test_open_event_streams_hold_no_database_connections(platform, learner, sql_
 
 
 def connections_in_use():
-    """What Daphne's pool has opened: it opens one only when none is free."""
+    """The connections that Daphne's pool has opened; it opens one only if none is free."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
         return cursor.fetchone()[0]
