@@ -1,4 +1,4 @@
-"""The benchmark's statistics, and that its report says what was measured."""
+"""The benchmark's statistics, report and viewer."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""`./dev chaos`: a short run that kills everything once, and that its checks would tell of every broken guarantee."""
+"""`./dev chaos`: a short run that kills every target once, and that its checks detect every broken guarantee."""
 
 import dataclasses
 import os

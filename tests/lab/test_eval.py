@@ -1,4 +1,4 @@
-"""`./dev eval`: the question set fits the demo courses, and the figures say what they claim to say."""
+"""`./dev eval`: the question set fits the demo courses, and the figures are computed correctly."""
 
 import tomllib
 
