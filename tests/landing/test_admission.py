@@ -1,4 +1,4 @@
-"""What visitors may not do: exact also when all come at once, told with a time to come back, and paid for by nobody."""
+"""Limits for visitors: exact under concurrency, refused with Retry-After, and free of cost when refused."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ ONE_ANSWER = budget.PROMPT_TOKENS + budget.ANSWER_TOKENS
 
 
 def at_once(calls):
-    """The statuses of all these calls, made at the same moment."""
+    """The statuses of these calls, made concurrently."""
 
     def make(call):
         try:
@@ -107,7 +107,7 @@ def test_budget_is_exact_and_no_call_is_made_beyond_it(site, settings, simulator
         perform(job.pk)
     assert len(simulator.requests()) == 2
     assert AiJob.objects.filter(status="completed").count() == 2
-    # An answer uses less than was set aside for it, so that there is room again, and then no more.
+    # An answer uses less than its reservation, so that another one fits before the budget is used up.
     while Visitor().ask().status_code == 202:
         perform(AiJob.objects.latest("created_at").pk)
     spent = sum(call.input_tokens + call.output_tokens for call in AiCall.objects.all())
@@ -182,6 +182,6 @@ def test_no_prompt_exceeds_its_token_reservation(site, simulator):
 
 
 def _tokens(text):
-    """A cautious count: a token for each sign beyond ASCII, and one for three others."""
+    """An upper estimate: a token per character beyond ASCII, and one per three others."""
     beyond = sum(not char.isascii() for char in text)
     return beyond + (len(text) - beyond) // 3

@@ -1,4 +1,4 @@
-"""What the assistant does not know it hands over: a message, with the conversation, for a person to answer."""
+"""Contact messages: a visitor's question, with its conversation, for staff to answer."""
 
 import pytest
 from django.contrib.auth.models import Permission, User

@@ -1,4 +1,4 @@
-"""The pages that everybody may read."""
+"""The public pages."""
 
 from datetime import date
 from decimal import Decimal

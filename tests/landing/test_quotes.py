@@ -1,4 +1,4 @@
-"""Amounts and dates come from rows. What a model makes up is never shown, however its text is cut into pieces."""
+"""Amounts and dates come from rows; invented ones are removed, however the text is split into deltas."""
 
 from itertools import pairwise
 
@@ -40,7 +40,7 @@ def shown(text, cuts):
 
 
 def every_way(text):
-    """The text whole, letter by letter, and cut once at every place."""
+    """The text whole, letter by letter, and split once at every position."""
     yield []
     yield list(range(1, len(text)))
     yield from ([at] for at in range(1, len(text)))

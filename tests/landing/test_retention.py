@@ -1,4 +1,4 @@
-"""What visitors said is deleted when they can no longer come back to it."""
+"""Conversations of visitors are deleted when their cookies have expired."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -18,7 +18,7 @@ from tests.support import run_pending
 
 @pytest.fixture
 def conversation(visitor):
-    """One of a visitor, with an answer."""
+    """A visitor's conversation with an answer."""
     return Conversation.objects.get(pk=visitor.answer("What does the SQL course cost?")["conversationId"])
 
 
@@ -44,7 +44,7 @@ def test_deleting_leaves_no_connections_to_redis_behind(visitor):
     for _ in range(3):
         grow_old(Conversation.objects.get(pk=visitor.answer("What does it cost?")["conversationId"]))
     before = connected_clients()
-    with ThreadPoolExecutor(1) as database_thread:  # which has no event loop, as in a worker
+    with ThreadPoolExecutor(1) as database_thread:  # without an event loop, as in a worker
         assert database_thread.submit(in_a_thread, retention.delete_conversations).result() == 3
     assert connected_clients() <= before
 
