@@ -54,7 +54,7 @@ async def states(redis, model):
 
 
 class Running:
-    """A call that has been let through, and whose outcome is still to come."""
+    """A call that was let through and has not ended yet."""
 
     def __init__(self, breakers, model):
         self._outcome = asyncio.get_running_loop().create_future()
@@ -148,7 +148,7 @@ async def test_failed_probe_opens_it_again(redis, breakers, model, monkeypatch):
         patch.setattr(breaker, "OPEN_SECONDS", 0.0)
         assert await call(breakers, model, DOWN)  # the probe
     assert await breaker.state_of(redis, model) == "opened"
-    assert not await call(breakers, model)  # and the pause begins again
+    assert not await call(breakers, model)  # and the pause restarts
 
 
 async def test_calls_wait_longer_for_an_opened_breaker_than_for_a_probe(breakers, model, monkeypatch):
@@ -329,7 +329,7 @@ async def test_check_that_finds_the_breaker_open_ends_the_trust(redis, breakers,
     assert not await call(breakers, model)
 
 
-# What cannot be read in Redis counts as absent.
+# Unreadable data in Redis counts as absent.
 
 
 async def opens_and_recovers(redis, model):

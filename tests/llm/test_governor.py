@@ -15,7 +15,7 @@ PLENTY = 10**9
 
 @pytest.fixture
 def governor(redis) -> Governor:
-    """Ten requests a second, six seconds' worth at once."""
+    """Ten requests a second, with a burst of sixty."""
     return Governor(redis, Limits(requests=600, tokens=PLENTY))
 
 
@@ -25,7 +25,7 @@ async def drain(governor, model, requests=60):
 
 
 async def order_of(governor, model, callers, tokens=1):
-    """The callers' names in the order in which they are served, when all ask at the same moment."""
+    """The callers' names in the order in which they are served after asking concurrently."""
     served = []
 
     async def ask(caller):
@@ -48,7 +48,7 @@ async def test_requests_go_out_at_the_allowed_rate(governor, model):
 
 
 async def test_tokens_are_limited_too(redis, model):
-    governor = Governor(redis, Limits(requests=PLENTY, tokens=60_000))  # 1000 a second, 6000 at once
+    governor = Governor(redis, Limits(requests=PLENTY, tokens=60_000))  # 1000 a second, burst of 6000
     await governor.permit(model, Caller(), 6000)
     assert 0.4 < await governor.permit(model, Caller(), 500) < 1.0
 
@@ -105,7 +105,7 @@ async def test_calls_of_a_dead_process_are_skipped(redis, governor, model, monke
     dead = Governor(redis, Limits(requests=600, tokens=PLENTY))
     asking = asyncio.create_task(dead.permit(model, Caller(0, "dead"), 1))
     await asyncio.sleep(0.02)
-    dead._model(model)._agent.cancel()  # it stops asking
+    dead._model(model)._agent.cancel()  # its process stops polling
     async with asyncio.timeout(2):
         await governor.permit(model, Caller(0, "alive"), 1)
     asking.cancel()
@@ -125,7 +125,7 @@ async def test_limits_are_learned_from_the_upstreams_headers(governor, model):
     headers = {"x-ratelimit-limit-requests": "6000", "x-ratelimit-limit-tokens": str(PLENTY)}
     await governor.learn(model, headers)
     began = time.monotonic()
-    await drain(governor, model, 100)  # more than the ten a second it started with
+    await drain(governor, model, 100)  # more than the initial ten a second
     assert time.monotonic() - began < 2
 
 

@@ -15,7 +15,7 @@ from llm.sdk import connect
 from tests.llm.test_client import CONFIG, MESSAGES
 
 PLENTY = 10**9
-TEN_A_SECOND = Limits(requests=600, tokens=PLENTY)  # sixty at once
+TEN_A_SECOND = Limits(requests=600, tokens=PLENTY)  # burst of sixty
 
 
 class Verdict(BaseModel):
@@ -56,7 +56,7 @@ every_call = pytest.mark.parametrize(("call", "model"), CALLS, ids=[call.__name_
 
 @pytest.fixture
 async def through(simulator, redis):
-    """Make gateways that use this governor."""
+    """Creates gateways that use this governor."""
     config = replace(CONFIG, base_url=f"{simulator.url}/v1", first_token_timeout=5.0)
     client = connect(config)
     yield lambda governor, record=[].append: Llm(client, config, record, Traffic(governor, Breakers(redis)))
@@ -70,7 +70,7 @@ def no_retries(monkeypatch):
 
 
 async def longest_wait(governor, model, times):
-    """The longest wait of several that begin together."""
+    """The longest of several waits that start together."""
     return max(await asyncio.gather(*(governor.permit(model, Caller(), 1) for _ in range(times))))
 
 
@@ -90,7 +90,7 @@ async def test_refusal_without_retry_after_pauses_calls_for_a_second(redis, thro
     simulator.fault("429", endpoint="*", times=1)
     llm = through(Governor(redis, TEN_A_SECOND))
     await call(llm)
-    assert 0.2 < llm.waited < 1.1  # half a second at most passed before it asked again
+    assert 0.2 < llm.waited < 1.1  # it asks again after half a second at most
 
 
 @pytest.mark.parametrize(("call", "model"), CALLS[:2], ids=["streamed", "whole"])
@@ -109,7 +109,7 @@ async def test_only_slow_down_halves_the_rate(redis, through, simulator, no_retr
     with pytest.raises(LlmError):
         await streamed(through(Governor(redis, TEN_A_SECOND)))
     other = Governor(redis, TEN_A_SECOND)
-    waited = await longest_wait(other, CONFIG.chat_model, 40)  # at half the rate thirty go at once, then five a second
+    waited = await longest_wait(other, CONFIG.chat_model, 40)  # at half the rate: a burst of thirty, then five a second
     assert (waited > 1) is is_gentle
 
 
@@ -119,7 +119,7 @@ async def test_only_slow_down_halves_the_rate(redis, through, simulator, no_retr
     ids=["streamed", "left early", "whole"],
 )
 async def test_unused_tokens_are_returned(redis, through, simulator, call, model):
-    simulator.set(answer_tokens=20, tokens_per_minute=60_000)  # 6000 at once, then 1000 a second
+    simulator.set(answer_tokens=20, tokens_per_minute=60_000)  # burst of 6000, then 1000 a second
     governor = Governor(redis, Limits(requests=PLENTY, tokens=60_000))
     await call(through(governor), max_tokens=20_000)  # expected to use 5000
     assert await governor.permit(model, Caller(), 5000) < 1
