@@ -1,4 +1,4 @@
-"""What content staff and support staff do in the admin."""
+"""The admin of personas, for content staff and support staff."""
 
 import re
 
@@ -70,7 +70,7 @@ def test_staff_override_persists_and_access_is_logged(admin, staff, profile):
     assert admin.post(url, data={"persona": persona.pk}).status_code == 302
     profile.refresh_from_db()
     assert (profile.persona, profile.source, profile.revision) == (persona, Profile.Source.STAFF, 2)
-    assert admin.post(url, data={"persona": persona.pk}).status_code == 302  # nothing new was said
+    assert admin.post(url, data={"persona": persona.pk}).status_code == 302  # nothing changed
     profile.refresh_from_db()
     assert profile.revision == 2
 

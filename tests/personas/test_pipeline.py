@@ -1,4 +1,4 @@
-"""From answers to a persona: what is believed of what the model says, and what the model is told."""
+"""Classification of answers: validation of the model's output, and the prompt."""
 
 import asyncio
 

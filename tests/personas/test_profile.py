@@ -1,4 +1,4 @@
-"""A learner's profile over HTTP: answered, read, corrected, deleted."""
+"""A learner's profile over HTTP: create, read, correct, delete."""
 
 import json
 
@@ -27,7 +27,7 @@ def answered(client) -> AiJob:
 
 @pytest.fixture
 def known(api, learner) -> Profile:
-    """A learner whom the model has found a persona for."""
+    """The profile of a learner with a classified persona."""
     assert run(answered(api)).status == "completed"
     return Profile.objects.get(user=learner)
 

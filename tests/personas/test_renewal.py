@@ -1,4 +1,4 @@
-"""Another look at old profiles: who is old, who is left alone, and a batch that keeps out of everybody's way."""
+"""Renewal of outdated profiles: which are outdated, which are exempt, and the low-priority batch."""
 
 import asyncio
 from datetime import timedelta
@@ -37,7 +37,7 @@ def fresh(profile) -> Profile:
 
 def test_profile_is_outdated_when_any_of_its_inputs_changed(fresh, settings, monkeypatch):
     assert stale() == set()
-    Persona.objects.filter(key="hands-on-maker").update(tone="as a pirate")  # how it is talked to, not who it is
+    Persona.objects.filter(key="hands-on-maker").update(tone="as a pirate")  # the tone, not the persona
     assert stale() == set()
     settings.LLM_FAST_MODEL = "another-model"
     assert stale() == {fresh}
@@ -71,7 +71,7 @@ def test_learners_change_wins_over_a_running_renewal(profile):
 
 
 class Crew:
-    """Runs the renewals as a worker would."""
+    """Runs renewals as a worker would."""
 
     async def work(self, feeder: asyncio.Task) -> None:
         while not feeder.done() or await database.call(self._active):
@@ -94,12 +94,12 @@ async def test_batch_submits_few_at_a_time_and_tries_each_once(personas, simulat
         await database.call(actions.renew_all)
     feeder = asyncio.create_task(run_job(str(batch.pk)))
     await eventually(lambda: renewals().count() >= MAX_ACTIVE_RENEWALS)
-    await asyncio.sleep(0.1)  # time enough for the rest, if nobody counted
+    await asyncio.sleep(0.1)  # enough time for more submissions, if they were not limited
     assert await database.call(renewals().count) == MAX_ACTIVE_RENEWALS
     await Crew().work(feeder)
     await database.call(batch.refresh_from_db)
     assert (batch.status, batch.result) == ("completed", {"submitted": len(profiles)})
-    assert len(await database.call(stale)) == 1  # the one that was refused, once
+    assert len(await database.call(stale)) == 1  # the refused one, once
     assert await database.call(renewals().filter(status="failed").count) == 1
     assert await database.call(renewals().count) == len(profiles)
     await database.call(decided.refresh_from_db)
