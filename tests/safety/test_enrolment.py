@@ -1,6 +1,6 @@
-"""Content of a course without enrolment never reaches a prompt, whatever is asked and however the call is bent.
+"""Content of a course without enrolment never reaches a prompt, even with manipulated requests.
 
-Each course here has a canary word; what counts is what the simulator was really sent.
+Each course has a canary word; the tests check the requests that the simulator received.
 """
 
 import pytest
@@ -13,7 +13,7 @@ QUESTION = "How often is a quernstone dressed?"
 
 
 def test_canary_is_sent_for_enrolled_learners(insider, secret):
-    """Without this, the tests below could pass because nothing is ever found."""
+    """Control test: without it, the tests below could pass because search never finds anything."""
     insider.ask(secret.course.slug, QUESTION)
     assert secret.canary in insider.sent
 
@@ -38,7 +38,7 @@ def test_manipulated_course_id_exposes_nothing(asking, secret, sql_course, bend)
 
 @pytest.mark.parametrize("names", ["lessonId", "lesson_id", "lessonIds", "lesson", "courseIds", "course_id", "course"])
 def test_additional_ids_in_the_body_expose_nothing(asking, secret, sql_course, names):
-    """Whether such a key is refused, ignored or means something: it never brings a foreign lesson into a prompt."""
+    """The key may be refused, ignored or valid, but must not bring a lesson of another course into a prompt."""
     for value in (str(secret.lesson.pk), secret.lesson.pk, [secret.lesson.pk], secret.course.slug, secret.course.pk):
         asking.post(sql_course.slug, QUESTION, **{names: value})
         assert secret.canary not in asking.sent, value
@@ -62,7 +62,7 @@ def test_conversation_of_somebody_else_is_not_continued(insider, platform, simul
 
 
 def test_enrolment_that_ended_before_the_run_is_respected(insider, secret, simulator, learner):
-    """A question that waits, or is retried weeks later, is no way around the enrolment."""
+    """A job that waited, or is retried weeks later, must not bypass the enrolment."""
     body = {"courseId": secret.course.slug, "question": QUESTION}
     job_id = insider.client.post("/api/assistant/query", json=body).json()["jobId"]
     Enrollment.objects.filter(course=secret.course, user=learner).delete()
