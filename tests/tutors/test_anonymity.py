@@ -1,4 +1,4 @@
-"""What of a learner's question may be shown to a tutor."""
+"""The parts of a learner's question that tutors may see."""
 
 import pytest
 

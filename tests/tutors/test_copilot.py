@@ -1,4 +1,4 @@
-"""The copilot over HTTP, its jobs run here: who may ask, what comes of it, and whose names never reach a prompt."""
+"""The copilot over HTTP, with its jobs run in this process: permissions, results, and no names in prompts."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Drafts are edited, written anew one by one, accepted and thrown away; what a tutor wrote is never lost."""
+"""Drafts are edited, regenerated one by one, accepted and rejected; a tutor's edits are never lost."""
 
 import pytest
 from django.contrib.auth.models import User

@@ -1,4 +1,4 @@
-"""What tutors learn about what learners ask: counts, themes and open questions, and nobody's name."""
+"""Insights for tutors into learners' questions: counts, themes and open questions, without names."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""From a tutor's words to an answer and drafts, with the upstream as a real HTTP server and nothing else."""
+"""The copilot's pipeline, against the simulator over HTTP and without the engine."""
 
 import json
 import re
