@@ -1,4 +1,4 @@
-"""The image, as far as it can be tried without a container engine: its own commands, on what it would hold."""
+"""Tests of the image that need no container engine: its commands, run on the files it would contain."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def test_a_web_server_ends_on_sigterm(
 
 
 def test_processes_write_no_files_beside_the_code(image: Image, browser: httpx2.Client):
-    # Their user may not: /app belongs to root.
+    # Their user has no permission: /app belongs to root.
     assert image.files() == image.built
 
 
