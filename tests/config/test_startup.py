@@ -15,7 +15,7 @@ print("assistant.api" in sys.modules, gc.get_freeze_count() > 100_000, gc.get_th
 """
 
 
-def test_web_server_loads_its_views_and_freezes_them_for_the_garbage_collector():
+def test_web_server_preloads_its_views_and_tunes_the_garbage_collector():
     run = subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["True", "True", str(GC_THRESHOLD_OBJECTS), str(SWITCH_SECONDS)]
 

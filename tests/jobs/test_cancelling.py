@@ -1,4 +1,4 @@
-"""Cancelling a running job closes its upstream call within a second, whoever cancels it and by whatever way."""
+"""Cancelling a running job closes its upstream call within a second: over HTTP, the socket and the admin."""
 
 import time
 
