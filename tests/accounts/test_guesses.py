@@ -1,4 +1,4 @@
-"""Passwords can be mistyped, but not guessed."""
+"""Sign-in is locked after ten wrong passwords."""
 
 from datetime import timedelta
 
@@ -16,14 +16,14 @@ PASSWORD = "pass"
 
 @pytest.fixture(autouse=True)
 def counted():
-    """What was counted; forgotten with the test."""
+    """The recorded sign-in attempts, deleted after the test."""
     yield AccessAttempt.objects
     AccessAttempt.objects.all().delete()
 
 
 @pytest.fixture
 def person(settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a guess takes a second else
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # hashing takes a second otherwise
     return User.objects.create_user(unique("test-guessed"), password=PASSWORD)
 
 
@@ -36,10 +36,10 @@ def sign_in(person, password, path=TOKEN, address="203.0.113.7"):
 def guess(person, times, **where):
     for _ in range(times):
         assert "sessionid" not in (answer := sign_in(person, "wrong", **where)).cookies
-        assert answer.status_code in (200, 401, 429)  # the form again, the API's refusal, or one too many
+        assert answer.status_code in (200, 401, 429)  # the form again, the API's refusal, or the lockout
 
 
-def test_after_ten_wrong_ones_the_right_one_is_not_tried_either(person):
+def test_correct_password_is_refused_after_ten_wrong_ones(person):
     guess(person, 10)
     answer = sign_in(person, PASSWORD)
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_attempts")
@@ -48,37 +48,37 @@ def test_after_ten_wrong_ones_the_right_one_is_not_tried_either(person):
     assert page.status_code == 429 and "try again in ten minutes" in page.content.decode()
 
 
-def test_pages_and_api_count_together(person):
+def test_pages_and_api_share_one_count(person):
     guess(person, 5)
     guess(person, 5, path=LOGIN)
     assert sign_in(person, PASSWORD, path="/admin/login/").status_code == 429
 
 
-def test_the_right_one_in_time_is_taken_and_the_count_begins_anew(person):
+def test_correct_password_before_the_limit_resets_the_count(person):
     for _ in range(2):
         guess(person, 9)
         assert sign_in(person, PASSWORD).status_code == 200
 
 
-def test_it_is_over_after_ten_minutes_however_often_it_was_tried_meanwhile(person, counted):
+def test_lockout_ends_after_ten_minutes_despite_further_attempts(person, counted):
     guess(person, 12)
     counted.update(attempt_time=timezone.now() - timedelta(minutes=11))
     assert sign_in(person, PASSWORD).status_code == 200
 
 
-def test_nobody_is_shut_out_by_guesses_from_elsewhere_or_at_another_name(person):
+def test_guesses_from_elsewhere_or_for_another_name_lock_nobody_out(person):
     other = User.objects.create_user(unique("test-other"), password=PASSWORD)
     guess(person, 10)
     assert sign_in(person, PASSWORD, address="198.51.100.7").status_code == 200
     assert sign_in(other, PASSWORD).status_code == 200
 
 
-def test_another_address_of_the_same_network_does_not_help(person):
+def test_another_address_of_the_same_network_is_locked_out_too(person):
     guess(person, 10, address="2001:db8::1")
     assert sign_in(person, PASSWORD, address="2001:db8::ffff:2").status_code == 429
 
 
-def test_over_http_the_tenth_is_told(anonymous, learner):
+def test_tenth_wrong_password_over_http_is_429(anonymous, learner):
     for _ in range(9):
         error_of(anonymous.post(TOKEN, json={"username": learner.username, "password": "wrong"}), 401)
     for password in ("wrong", PASSWORD):
@@ -86,14 +86,14 @@ def test_over_http_the_tenth_is_told(anonymous, learner):
         assert error["code"] == "too_many_attempts"
 
 
-def test_row_keeps_neither_password_nor_token(person, counted):
+def test_row_stores_neither_password_nor_token(person, counted):
     form = {"username": person.username, "password": "hunter2", "csrfmiddlewaretoken": "c" * 64}
     Client().post(LOGIN, form)
     row = str(counted.filter(username=person.username).values().get())
     assert "hunter2" not in row and "ccc" not in row
 
 
-def test_staff_see_who_is_shut_out_and_let_them_in(platform, staff, person, counted):
+def test_staff_see_lockouts_and_end_them(platform, staff, person, counted):
     guess(person, 10)
     row = counted.get(username=person.username)
     with platform.browser_session(staff) as admin:

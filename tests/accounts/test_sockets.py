@@ -1,4 +1,4 @@
-"""Who may open a WebSocket: by ticket, or by cookie from a page of ours."""
+"""WebSocket authentication: by ticket, or by cookie together with our own origin."""
 
 import asyncio
 from datetime import timedelta
@@ -19,7 +19,7 @@ async def is_let_in(platform: Platform, query="", **headers):
             await Socket(connection).send({"type": "ping"})
             return await Socket(connection).next() == {"type": "pong"}
     except websockets.InvalidStatus as refused:
-        assert refused.response.status_code in (400, 403)  # 400: an Origin that is no URL
+        assert refused.response.status_code in (400, 403)  # 400: the Origin is not a URL
         return False
 
 
@@ -34,12 +34,12 @@ def session(platform: Platform, learner):
         return f"sessionid={browser.cookies['sessionid']}"
 
 
-async def test_ticket_lets_in_once(platform: Platform, ticket):
+async def test_ticket_is_accepted_once(platform: Platform, ticket):
     assert await is_let_in(platform, ticket)
     assert not await is_let_in(platform, ticket)
 
 
-async def test_ticket_used_twice_at_the_same_moment_lets_one_in(platform: Platform, ticket):
+async def test_ticket_used_twice_concurrently_is_accepted_once(platform: Platform, ticket):
     results = await asyncio.gather(*(is_let_in(platform, ticket) for _ in range(4)))
     assert sorted(results) == [False, False, False, True]
 
@@ -51,23 +51,23 @@ async def test_expired_ticket_is_refused(platform: Platform, ticket):
     assert not await is_let_in(platform, ticket)
 
 
-def test_new_ticket_clears_expired_ones_away(learner):
+def test_new_ticket_deletes_expired_ones(learner):
     issue_ticket(learner)
     WsTicket.objects.update(expires_at="2020-01-01T00:00Z")
     issue_ticket(learner)
     assert WsTicket.objects.filter(user=learner).count() == 1
 
 
-def test_ticket_itself_is_not_stored(ticket):
+def test_ticket_is_not_stored_in_plain_text(ticket):
     assert ticket.removeprefix("?ticket=") not in WsTicket.objects.values_list("hash", flat=True)
 
 
 @pytest.mark.parametrize("query", ["", "?ticket=", "?ticket=unknown", "?ticket=%00", "?ticket=%ff", "?token=x"])
-async def test_without_a_good_ticket_or_cookie_it_is_refused(platform: Platform, query):
+async def test_handshake_without_a_valid_ticket_or_cookie_is_refused(platform: Platform, query):
     assert not await is_let_in(platform, query)
 
 
-async def test_ticket_of_a_person_switched_off_is_refused(platform: Platform, ticket, learner):
+async def test_ticket_of_an_inactive_user_is_refused(platform: Platform, ticket, learner):
     learner.is_active = False
     learner.save()
     assert not await is_let_in(platform, ticket)
@@ -93,7 +93,7 @@ async def test_ticket_of_a_person_switched_off_is_refused(platform: Platform, ti
         ("http://localhost:port", False),
     ],
 )
-async def test_cookie_counts_only_with_an_origin_of_ours(platform: Platform, session, origin, is_ours):
+async def test_cookie_is_accepted_only_from_our_own_origin(platform: Platform, session, origin, is_ours):
     origin = origin.format(port=platform.port)
     assert await is_let_in(platform, Cookie=session, Origin=origin) is is_ours
 
@@ -102,13 +102,13 @@ async def test_cookie_without_origin_is_refused(platform: Platform, session):
     assert not await is_let_in(platform, Cookie=session)
 
 
-async def test_ticket_from_a_foreign_page_is_refused(platform: Platform, ticket):
+async def test_ticket_from_another_origin_is_refused(platform: Platform, ticket):
     assert not await is_let_in(platform, ticket, Origin="http://evil.example")
     assert await is_let_in(platform, ticket, Origin=platform.url)
 
 
 async def test_foreign_host_name_is_refused(platform: Platform, session):
-    """A name of the attacker's that leads to us makes their Origin look like ours."""
+    """DNS rebinding: a host name of the attacker that resolves to us would make their Origin match."""
     evil = f"evil.example:{platform.port}"
     headers = {"Cookie": session, "Origin": f"http://{evil}"}
     with pytest.raises(websockets.InvalidStatus):
@@ -120,7 +120,7 @@ async def test_unknown_session_is_refused(platform: Platform):
     assert not await is_let_in(platform, Cookie="sessionid=abcdefghijklmnop", Origin=platform.url)
 
 
-async def test_session_of_a_person_switched_off_is_refused(platform: Platform, session, learner):
+async def test_session_of_an_inactive_user_is_refused(platform: Platform, session, learner):
     learner.is_active = False
     learner.save()
     assert not await is_let_in(platform, Cookie=session, Origin=platform.url)
@@ -138,5 +138,5 @@ async def test_session_of_a_person_switched_off_is_refused(platform: Platform, s
     ],
     ids=["signed", "changed", "longer", "signed for something else", "unsigned", "empty"],
 )
-async def test_visitor_cookie_has_to_be_signed(platform: Platform, cookie, is_signed):
+async def test_unsigned_visitor_cookie_is_refused(platform: Platform, cookie, is_signed):
     assert await is_let_in(platform, Cookie=f"visitor={cookie()}", Origin=platform.url) is is_signed

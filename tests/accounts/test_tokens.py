@@ -1,4 +1,4 @@
-"""Signing in over the API, and what a token or session is good for."""
+"""Sign-in over the API, and what tokens and sessions authorise."""
 
 import json
 
@@ -21,13 +21,13 @@ def test_token_signs_in_and_stays_the_same(anonymous, learner, sql_course):
     assert [course["courseId"] for course in courses.json()["results"]] == [sql_course.slug]
 
 
-def test_wrong_password_and_unknown_name_look_the_same(anonymous, learner):
+def test_wrong_password_and_unknown_name_get_the_same_error(anonymous, learner):
     wrong = sign_in(anonymous, username=learner.username, password="guess")
     unknown = sign_in(anonymous, username="test-nobody", password="guess")
     assert error_of(wrong, 401) == error_of(unknown, 401)
 
 
-def test_person_switched_off_cannot_sign_in(anonymous, learner):
+def test_inactive_user_cannot_sign_in(anonymous, learner):
     learner.is_active = False
     learner.save()
     error_of(sign_in(anonymous, username=learner.username, password="pass"), 401)
@@ -45,7 +45,7 @@ def test_person_switched_off_cannot_sign_in(anonymous, learner):
         {"username": "a", "password": "p" * 5000},
     ],
 )
-def test_bad_credentials_are_told_by_field(anonymous, credentials):
+def test_malformed_credentials_are_reported_by_field(anonymous, credentials):
     assert error_of(sign_in(anonymous, **credentials), 400)["details"]
 
 
@@ -56,7 +56,7 @@ def test_wrong_token_is_401(anonymous, header):
     assert response.headers["WWW-Authenticate"] == "Token"
 
 
-def test_token_of_a_person_switched_off_is_401(api, learner):
+def test_token_of_an_inactive_user_is_401(api, learner):
     learner.is_active = False
     learner.save()
     error_of(api.get("/api/courses"), 401)
@@ -75,12 +75,12 @@ def test_session_works_for_reading_and_needs_csrf_for_writing(platform: Platform
         error_of(browser.post("/api/ws-ticket"), 403)
 
 
-def test_session_of_a_person_switched_off_is_401(platform: Platform, learner):
+def test_session_of_an_inactive_user_is_401(platform: Platform, learner):
     with platform.browser_session(learner) as browser:
         learner.is_active = False
         learner.save()
         error_of(browser.get("/api/courses"), 401)
 
 
-def test_ticket_needs_somebody_signed_in(anonymous):
+def test_ticket_requires_authentication(anonymous):
     error_of(anonymous.post("/api/ws-ticket"), 401)

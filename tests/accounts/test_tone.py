@@ -1,9 +1,9 @@
-"""The tone of a person comes from whoever knows it."""
+"""The tone for a person comes from the registered sources."""
 
 from accounts import tone
 
 
-def test_first_source_that_knows_the_person_tells(monkeypatch):
+def test_first_source_with_a_tone_for_the_person_wins(monkeypatch):
     monkeypatch.setattr(tone, "_known_by", [])
     assert tone.tone_of(1) == ""
     tone.register(lambda user_id: "Be brief." if user_id == 1 else "")

@@ -1,4 +1,4 @@
-"""Questions answered in this process: the web process takes them, the test runs their jobs itself."""
+"""Questions posted to the web process, with their jobs run in the test's own process."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.support import Json, Simulator, ask, perform
 
 
 class Desk:
-    """Asks, and answers when told to. `prompt` is what was sent to the model for the newest answer."""
+    """Asks questions and runs their jobs on request. `prompt` is the prompt of the newest answer."""
 
     def __init__(self, api, course, simulator: Simulator) -> None:
         self.api, self.course, self.simulator = api, course, simulator
 
     def answer(self, question: str, **more) -> Json:
-        """The completed job's row; of the 202 body too."""
+        """The body of the 202, updated with the completed job."""
         accepted = ask(self.api, self.course, question, **more)
         self.run(accepted["jobId"])
         return accepted | self.api.get(accepted["links"]["self"]).json()

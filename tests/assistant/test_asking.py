@@ -1,4 +1,4 @@
-"""A question's whole way: POST, worker, events, row."""
+"""A question from end to end: POST, worker, events, row."""
 
 from tests.support import Platform, assert_no_holes, text_of
 

@@ -1,4 +1,4 @@
-"""What the assistant's API refuses, and how it says so."""
+"""Requests that the assistant's API refuses, and their status codes."""
 
 import json
 import uuid
@@ -17,7 +17,7 @@ QUESTION = "What does COALESCE return?"
 
 
 def post(client, body, **headers):
-    """A body as bytes goes as it is; anything else as JSON with escapes, which can say what UTF-8 cannot."""
+    """POST bytes unchanged, anything else as JSON with \\u escapes, which can hold text that UTF-8 cannot."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return client.post(URL, content=content, headers=JSON | headers)
 
@@ -29,7 +29,7 @@ def body(sql_course):
 
 @pytest.fixture
 def nothing_created():
-    """The test ends without a job, a conversation or a message."""
+    """Assert after the test that no job, conversation or message was created."""
     yield
     assert not AiJob.objects.exists() and not Conversation.objects.exists() and not Message.objects.exists()
 
@@ -59,7 +59,7 @@ def test_missing_field_is_400(api, body, field, nothing_created):
     assert list(error_of(post(api, body), 400)["details"]) == [field]
 
 
-def test_exactly_4000_characters_are_accepted_as_they_are(api, body):
+def test_question_of_4000_characters_is_accepted_unchanged(api, body):
     question = "é🐝" * 2000
     response = post(api, body | {"question": f"  {question}\n"})
     assert response.status_code == 202
@@ -84,7 +84,7 @@ BAD_BODIES = {
 
 
 @pytest.mark.parametrize("content", BAD_BODIES.values(), ids=BAD_BODIES)
-def test_body_that_is_no_json_object_is_400(api, content, nothing_created):
+def test_body_that_is_not_a_json_object_is_400(api, content, nothing_created):
     error_of(post(api, content), 400)
 
 
@@ -153,7 +153,7 @@ def test_malformed_conversation_id_in_the_path_is_404(api, conversation_id):
     error_of(api.get(f"/api/conversations/{conversation_id}"), 404)
 
 
-def test_nobody_signed_in_is_401(anonymous, body, nothing_created):
+def test_anonymous_request_is_401(anonymous, body, nothing_created):
     error_of(post(anonymous, body), 401)
 
 
@@ -180,7 +180,7 @@ def test_second_question_is_409_while_the_first_is_being_answered(api, sql_cours
     assert api.get(f"/api/conversations/{first['conversationId']}").json()["activeJobId"] == first["jobId"]
 
 
-def test_two_questions_to_one_conversation_at_the_same_moment_are_one_202_and_one_409(api, sql_course, body):
+def test_concurrent_questions_to_one_conversation_are_one_202_and_one_409(api, sql_course, body):
     first = ask(api, sql_course)
     api.post(f"/api/jobs/{first['jobId']}/cancel")
     more = body | {"conversationId": first["conversationId"]}
@@ -190,7 +190,7 @@ def test_two_questions_to_one_conversation_at_the_same_moment_are_one_202_and_on
     assert Message.objects.count() == AiJob.objects.count() == 2
 
 
-def test_location_of_the_202_leads_to_the_job(api, body):
+def test_location_header_of_the_202_is_the_job(api, body):
     response = post(api, body)
     accepted = response.json()
     assert set(accepted) == {"jobId", "status", "conversationId", "messageId", "links"}

@@ -1,4 +1,4 @@
-"""Tutors decide how the assistant helps with tasks; it then guides rather than solves."""
+"""Tutors set whether the assistant answers tasks with hints or with solutions."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -33,7 +33,7 @@ def set_level(platform, tutor, sql_course):
     ("level", "first", "after_an_attempt"),
     [("answers", False, False), ("hints-first", True, False), ("hints-only", True, True)],
 )
-def test_level_decides_what_becomes_of_a_task(desk, set_level, level, first, after_an_attempt):
+def test_guidance_level_decides_between_hints_and_solution(desk, set_level, level, first, after_an_attempt):
     set_level(level)
     answer = desk.answer(TASK)
     assert (HINTS in answer["answer"], bool(answer["citations"])) == (first, True)
@@ -47,13 +47,13 @@ def test_material_is_explained_at_every_level(desk, set_level):
     assert HINTS not in desk.answer("What does COALESCE return?")["answer"]
 
 
-def test_hints_come_first_where_no_tutor_has_decided(desk, api, sql_course):
+def test_default_level_is_hints_first(desk, api, sql_course):
     assert api.get(f"/api/assistant/courses/{sql_course.slug}/guidance").json() == {"level": "hints-first"}
     desk.answer("What does COALESCE return?")
     assert "Guidance level: hints first." in desk.prompt
 
 
-def test_learners_do_not_decide(api, platform, learner, sql_course, bees_course):
+def test_learners_cannot_set_the_level(api, platform, learner, sql_course, bees_course):
     path = f"/api/assistant/courses/{sql_course.slug}/guidance"
     error_of(api.put(path, json={"level": "answers"}), 403)
     error_of(api.get(f"/api/assistant/courses/{bees_course.slug}/guidance"), 403)
@@ -62,7 +62,7 @@ def test_learners_do_not_decide(api, platform, learner, sql_course, bees_course)
     assert not Guidance.objects.exists()
 
 
-def test_tutor_of_one_course_decides_nothing_in_another(platform, tutor, bees_course):
+def test_tutor_cannot_set_the_level_of_another_course(platform, tutor, bees_course):
     with platform.client(tutor) as client:
         error_of(client.put(f"/api/assistant/courses/{bees_course.slug}/guidance", json={"level": "answers"}), 403)
 
@@ -72,7 +72,7 @@ def test_unknown_level_is_400(platform, tutor, sql_course):
         error_of(client.put(f"/api/assistant/courses/{sql_course.slug}/guidance", json={"level": "all"}), 400)
 
 
-def test_tutor_decides_on_the_page(platform, tutor, sql_course):
+def test_tutor_sets_the_level_on_the_page(platform, tutor, sql_course):
     path = f"/courses/{sql_course.slug}/assistant/guidance/"
     with platform.browser_session(tutor) as browser:
         assert path in browser.get(f"/courses/{sql_course.slug}/assistant/").text

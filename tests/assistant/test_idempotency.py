@@ -1,4 +1,4 @@
-"""A request that is sent again is one request: the Idempotency-Key."""
+"""The Idempotency-Key: a repeated request creates nothing new."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,14 +26,14 @@ def test_same_key_and_body_give_the_same_job(api, body):
     assert AiJob.objects.count() == Message.objects.count() == Conversation.objects.count() == 1
 
 
-def test_same_key_gives_the_same_job_also_when_it_has_ended(api, body):
+def test_same_key_gives_the_same_job_after_it_ended(api, body):
     first = post(api, body, "key-1").json()
     api.post(f"/api/jobs/{first['jobId']}/cancel")
     assert post(api, body, "key-1").json() == first | {"status": "cancelled"}
 
 
 @pytest.mark.parametrize("is_follow_up", [False, True])
-def test_two_identical_posts_at_the_same_moment_are_one_job(api, sql_course, body, is_follow_up):
+def test_concurrent_identical_posts_create_one_job(api, sql_course, body, is_follow_up):
     if is_follow_up:
         first = ask(api, sql_course)
         api.post(f"/api/jobs/{first['jobId']}/cancel")
@@ -52,7 +52,7 @@ def test_same_key_with_another_body_is_422(api, body):
     assert AiJob.objects.count() == Message.objects.count() == 1
 
 
-def test_keys_of_two_people_do_not_meet(platform: Platform, api, stranger, body):
+def test_same_key_of_two_people_creates_two_jobs(platform: Platform, api, stranger, body):
     mine = post(api, body, "key-1").json()
     with platform.client(stranger) as client:
         theirs = post(client, body, "key-1")

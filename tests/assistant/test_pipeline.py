@@ -1,4 +1,4 @@
-"""From a question to a cited answer, with the upstream as a real HTTP server and nothing else."""
+"""The assistant's pipeline, against the simulator over HTTP and without the engine."""
 
 import asyncio
 import re
@@ -29,7 +29,7 @@ HISTORY = [
 
 
 class Pipeline(Upstream):
-    """Answers questions from PASSAGES; keeps what was searched for and shown."""
+    """Answers questions from PASSAGES; records the searches and the text shown."""
 
     def __init__(self, simulator):
         super().__init__(simulator)
@@ -49,7 +49,7 @@ def ask(simulator):
     return Pipeline(simulator)
 
 
-def test_question_is_searched_for_and_answered(ask, simulator):
+def test_question_is_answered_from_search_results(ask, simulator):
     answer = ask.answer("What does COALESCE return?")
     assert ask.searched == [("What does COALESCE return?", 1536)]
     assert ask.output.steps == ["searching", "answering"]
@@ -75,7 +75,7 @@ def test_summary_reaches_the_answer(ask, simulator):
     assert "The learner asked about COALESCE." in request["body"]["messages"][0]["content"]
 
 
-def test_answer_is_shown_as_it_comes_and_returned_checked(ask):
+def test_answer_is_streamed_and_its_citations_are_checked_at_the_end(ask):
     answer = ask.answer("What does COALESCE return?")
     assert ask.output.text == answer.answer
     assert [citation.n for citation in answer.citations] == sorted(
@@ -83,7 +83,7 @@ def test_answer_is_shown_as_it_comes_and_returned_checked(ask):
     )
 
 
-def test_nothing_found_is_said_and_cites_nothing(ask):
+def test_answer_without_passages_says_so_and_cites_nothing(ask):
     answer = ask.answer("Who won the match?", passages=[])
     assert answer.citations == []
     assert "not in the course material" in answer.answer
@@ -124,7 +124,7 @@ def test_question_reaches_the_upstream_inside_its_tag(ask, simulator):
     )
 
 
-def test_course_title_in_braces_is_only_a_title():
+def test_course_title_in_braces_is_not_a_placeholder():
     assert "{question}" in prompts.answer(Setting(course="{question} {0}"), [], "", [], "Why?")[0]["content"]
 
 
@@ -132,7 +132,7 @@ def test_answer_and_topics_cannot_close_their_tags():
     assert tags(prompts.suggest("x", [BREAKOUT], BREAKOUT, BREAKOUT)) == tags(prompts.suggest("x", ["x"], "x", "x"))
 
 
-def test_suggestions_are_few_short_and_no_repeats(ask, monkeypatch):
+def test_suggestions_are_few_short_and_distinct(ask, monkeypatch):
     class Talkative:
         async def parse(self, purpose, messages, schema, max_tokens):
             return schema(questions=["Why?", "  What  is a\nkey? ", "What is a key?", "", "x" * 200, "A?", "B?", "C?"])

@@ -1,4 +1,4 @@
-"""Questions that may follow an answer: after it, never in its way, and only for the newest one."""
+"""Follow-up suggestions: made after the answer, without delaying it, and only for the newest one."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def suggestions(desk, conversation_id):
     return [message["suggestions"] for message in desk.conversation(conversation_id)["messages"]]
 
 
-def test_answer_is_complete_before_suggestions_are_asked_for(desk, count_purposes):
+def test_answer_is_complete_before_suggestions_are_generated(desk, count_purposes):
     answer = desk.answer(QUESTION)
     assert (answer["status"], count_purposes("structured")) == ("completed", 0)
     job = suggesting()
@@ -35,20 +35,20 @@ def test_answer_is_complete_before_suggestions_are_asked_for(desk, count_purpose
     assert "not in the course material" not in follow_up["answer"]
 
 
-def test_conversation_that_has_gone_on_needs_none(desk, count_purposes):
+def test_no_suggestions_after_a_newer_question(desk, count_purposes):
     answer = desk.answer(QUESTION)
     ask(desk.api, desk.course, "And then?", conversationId=answer["conversationId"])
     assert desk.run(suggesting().pk).status == "completed"
     assert count_purposes("structured") == 0
 
 
-def test_answer_outside_the_course_is_not_followed_up(desk):
+def test_no_suggestions_after_a_question_outside_the_course(desk):
     desk.answer("Who won the football match yesterday?")
     assert not AiJob.objects.filter(kind="assistant.suggestions").exists()
 
 
 @pytest.mark.parametrize("kind", ["quota", "invalid_json"])
-def test_trouble_of_the_upstream_means_none_and_fails_nothing(desk, simulator, kind):
+def test_upstream_failure_means_no_suggestions_and_no_failed_job(desk, simulator, kind):
     answer = desk.answer(QUESTION)
     simulator.fault(kind, times=10)
     assert desk.run(suggesting().pk).status == "completed"

@@ -1,4 +1,4 @@
-"""An upstream that refuses us or is away: the question is kept, the reason is readable, no secret gets out."""
+"""With an upstream that refuses the key or is down, the question is kept and the error readable and free of secrets."""
 
 from django.forms.models import model_to_dict
 

@@ -1,6 +1,6 @@
-"""The pages in the system's Chromium, driven through Playwright's async API.
+"""Fixtures for tests in the system's Chromium, driven through Playwright's async API.
 
-One browser serves all tests, each test has a browser context of its own. It is the async API, in one event loop for the
+One browser serves all tests; each test has its own browser context. The async API runs in one event loop for the
 whole session: the sync API would keep a loop running in this thread and break every asyncio.run() of other tests.
 """
 
@@ -44,7 +44,7 @@ expect.set_options(timeout=TIMEOUT)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without a browser these tests are left out, unless they are required: then each of them fails."""
+    """Skip these tests without a browser, or fail each of them if they are required."""
     if CHROMIUM or REQUIRED:
         return
     left_out = [item for item in items if HERE in item.path.parents]
@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say it loudly when they were left out."""
+    """Report skipped browser tests at the end of the run."""
     if config.stash.get(_left_out, 0):
         terminalreporter.write_line(f"BROWSER TESTS LEFT OUT: {LEFT_OUT}", red=True, bold=True)
 
@@ -63,7 +63,7 @@ _left_out = pytest.StashKey[int]()
 
 
 class Worker:
-    """An rqworker process that a test may lose."""
+    """An rqworker process that a test may kill."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -83,14 +83,14 @@ class Worker:
 
 @pytest.fixture(scope="package")
 def worker(platform: Platform) -> Iterator[Worker]:
-    """One worker for all modules here: starting it takes longer than most of the tests."""
+    """One worker for all browser tests, because starting it takes longer than most of them."""
     with contextlib.closing(Worker(platform)) as worker:
         yield worker
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    """The browser."""
+    """The running Chromium."""
     if CHROMIUM is None:
         pytest.fail(f"REQUIRE_BROWSER=1 and {LEFT_OUT}", pytrace=False)
     async with async_playwright() as playwright:
@@ -101,7 +101,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def witness(platform: Platform) -> AsyncIterator[Witness]:
-    """Sees what no page of ours may do, in any test: throw, raise a dialog, break its policy, call another origin."""
+    """Records exceptions, dialogs, CSP violations and requests to other origins on all pages."""
     witness = Witness(platform.url)
     yield witness
     assert witness.seen == []
@@ -109,7 +109,7 @@ async def witness(platform: Platform) -> AsyncIterator[Witness]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def open_context(chromium: Browser, platform: Platform, witness: Witness) -> AsyncIterator[OpenContext]:
-    """Opens a browser context, as a browser of its own: for a person who is signed in, or for nobody."""
+    """Opens a browser context for a signed-in person, or for an anonymous one."""
     opened: list[BrowserContext] = []
 
     async def open_context(user: User | None = None, **options) -> BrowserContext:
@@ -129,13 +129,13 @@ async def open_context(chromium: Browser, platform: Platform, witness: Witness) 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def context(open_context: OpenContext, learner: User) -> BrowserContext:
-    """The learner's browser."""
+    """A browser context signed in as the learner."""
     return await open_context(learner)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def chat(context: BrowserContext, sql_course: Course) -> Chat:
-    """The learner at the assistant of the SQL course."""
+    """The assistant's page of the SQL course, opened by the learner."""
     chat = Chat(await context.new_page(), sql_course)
     await chat.open()
     return chat

@@ -1,4 +1,4 @@
-"""What a person sees and does in the browser, and what must never happen there."""
+"""Page objects, the stored rows behind them, and a recorder of forbidden browser events."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class Chat:
 
     @property
     def conversation_id(self) -> str:
-        """The conversation that the address names, "" before the first question was accepted."""
+        """The id of the conversation in the page's URL, "" before the first question was accepted."""
         return parse_qs(urlsplit(self.page.url).query).get("conversation", [""])[0]
 
     @property
     def rows(self) -> Rows:
-        """What is stored of this conversation."""
+        """The stored rows of this conversation."""
         return Rows(self.conversation_id)
 
     @property
@@ -53,12 +53,12 @@ class Chat:
         return Answer(self.page, -1)
 
     async def open(self) -> None:
-        """Go to a new conversation."""
+        """Open a new conversation."""
         await self.page.goto(self.path)
 
     async def ask(self, question: str = QUESTION) -> Answer:
         """Type a question and send it; returns as soon as the page shows it."""
-        await expect(self.send).to_be_enabled()  # the scripts are there
+        await expect(self.send).to_be_enabled()  # the scripts have loaded
         count = await self.answers.count()
         await self.input.fill(question)
         await self.input.press("Enter")
@@ -66,24 +66,24 @@ class Chat:
         return Answer(self.page, count)
 
     async def is_accepted(self) -> None:
-        """Wait until the first question of a conversation has been accepted: then the conversation has its address."""
+        """Wait until the first question is accepted, which adds the conversation to the URL."""
         await self.page.wait_for_url("**?conversation=*")
 
     async def second_tab(self) -> Chat:
-        """Another tab of the same browser, on the same conversation."""
+        """Open another tab of the same browser with the same conversation."""
         await self.is_accepted()
         other = Chat(await self.page.context.new_page(), self.course)
         await other.page.goto(self.page.url)
         return other
 
     async def shows_all_of(self, answer: Answer) -> None:
-        """Wait for the end, then compare with the stored answer: every word of it is there, and none twice."""
+        """Wait for the end, then compare the page with the stored answer: no word is missing or repeated."""
         await answer.becomes("completed")
         assert await answer.words() == words(await self.rows.answer())
 
 
 class Answer:
-    """One answer on the page; index -1 is the newest one."""
+    """An answer on the page; index -1 is the newest."""
 
     def __init__(self, page: Page, index: int) -> None:
         self._page = page
@@ -96,23 +96,23 @@ class Answer:
         self.retry = self.element.get_by_test_id("retry-button")
 
     async def becomes(self, state: str, characters: int = 0) -> None:
-        """Wait until the answer is thinking, streaming, completed, failed or cancelled; with a text of this length."""
+        """Wait for a state (thinking, streaming, completed, failed, cancelled) and at least this many characters."""
         try:
-            # At the next frame; an expect() would look once a second.
+            # Checked at every frame; an expect() would check once a second.
             await self._page.wait_for_function(_IS, arg=[self._index, state, characters])
         except TimeoutError:
             raise AssertionError(f"not {state}: {await self.element.evaluate('node => node.outerHTML')}") from None
 
     async def is_under_way(self, characters: int = 30) -> None:
-        """Wait until so much of the answer can be read, while it is still being written."""
+        """Wait until this many characters are shown while the answer is still being streamed."""
         await self.becomes("streaming", characters)
 
     async def words(self) -> str:
-        """The text as it is shown, without spaces and marks."""
+        """The text shown, letters and digits only."""
         return words(await self.body.inner_text())
 
     async def watch(self) -> Callable[[], Awaitable[dict]]:
-        """Keep an eye on the answer; the result tells the states it went through and the longest text it had."""
+        """Observe the answer; the result has the states it went through and the longest text it had."""
         handle = await self.element.evaluate_handle(_WATCH)
         return lambda: handle.evaluate("seen => seen")
 
@@ -135,12 +135,12 @@ _WATCH = """element => {
 
 
 def words(text: str) -> str:
-    """What rendered text has in common with its Markdown: letters and digits, nothing lost and nothing doubled."""
+    """The letters and digits of a text, which rendered text and its Markdown have in common."""
     return re.sub(r"\W+", "", text)
 
 
 class Rows:
-    """What the database knows of a conversation. Asked on database threads, which give their connections back."""
+    """The rows of a conversation, read on database threads, which return their connections."""
 
     def __init__(self, conversation_id: str) -> None:
         self._jobs = AiJob.objects.filter(subject=f"conversation:{conversation_id}", kind="assistant.answer")
@@ -158,7 +158,7 @@ class Rows:
                 await asyncio.sleep(0.05)
 
     async def questions(self) -> int:
-        """How many questions their owner has asked, in all conversations."""
+        """The number of questions of their owner in all conversations."""
         return await database.call(self._asked.count)
 
     async def answer(self) -> str:
@@ -167,7 +167,7 @@ class Rows:
 
 
 async def hold(page: Page, path: str) -> asyncio.Event:
-    """Hold back requests to this path until the event is set."""
+    """Delay requests to this path until the event is set."""
     let_go = asyncio.Event()
 
     async def wait(route: Route) -> None:
@@ -179,14 +179,14 @@ async def hold(page: Page, path: str) -> asyncio.Event:
 
 
 class Witness:
-    """Everything that a page of ours must never do."""
+    """Forbidden events on a page: exceptions, dialogs, CSP violations, requests to other origins."""
 
     def __init__(self, origin: str) -> None:
         self.seen: list[str] = []
         self._ours = urlsplit(origin).netloc
 
     def watch(self, context: BrowserContext) -> None:
-        """Look at all pages of this context from now on."""
+        """Record the events of all pages of this context from now on."""
         context.on("request", lambda request: self._look_at(request.url))
         context.on("page", lambda page: page.on("websocket", lambda socket: self._look_at(socket.url)))
         context.on("console", self._hear)

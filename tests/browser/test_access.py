@@ -1,4 +1,4 @@
-"""Everybody can use the pages: with the keyboard alone, with a screen reader, on a phone, without motion."""
+"""Accessibility: keyboard only, screen readers, phones, reduced motion."""
 
 import pytest
 from playwright.async_api import Page, expect
@@ -11,7 +11,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touc
 MOVING = "() => document.getAnimations().length"
 WITH_CODE = "Why does NOT IN return no rows when the list has a NULL?"
 
-# What a screen reader would stumble over, as a list of complaints.
+# Lists accessibility errors: missing names, labels, headings, landmarks.
 COMPLAINTS = """() => {
     const shown = (selector) => [...document.querySelectorAll(selector)].filter((node) => node.checkVisibility());
     const nameOf = (node) =>
@@ -33,13 +33,13 @@ COMPLAINTS = """() => {
 
 
 async def assert_usable(page: Page) -> None:
-    """No complaint of a screen reader, and nothing to scroll sideways."""
+    """Assert that there are no accessibility errors and no horizontal scrolling."""
     assert await page.evaluate(COMPLAINTS) == [], page.url
     width, window = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert width <= window, page.url
 
 
-async def test_every_page_is_sound_and_fits_a_phone(open_context, learner, sql_course):
+async def test_every_page_is_accessible_and_fits_a_phone(open_context, learner, sql_course):
     page = await (await open_context(**PHONE)).new_page()
     await page.goto("/accounts/login/")
     await assert_usable(page)
@@ -55,7 +55,7 @@ async def test_every_page_is_sound_and_fits_a_phone(open_context, learner, sql_c
     await assert_usable(page)
     await page.get_by_role("link", name="Ask about this lesson").click()
     chat = Chat(page, sql_course)
-    await expect(chat.input).not_to_be_focused()  # it would raise the keyboard over the page
+    await expect(chat.input).not_to_be_focused()  # focus would open the on-screen keyboard
     await chat.input.fill(WITH_CODE)
     await chat.send.tap()
     await expect(chat.answer.body.locator("pre")).to_be_visible()
@@ -66,7 +66,7 @@ async def test_every_page_is_sound_and_fits_a_phone(open_context, learner, sql_c
     await assert_usable(page)
 
 
-async def test_screen_readers_are_told_what_happens_and_nothing_has_to_move(chat, simulator):
+async def test_answer_is_announced_and_reduced_motion_is_respected(chat, simulator):
     spoken = chat.page.locator("#announcer")
     await expect(spoken).to_have_attribute("role", "status")
     await expect(chat.connection).to_have_attribute("role", "status")
@@ -87,7 +87,7 @@ async def test_screen_readers_are_told_what_happens_and_nothing_has_to_move(chat
     await assert_usable(chat.page)
 
 
-async def test_keyboard_alone_is_enough(chat, simulator):
+async def test_assistant_works_with_the_keyboard_alone(chat, simulator):
     keyboard, page = chat.page.keyboard, chat.page
     skip = page.get_by_role("link", name="Skip to content")
     await press_until(page, "Shift+Tab", skip)
@@ -96,7 +96,7 @@ async def test_keyboard_alone_is_enough(chat, simulator):
     await keyboard.type("What does")
     await keyboard.press("Shift+Enter")
     await keyboard.type("COALESCE return?")
-    await chat.input.dispatch_event("keydown", {"key": "Enter", "isComposing": True})  # ends a Japanese word, say
+    await chat.input.dispatch_event("keydown", {"key": "Enter", "isComposing": True})  # ends an IME composition
     await expect(chat.answers).to_have_count(0)
     await expect(chat.input).to_have_value("What does\nCOALESCE return?")
     simulator.set(token_interval=0.5)
@@ -111,7 +111,7 @@ async def test_keyboard_alone_is_enough(chat, simulator):
 
 
 async def press_until(page: Page, key: str, target) -> int:
-    """Press a key until this element has the focus; how often it took."""
+    """Press a key until this element has the focus; returns the number of presses."""
     for times in range(1, 30):
         await page.keyboard.press(key)
         if await target.evaluate("node => node === document.activeElement"):

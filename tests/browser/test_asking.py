@@ -17,18 +17,18 @@ async def test_signing_in_and_out(open_context, learner, sql_course):
     await page.get_by_label("Username").fill(learner.username)
     await page.get_by_label("Password").fill("pass")
     await page.get_by_role("button", name="Sign in").click()
-    await expect(chat.input).to_be_focused()  # where they wanted to go
+    await expect(chat.input).to_be_focused()  # the page requested before signing in
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     await chat.open()
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-async def test_answer_is_written_before_the_learners_eyes_and_names_its_sources(chat, simulator):
+async def test_answer_is_streamed_and_lists_its_sources(chat, simulator):
     simulator.set(first_token=0.3, token_interval=0.01)
     sent = await hold(chat.page, "/api/assistant/query")
     answer = await chat.ask()
-    await expect(chat.questions).to_have_text(QUESTION)  # the server has not even seen it
+    await expect(chat.questions).to_have_text(QUESTION)  # the server has not received it yet
     await expect(answer.thinking).to_contain_text("Thinking…")
     await expect(chat.stop).to_be_visible()
     sent.set()
@@ -48,7 +48,7 @@ async def test_answer_is_written_before_the_learners_eyes_and_names_its_sources(
     await chat.shows_all_of(chat.answer)
 
 
-async def test_follow_up_is_understood_from_what_was_said_before(chat, simulator):
+async def test_follow_up_is_understood_from_the_conversation(chat, simulator):
     alone = await chat.ask(FOLLOW_UP)
     await expect(alone.body).to_contain_text("not in the course material")
     await expect(alone.sources).to_be_hidden()

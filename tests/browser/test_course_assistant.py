@@ -1,4 +1,4 @@
-"""From a lesson to the assistant and back: explain, summarise, rate, ask what is suggested, keep or delete it all."""
+"""From a lesson to the assistant: explain, summarise, rate, follow suggestions, manage conversations."""
 
 import re
 
@@ -41,12 +41,12 @@ async def test_selected_part_of_a_lesson_is_explained(context, joins):
     await chat.is_accepted()
     await expect(chat.questions).to_contain_text("Explain this:\n\n“The shop keeps customers, orders and products")
     await expect(chat.answer.sources).to_contain_text(joins.title)
-    await chat.page.reload()  # the question is not asked again
+    await chat.page.reload()  # a reload does not ask the question again
     await chat.answer.becomes("completed")
     await expect(chat.questions).to_have_count(1)
 
 
-async def test_lesson_is_summarised_and_left_behind(context, joins, simulator):
+async def test_lesson_is_summarised_and_then_deselected(context, joins, simulator):
     chat = await reading(context, joins)
     await chat.page.get_by_role("button", name="Summarise this lesson").click()
     await chat.answer.becomes("completed")
@@ -58,7 +58,7 @@ async def test_lesson_is_summarised_and_left_behind(context, joins, simulator):
     assert ["is reading the lesson" in prompt for prompt in prompts] == [True, False]
 
 
-async def test_link_alone_asks_nothing(context, joins, sql_course):
+async def test_link_to_the_assistant_submits_no_question(context, joins, sql_course):
     chat = Chat(await context.new_page(), sql_course)
     await chat.page.goto(f"{chat.path}?lesson={joins.pk}")
     await expect(chat.send).to_be_enabled()
@@ -72,7 +72,7 @@ async def test_suggested_question_is_asked(chat):
     question = await suggested.first.inner_text()
     await suggested.first.click()
     await expect(chat.questions.last).to_have_text(question)
-    await expect(suggested.first).to_be_hidden()  # they belonged to the newest answer
+    await expect(suggested.first).to_be_hidden()  # suggestions are shown for the newest answer only
     await chat.answer.becomes("completed")
     await expect(chat.answer.element.get_by_test_id("follow-ups")).to_be_visible()
     await chat.page.reload()
@@ -94,7 +94,7 @@ async def test_answer_is_rated_with_a_reason(chat):
     await expect(chat.answer.element.get_by_role("button", name="Bad answer")).to_have_attribute("aria-pressed", "true")
 
 
-async def test_every_answer_bears_the_ai_mark_while_and_after_it_is_written(chat, simulator):
+async def test_every_answer_is_labelled_as_ai_during_and_after_streaming(chat, simulator):
     simulator.set(token_interval=0.2)
     answer = await chat.ask()
     mark = answer.element.get_by_test_id("ai-mark")
@@ -129,7 +129,7 @@ async def test_conversation_is_renamed_exported_and_deleted(chat):
     assert not await database.call(Conversation.objects.filter(pk=conversation_id).exists)
 
 
-async def test_older_conversations_are_listed_when_asked_for(chat, learner, sql_course):
+async def test_older_conversations_are_listed_on_request(chat, learner, sql_course):
     about = {"surface": "assistant", "owner": learner, "course": sql_course}
     rows = [Conversation(title=f"Number {number}", **about) for number in range(35)]
     await database.call(Conversation.objects.bulk_create, rows)

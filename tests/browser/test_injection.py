@@ -1,6 +1,6 @@
-"""Lessons, answers and questions may hold anything: it is shown as text and never runs, calls out or leads astray.
+"""Hostile content of lessons, answers and questions is shown as text: no scripts, requests or misleading links.
 
-The witness of every test (conftest.py) notices dialogs, errors, refused scripts and requests to other origins.
+A fixture (conftest.py) fails every test with dialogs, errors, refused scripts or requests to other origins.
 """
 
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ MORE_HOSTILE = [
     f'<video src="{EVIL}/v.mp4" autoplay></video><base href="{EVIL}/">',
     "<!-- <script>alert(16)</script> --><script>alert(17)</script>",
     "</script></noscript></pre></textarea></title><script>alert(18)</script>",
-    # What they lead to comes later, perhaps in another delta.
+    # Their definitions come later, perhaps in another delta.
     f"[late][a] ![later][b] ![latest][c]\n\n[a]: javascript:alert(23)\n[b]: {EVIL}/b.png\n[c]: data:text/html,x",
     f"![no protocol](//{EVIL.removeprefix('https://')}/n.png)",
     '![drawing](data:image/svg+xml,<svg/onload="alert(25)">)',
@@ -53,13 +53,13 @@ HEADING = "Stripes <img src=x onerror=alert(21)>"
 QUESTION = "What is the zebra list <img src=x onerror=alert(22)>?"
 LIST = "The zebra list:\n\n" + "\n".join(f"- {item}" for item in HOSTILE)
 
-# Where people's and models' words stand, among the page's own buttons and icons.
+# The elements that hold text of people and models, beside the page's own buttons and icons.
 SAID = [
     *(f"#messages [data-part={part}]" for part in ("text", "body", "source-list", "follow-up-list")),
     "#history [data-part=open]",
 ]
 RUNNABLE = "script, iframe, object, embed, svg, math, style, link, meta, base, form, input, video, details, [id=chat]"
-# What the text of a page may not have become: something that runs, loads, covers, or leads to a script.
+# What text must not turn into: elements that run or load something, cover the page or link to a script.
 HARMFUL = """({ root, runnable }) => {
     const leads = ({ name, value }) => {
         if (name !== "href" && name !== "src") return /^(on|style$|srcset$|xlink|action$)/i.test(name);
@@ -94,7 +94,7 @@ async def assert_harmless(page: Page, *selectors: str) -> None:
     assert await page.evaluate("window.pwned") is None
 
 
-async def test_lesson_text_is_only_text(context, hostile_course):
+async def test_lesson_text_cannot_inject_markup(context, hostile_course):
     page = await context.new_page()
     await page.goto("/courses/")
     await page.get_by_role("link", name=TITLE).click()
@@ -108,7 +108,7 @@ async def test_lesson_text_is_only_text(context, hostile_course):
     await expect(page).to_have_url(address)
 
 
-async def test_answer_text_is_only_text_while_it_is_written_and_after(context, hostile_course, simulator):
+async def test_answer_text_cannot_inject_markup_during_or_after_streaming(context, hostile_course, simulator):
     simulator.set(token_interval=0.008)
     chat = Chat(await context.new_page(), hostile_course)
     await chat.open()
@@ -128,8 +128,8 @@ async def test_answer_text_is_only_text_while_it_is_written_and_after(context, h
     await assert_harmless(chat.page, *SAID)
 
 
-async def test_every_way_of_cutting_a_stream_is_harmless(chat):
-    """Deltas may end anywhere: each prefix is drawn as a page in mid-answer draws it."""
+async def test_stream_cut_at_any_point_is_harmless(chat):
+    """Deltas may end anywhere: render every prefix as the page does during an answer."""
     harmful = await chat.page.evaluate(
         """async ({ text, runnable }) => {
             const harmful = HARMFUL;
@@ -150,8 +150,8 @@ async def test_every_way_of_cutting_a_stream_is_harmless(chat):
     assert harmful == []
 
 
-async def test_a_definition_in_the_text_does_not_redirect_citations(chat):
-    """`[1]: https://...` gives references an address; a citation keeps its own."""
+async def test_markdown_link_definition_does_not_redirect_citations(chat):
+    """`[1]: https://...` is a Markdown link definition; it must not change where the citation [1] links to."""
     links = await chat.page.evaluate(
         """async (text) => {
             const { GrowingMarkdown } = await import("/static/site/growing.js");
@@ -166,7 +166,7 @@ async def test_a_definition_in_the_text_does_not_redirect_citations(chat):
     assert links == ["/lessons/5/"]
 
 
-async def test_policy_forbids_inline_code_and_is_enforced(context, sql_course, witness):
+async def test_content_security_policy_blocks_inline_code(context, sql_course, witness):
     chat = Chat(await context.new_page(), sql_course)
     for path in (chat.path, "/courses/", "/api/docs", "/admin/login/", "/no-such-page"):
         response = await context.request.get(path)

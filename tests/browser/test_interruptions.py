@@ -1,4 +1,4 @@
-"""Nothing is lost when the reader leaves in mid-answer, the line breaks, or a server or a worker dies."""
+"""No answer is lost when the page is left, the connection breaks, or a server or worker dies."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures
 SLOW = 0.025  # seconds between two tokens: an answer takes two to three seconds
 
 
-async def test_reload_and_second_tab_in_mid_answer_show_all_of_it(chat, simulator):
+async def test_reload_and_second_tab_mid_answer_show_the_whole_answer(chat, simulator):
     simulator.set(token_interval=2 * SLOW)  # two pages have to load meanwhile
     await (await chat.ask()).is_under_way()
     second, _ = await asyncio.gather(chat.second_tab(), chat.page.reload())
@@ -27,7 +27,7 @@ async def test_reload_and_second_tab_in_mid_answer_show_all_of_it(chat, simulato
     assert await second.answer.body.inner_html() == await chat.answer.body.inner_html()
 
 
-async def test_question_asked_in_one_tab_is_answered_in_the_other_too(chat, simulator):
+async def test_question_asked_in_one_tab_is_answered_in_both(chat, simulator):
     await (await chat.ask()).becomes("completed")
     second = await chat.second_tab()
     await second.answer.becomes("completed")
@@ -38,7 +38,7 @@ async def test_question_asked_in_one_tab_is_answered_in_the_other_too(chat, simu
     await second.shows_all_of(second.answer)
 
 
-async def test_socket_cut_in_mid_answer_is_opened_again(chat, simulator):
+async def test_socket_closed_mid_answer_is_reopened(chat, simulator):
     sockets: list[WebSocketRoute] = []
 
     def connect(socket: WebSocketRoute) -> None:
@@ -55,7 +55,7 @@ async def test_socket_cut_in_mid_answer_is_opened_again(chat, simulator):
     assert len(sockets) == 2
 
 
-async def test_end_that_was_lost_on_the_way_is_asked_for_after_a_silence(chat):
+async def test_lost_final_event_is_requested_after_a_silence(chat):
     lost = []
 
     def connect(socket):
@@ -69,14 +69,14 @@ async def test_end_that_was_lost_on_the_way_is_asked_for_after_a_silence(chat):
 
         server.on_message(pass_on)
 
-    await chat.page.route("**/api/jobs/*", lambda route: route.abort())  # asked over the socket, not by polling
+    await chat.page.route("**/api/jobs/*", lambda route: route.abort())  # not by polling
     await chat.page.route_web_socket("**/ws/jobs/", connect)
     await chat.page.reload()
     await chat.shows_all_of(await chat.ask())
     assert len(lost) == 1
 
 
-async def test_resume_that_is_refused_is_followed_by_a_look_at_the_row(chat):
+async def test_refused_resume_falls_back_to_the_job_row(chat):
     def connect(socket):
         def refuse(frame):
             asked = json.loads(frame)
@@ -90,8 +90,8 @@ async def test_resume_that_is_refused_is_followed_by_a_look_at_the_row(chat):
     await chat.shows_all_of(await chat.ask())
 
 
-async def test_web_server_killed_in_mid_answer_and_back_after_its_end(chat, simulator, platform):
-    await chat.page.route("**/api/jobs/*", lambda route: route.abort())  # no polling: the socket has to bring it
+async def test_web_server_killed_mid_answer_and_restarted_after_the_end(chat, simulator, platform):
+    await chat.page.route("**/api/jobs/*", lambda route: route.abort())  # no polling: it must arrive over the socket
     simulator.set(token_interval=SLOW / 2)
     answer = await chat.ask()
     await answer.is_under_way()
@@ -106,7 +106,7 @@ async def test_web_server_killed_in_mid_answer_and_back_after_its_end(chat, simu
     await expect(chat.connection).to_be_hidden()
 
 
-async def test_acceptance_lost_on_the_way_does_not_ask_twice(chat):
+async def test_lost_202_response_does_not_ask_twice(chat):
     lost: list[Route] = []
 
     async def lose_the_first(route: Route) -> None:
@@ -122,7 +122,7 @@ async def test_acceptance_lost_on_the_way_does_not_ask_twice(chat):
     assert await chat.rows.questions() == 1
 
 
-async def test_answer_of_a_killed_worker_is_replaced_not_continued(chat, simulator, worker):
+async def test_partial_answer_of_a_killed_worker_is_replaced(chat, simulator, worker):
     simulator.set(token_interval=SLOW)
     answer = await chat.ask()
     await answer.is_under_way()

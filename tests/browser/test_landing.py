@@ -47,13 +47,13 @@ async def ask(page: Page, question: str = QUESTION) -> None:
 
 
 async def completed(page: Page) -> str:
-    """The newest answer, when it has ended."""
+    """Wait for the end of the newest answer and return it."""
     answer = page.get_by_test_id("widget-answer").last
     await expect(answer).to_have_attribute("data-state", "completed")
     return await answer.inner_text()
 
 
-async def test_question_is_answered_and_the_conversation_goes_on_after_a_reload(page, simulator):
+async def test_question_is_answered_and_the_conversation_survives_a_reload(page, simulator):
     await page.get_by_test_id("ask-link").click()
     simulator.set(token_interval=0.05)
     await ask(page)
@@ -70,14 +70,14 @@ async def test_question_is_answered_and_the_conversation_goes_on_after_a_reload(
     assert "€149" in await page.get_by_test_id("widget-answer").first.inner_text()
 
 
-async def test_without_a_socket_the_answer_is_polled_for(page):
+async def test_answer_is_polled_without_a_socket(page):
     await page.route_web_socket("**/ws/jobs/", lambda socket: socket.close())
     await page.get_by_test_id("widget-open").click()
     await ask(page)
     assert "€149" in await completed(page)
 
 
-async def test_what_it_does_not_know_is_handed_over_with_the_conversation(page):
+async def test_unanswered_question_is_handed_over_with_the_conversation(page):
     await page.get_by_test_id("widget-open").click()
     await ask(page, "Do you teach piano?")
     await completed(page)
@@ -92,7 +92,7 @@ async def test_what_it_does_not_know_is_handed_over_with_the_conversation(page):
     assert contact.conversation.title == "Do you teach piano?"
 
 
-async def test_text_of_the_site_and_of_answers_is_only_text(page):
+async def test_texts_of_the_site_and_of_answers_cannot_inject_markup(page):
     await page.get_by_text("Is there a zebra list?").click()
     await page.get_by_test_id("widget-open").click()
     await ask(page, "What is the zebra list?")
@@ -101,7 +101,7 @@ async def test_text_of_the_site_and_of_answers_is_only_text(page):
         await expect(root.locator("img, script, a[href^=javascript]")).to_have_count(0)
 
 
-async def test_keyboard_opens_asks_and_closes(page):
+async def test_widget_works_with_the_keyboard_alone(page):
     button = page.get_by_test_id("widget-open")
     await button.focus()
     await page.keyboard.press("Enter")
@@ -114,7 +114,7 @@ async def test_keyboard_opens_asks_and_closes(page):
     await expect(button).to_be_focused()
 
 
-async def test_refusal_is_told_and_the_question_is_kept(page):
+async def test_refused_question_shows_the_error_and_keeps_the_text(page):
     await page.get_by_test_id("widget-open").click()
     body = {"error": {"code": "too_many", "message": "Please try again later.", "retryAfter": 600}}
     await page.route("**/api/landing-assistant/query", lambda route: route.fulfill(status=429, json=body))
@@ -124,7 +124,7 @@ async def test_refusal_is_told_and_the_question_is_kept(page):
     await expect(page.get_by_test_id("widget-answer")).to_have_count(0)
 
 
-async def test_on_a_phone_and_for_screen_readers(page, open_context):
+async def test_widget_is_accessible_and_fits_a_phone(page, open_context):
     await assert_usable(page)
     phone = await (await open_context(**PHONE)).new_page()
     await phone.goto("/")

@@ -1,4 +1,4 @@
-"""A new learner says how they learn, sees what came of it, corrects it and deletes it."""
+"""A new learner answers the questionnaire, sees the persona, corrects it and deletes the profile."""
 
 import pytest
 from playwright.async_api import expect
@@ -40,7 +40,7 @@ async def test_learner_finds_corrects_and_deletes_the_profile(context, learner, 
     await page.get_by_label("What do you know").fill("Nothing, I learn by practice.")
     await send.click()
     await expect(status).to_contain_text("Reading your answers")
-    await page.reload()  # the work goes on, and the page finds it again
+    await page.reload()  # the job continues, and the page finds it again
     await expect(status).to_contain_text("Reading your answers")
     await expect(card.get_by_role("heading", name="Hands-on maker")).to_be_focused()
     await expect(card.locator("q").first).to_have_text("I want to build <b>small</b> projects with my own data")
@@ -62,7 +62,7 @@ async def test_learner_finds_corrects_and_deletes_the_profile(context, learner, 
     assert not await database.call(Profile.objects.filter(user=learner).exists)
 
 
-async def test_second_tab_shows_what_the_first_has_begun(context, learner, simulator):
+async def test_second_tab_shows_the_classification_started_in_the_first(context, learner, simulator):
     simulator.set(first_token=0.8)
     first, second = await context.new_page(), await context.new_page()
     for page in (first, second):
@@ -70,7 +70,7 @@ async def test_second_tab_shows_what_the_first_has_begun(context, learner, simul
         await expect(page.get_by_test_id("send-answers")).to_be_visible()
     sent = await hold(second, "/api/personas/profile")
     for page in (second, first):
-        await page.bring_to_front()  # the browser takes its time with a tab in the background
+        await page.bring_to_front()  # the browser throttles timers of background tabs
         await page.get_by_label("What do you want to reach").fill(GOAL)
         await page.get_by_label("I try it out at once").check()
         await page.get_by_label("One to three hours").check()

@@ -1,4 +1,4 @@
-"""What the learner is told when something goes wrong, and the way on from there."""
+"""Error messages shown to the learner, and how to continue after them."""
 
 import re
 
@@ -16,7 +16,7 @@ from tests.support import database
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]
 
-# Seconds between the times at which a page asks about a job that has nothing new to say for five minutes.
+# Seconds between the requests of a page about a job without progress for five minutes.
 SILENCES = """async () => {
   const isWatch = ({ name }) => name.includes("/jobs/watch");
   const { JobWatch } = await import(performance.getEntriesByType("resource").find(isWatch).name);
@@ -35,7 +35,7 @@ SILENCES = """async () => {
 ANOTHER = "How does it differ from NULLIF?"
 
 
-async def test_stopping_keeps_what_was_written_and_says_so(chat, simulator):
+async def test_stopped_answer_keeps_its_text_and_is_marked(chat, simulator):
     simulator.set(token_interval=0.5)
     answer = await chat.ask()
     await answer.is_under_way(10)
@@ -51,7 +51,7 @@ async def test_stopping_keeps_what_was_written_and_says_so(chat, simulator):
     assert await chat.answer.words() == kept
 
 
-async def test_wrong_key_is_told_without_the_key_and_staff_can_retry(chat, simulator, open_context, staff):
+async def test_wrong_api_key_is_reported_without_the_key_and_staff_can_retry(chat, simulator, open_context, staff):
     simulator.fault("401")
     answer = await chat.ask()
     await answer.becomes("failed")
@@ -65,7 +65,7 @@ async def test_wrong_key_is_told_without_the_key_and_staff_can_retry(chat, simul
     await admin.get_by_label("Action:").select_option(label="Retry the selected failed or cancelled jobs")
     await admin.get_by_role("button", name="Go").click()
     await expect(admin.get_by_text("1 job(s) queued again.")).to_be_visible()
-    await chat.shows_all_of(answer)  # on the learner's page, which was open all the time
+    await chat.shows_all_of(answer)  # on the learner's page, which stayed open
 
 
 async def test_failed_answer_can_be_retried(chat, simulator):
@@ -95,7 +95,7 @@ async def test_question_is_kept_while_the_upstream_is_down(chat, simulator, has_
     await chat.shows_all_of(answer)
 
 
-async def test_waiting_page_asks_less_and_less_often(chat):
+async def test_polling_backs_off_while_a_job_waits(chat):
     silences = await chat.page.evaluate(SILENCES)
     assert silences[0] == 10 and silences == sorted(silences)
     assert max(silences) <= 60
@@ -107,7 +107,7 @@ async def test_passages_stay_on_the_page_until_the_answer_comes(chat):
         breakers = Breakers(redis)
         await breakers.hold(settings.LLM_CHAT_MODEL, "open")
         await chat.ask()
-        for _ in range(2):  # as it happens, and read again
+        for _ in range(2):  # live, and after a reload
             passage = chat.answer.body.get_by_role("link", name="COALESCE")
             await expect(chat.answer.thinking).to_contain_text(re.compile(r"Trying again (in \d+ s|now)"))
             await expect(passage.first).to_be_visible()
@@ -118,8 +118,8 @@ async def test_passages_stay_on_the_page_until_the_answer_comes(chat):
     await expect(chat.answer.body).not_to_contain_text("not answering right now")
 
 
-async def test_second_question_during_an_answer_is_given_back(chat, simulator):
-    """The other tab did not hear of this one's question, because no socket can be opened there: it polls."""
+async def test_question_refused_during_an_answer_stays_in_the_input(chat, simulator):
+    """The other tab has no socket and polls, so it does not know of this tab's question."""
     await (await chat.ask()).becomes("completed")
     other = Chat(await chat.page.context.new_page(), chat.course)
     await other.page.route_web_socket("**/ws/jobs/", lambda socket: socket.close())
@@ -138,11 +138,11 @@ async def test_second_question_during_an_answer_is_given_back(chat, simulator):
     assert await chat.rows.questions() == 2
 
 
-async def test_typed_question_survives_whatever_happens_before_it_is_accepted(chat, learner):
+async def test_typed_question_survives_errors_before_it_is_accepted(chat, learner):
     scripts = await hold(chat.page, "/assistant/chat.js")
     await chat.page.reload(wait_until="commit")
     await chat.input.fill(QUESTION)
-    await expect(chat.send).to_be_disabled()  # the browser itself would send the form and empty the box
+    await expect(chat.send).to_be_disabled()  # the browser itself would submit the form and clear the input
     scripts.set()
     await expect(chat.send).to_be_enabled()
     await expect(chat.input).to_have_value(QUESTION)

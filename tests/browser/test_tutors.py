@@ -1,4 +1,4 @@
-"""A tutor has things drafted, edits them, has one written anew, and decides; by keyboard and on a phone too."""
+"""A tutor requests drafts, edits, regenerates and decides them, by keyboard and on a phone too."""
 
 import pytest
 import pytest_asyncio
@@ -34,7 +34,7 @@ def drafts(page):
     return page.locator("#draft-list").get_by_test_id("draft")
 
 
-async def test_quiz_is_proposed_edited_written_anew_and_decided_about(page):
+async def test_quiz_is_proposed_edited_regenerated_and_decided(page):
     await page.get_by_label("Quiz on a lesson").select_option(label="Joins: putting tables together")
     await page.get_by_role("button", name="Propose", exact=True).click()
     await expect(page.get_by_test_id("message-assistant")).to_contain_text("I have drafted 4 quiz questions")
@@ -73,8 +73,8 @@ async def test_quiz_is_proposed_edited_written_anew_and_decided_about(page):
     assert states == ["accepted", "discarded", "draft", "draft"]
 
 
-async def test_edit_beside_a_regeneration_is_kept(page):
-    await expect(page.get_by_test_id("send-button")).to_be_enabled()  # the scripts are there
+async def test_edit_during_a_regeneration_is_kept(page):
+    await expect(page.get_by_test_id("send-button")).to_be_enabled()  # the scripts have loaded
     await page.get_by_test_id("question-input").fill("Propose a quiz with 1 question on joins")
     await page.get_by_test_id("question-input").press("Enter")
     await expect(drafts(page)).to_have_count(1)

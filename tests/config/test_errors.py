@@ -1,4 +1,4 @@
-"""One error shape below /api/, pages elsewhere, and nothing of what broke in either."""
+"""Errors below /api/ have one JSON shape, other errors are pages; neither shows internals."""
 
 import pytest
 from django.db import connection
@@ -10,7 +10,7 @@ SECRETS = ("Traceback", "courses_course", "ProgrammingError", "does not exist", 
 
 @pytest.fixture
 def broken():
-    """A platform that misses a table."""
+    """A platform whose database lacks a table."""
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE courses_course RENAME TO courses_course_away")
     yield
@@ -42,18 +42,18 @@ def test_unknown_page_is_404_as_a_page(platform: Platform, learner, path):
         assert_page(browser.get(path), 404)
 
 
-def test_wrong_method_is_405_and_names_the_right_ones(api):
+def test_wrong_method_is_405_and_names_the_allowed_methods(api):
     response = api.delete("/api/courses")
     assert error_of(response, 405)["code"] == "method_not_allowed"
     assert "GET" in response.headers["Allow"]
 
 
-def test_failure_in_the_api_is_500_without_what_broke(api, broken):
+def test_failure_in_the_api_is_500_without_internals(api, broken):
     response = api.get("/api/courses")
     assert error_of(response, 500) == {"code": "internal", "message": "Something went wrong on our side."}
 
 
-def test_failure_in_a_page_is_500_without_what_broke(platform: Platform, learner, broken):
+def test_failure_in_a_page_is_500_without_internals(platform: Platform, learner, broken):
     with platform.browser_session(learner) as browser:
         assert_page(browser.get("/courses/"), 500)
 
@@ -68,12 +68,12 @@ def test_page_without_csrf_token_is_403(anonymous):
     assert_page(anonymous.post("/accounts/login/", data={"username": "a", "password": "b"}), 403)
 
 
-def test_answer_nobody_accepts_has_the_same_shape(api):
+def test_unacceptable_accept_header_gets_the_same_error_shape(api):
     error_of(api.get("/api/courses", headers={"Accept": "text/html"}), 406)
 
 
 @pytest.mark.parametrize("path", ["/api/courses", "/accounts/login/", "/api/docs", "/nothing"])
-def test_every_answer_carries_the_protective_headers(anonymous, path):
+def test_every_response_has_the_security_headers(anonymous, path):
     headers = anonymous.get(path).headers
     policy = headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy and "unsafe" not in policy

@@ -1,4 +1,4 @@
-"""Alive and ready, as load balancers ask."""
+"""/healthz and /readyz, as load balancers call them."""
 
 import json
 
@@ -17,7 +17,7 @@ def get(path="/readyz"):
 
 @pytest.fixture
 def empty_redis(settings):
-    """A Redis that knows of no worker."""
+    """Redis without registered workers."""
     settings.REDIS_URL = settings.REDIS_URL.rpartition("/")[0] + "/15"
     connections.redis.cache_clear()
     yield connections.redis()
@@ -35,7 +35,7 @@ def test_alive_depends_on_nothing(platform: Platform, anonymous):
 
 
 def test_ready_with_a_worker_under_any_host_name(platform: Platform, anonymous):
-    """Checks come from inside, by address."""
+    """Health checks use the host's address instead of its name."""
     with platform.worker():
         response = anonymous.get("/readyz", headers={"Host": "10.0.0.7"})
     checks = {"database": True, "migrations": True, "redis": True, "worker": True}
@@ -47,7 +47,7 @@ def test_not_ready_without_a_worker(empty_redis):
     assert (response.status_code, failing(response)) == (503, {"worker"})
 
 
-def test_worker_that_vanished_does_not_count(empty_redis):
+def test_expired_worker_does_not_count(empty_redis):
     empty_redis.sadd("rq:workers", "rq:worker:gone")
     assert failing(get()) == {"worker"}
 

@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, told apart by request and job, and without what people wrote."""
+"""Log lines are JSON objects with request and job ids and without people's texts."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ CANARY = "xylophagous"
 
 
 class Logs:
-    """What web server and workers have logged."""
+    """The log output of web server and workers."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -31,7 +31,7 @@ class Logs:
         return "".join(file.read_text() for file in sorted(self._folder.glob("*.log")))
 
     def lines(self, name: str = "*", **fields) -> list[dict]:
-        """The lines of this process that have these fields."""
+        """The lines of this process with these field values."""
         text = "".join(file.read_text() for file in self._folder.glob(f"{name}.log"))
         parsed = [json.loads(line) for line in text.splitlines()]
         return [line for line in parsed if fields.items() <= line.items()]
@@ -45,7 +45,7 @@ def logs(tmp_path_factory) -> Logs:
 
 @pytest.fixture(scope="module")
 def loud(platform: Platform, logs: Logs):
-    """A platform of its own that logs as in production, and more: with a worker."""
+    """A separate platform with a worker that logs JSON, as in production."""
     logs._folder.mkdir()
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("DEV_DATA", str(logs._folder.parent))
@@ -64,7 +64,7 @@ def ended(job_id: str) -> AiJob | None:
     return AiJob.objects.exclude(status__in=AiJob.ACTIVE).filter(pk=job_id).first()
 
 
-def test_one_id_leads_from_the_question_to_the_push(logs, client, sql_course):
+def test_one_request_id_connects_post_run_and_push(logs, client, sql_course):
     given = f"exam-{uuid.uuid4().hex}"
     client.headers["X-Request-ID"] = given
     job_id = ask(client, sql_course)["jobId"]
@@ -83,7 +83,7 @@ def test_one_id_leads_from_the_question_to_the_push(logs, client, sql_course):
     assert [line for line in logs.lines("rqworker", request_id=given) if "completed after attempt 1" in line["message"]]
 
 
-def test_every_attempt_says_which_it_is_and_why(logs, client, sql_course, simulator):
+def test_every_attempt_logs_its_number_and_reason(logs, client, sql_course, simulator):
     simulator.fault("500", times=3)
     job_id = ask(client, sql_course)["jobId"]
     job = wait_for(lambda: ended(job_id), 30)
@@ -94,7 +94,7 @@ def test_every_attempt_says_which_it_is_and_why(logs, client, sql_course, simula
     assert "upstream_unavailable" in deferred["message"]
 
 
-def test_answers_at_the_same_time_do_not_mix_their_lines(logs, client, sql_course):
+def test_concurrent_answers_log_under_their_own_ids(logs, client, sql_course):
     jobs = [ask(client, sql_course)["jobId"] for _ in range(8)]
     rows = [wait_for(lambda job=job: ended(job)) for job in jobs]
     assert len({row.request_id for row in rows}) == 8
@@ -105,19 +105,19 @@ def test_answers_at_the_same_time_do_not_mix_their_lines(logs, client, sql_cours
 
 
 @pytest.mark.parametrize("given", ["", "a b", "a\tb", "x" * 65, 'a"b', "\u00e9", "a;b", "../a"])
-def test_id_that_is_not_sane_is_replaced(client, given):
+def test_malformed_request_id_is_replaced(client, given):
     response = client.get("/api/courses", headers={b"X-Request-ID": given.encode()})
     assert uuid.UUID(response.headers["X-Request-ID"])
 
 
-def test_id_comes_back_whatever_the_answer(client, loud):
+def test_every_response_has_a_request_id(client, loud):
     assert client.get("/api/courses", headers={"X-Request-ID": "a.b-c_1"}).headers["X-Request-ID"] == "a.b-c_1"
     for path in ("/healthz", "/metrics", "/nowhere", "/api/jobs/nonsense", "/static/site/site.css"):
         assert uuid.UUID(client.get(path).headers["X-Request-ID"])
     assert client.get("/").headers["X-Request-ID"] != client.get("/").headers["X-Request-ID"]
 
 
-def test_line_of_a_request_that_fails_carries_its_id(logs, client):
+def test_failed_request_is_logged_with_its_id(logs, client):
     request_id = client.get("/api/jobs/nonsense").headers["X-Request-ID"]
     lines = wait_for(lambda: logs.lines("daphne", request_id=request_id, path="/api/jobs/nonsense"))
     assert lines[0]["status"] == 404
@@ -137,7 +137,7 @@ async def test_tickets_and_query_strings_are_not_logged(logs, loud, learner):
     assert ticket not in logs.text
 
 
-def test_machines_that_ask_all_day_leave_no_lines(logs, client):
+def test_health_checks_and_scrapes_are_not_logged(logs, client):
     for path in ("/healthz", "/readyz", "/metrics"):
         client.get(path)
     request_id = client.get("/api/courses").headers["X-Request-ID"]
@@ -145,7 +145,7 @@ def test_machines_that_ask_all_day_leave_no_lines(logs, client):
     assert not [line for line in logs.lines("daphne") if line.get("path") in ("/healthz", "/readyz", "/metrics")]
 
 
-def test_nobody_reads_questions_answers_or_secrets_in_the_logs(logs, client, sql_course, simulator):
+def test_questions_answers_and_secrets_are_not_logged(logs, client, sql_course, simulator):
     question = f"What does {CANARY} mean?"
     first = ask(client, sql_course, question)
     wait_for(lambda: ended(first["jobId"]))
@@ -165,7 +165,7 @@ def test_nobody_reads_questions_answers_or_secrets_in_the_logs(logs, client, sql
 
 
 def test_every_line_is_json(logs, client):
-    """Also those of RQ, Daphne and Django, from start to end."""
+    """Including those of RQ, Daphne and Django at start and shutdown."""
     assert len(logs.lines("daphne")) > 10 and len(logs.lines("rqworker")) > 10
 
 
@@ -197,8 +197,8 @@ def refused_by_pydantic():
 
 @pytest.mark.parametrize("fail", [refused_by_postgres, refused_by_pydantic])
 @pytest.mark.parametrize("formatter", [as_json(), as_text()], ids=["json", "plain"])
-def test_exceptions_are_logged_without_the_values_that_were_refused(fail, formatter):
-    question = CANARY  # nor those of local variables
+def test_exceptions_are_logged_without_the_rejected_values(fail, formatter):
+    question = CANARY  # nor the values of local variables
     with pytest.raises(Exception, match=question) as caught:
         fail()
     record = logging.LogRecord("jobs", logging.ERROR, "", 1, "it failed", (), caught._excinfo)

@@ -1,4 +1,4 @@
-"""A Postgres that was restarted: the web process is back at once, whatever its pool held."""
+"""After a restart of Postgres the web process recovers at once, whatever connections its pool holds."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from tests.support import Platform, wait_for
 
 
 async def together(platform: Platform, user, count: int) -> None:
-    """Many requests at once, so that the pool of the web process holds many connections afterwards."""
+    """Send many concurrent requests, so that the pool of the web process holds many connections afterwards."""
     with platform.client(user) as client:
         options = {"base_url": client.base_url, "headers": client.headers}
     async with httpx2.AsyncClient(**options, timeout=20) as http:
@@ -18,7 +18,7 @@ async def together(platform: Platform, user, count: int) -> None:
     assert {answer.status_code for answer in answers} == {200}
 
 
-def test_the_first_request_after_a_restart_does_not_meet_every_dead_connection(platform: Platform, learner, api):
+def test_first_request_after_a_postgres_restart_succeeds_quickly(platform: Platform, learner, api):
     asyncio.run(together(platform, learner, 60))
     platform.stack.postgres.kill()
     platform.stack.postgres.start()

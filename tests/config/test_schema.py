@@ -1,4 +1,4 @@
-"""The API describes itself, and the description is true."""
+"""The OpenAPI schema agrees with the API's contract."""
 
 import io
 import re
@@ -44,7 +44,7 @@ def test_schema_is_served(anonymous, schema):
     assert set(yaml.safe_load(response.text)["paths"]) == set(schema["paths"])
 
 
-def test_every_call_of_the_contract_is_there(schema):
+def test_every_endpoint_of_the_contract_is_listed(schema):
     assert {re.sub(r"\{\w+\}", "{}", path) for path in schema["paths"]} >= {
         "/api/auth/token",
         "/api/ws-ticket",
@@ -67,7 +67,7 @@ def test_every_call_of_the_contract_is_there(schema):
 
 
 @pytest.mark.parametrize("path", CREATES_A_JOB)
-def test_calls_that_create_jobs_tell_of_202_and_their_errors(schema, path):
+def test_endpoints_that_create_jobs_list_202_and_their_errors(schema, path):
     answers = responses(schema, path, "post")
     assert set(answers) >= {"202", "400", "401", "403", "404", "409", "413", "422", "429", "503"}
     assert "200" not in answers
@@ -86,7 +86,7 @@ def test_every_error_has_the_contracts_shape(schema):
                     assert body_of(response) == "Error", (path, method, status)
 
 
-def test_cancel_tells_of_both_its_answers(schema):
+def test_cancel_lists_both_its_responses(schema):
     assert set(responses(schema, "/api/jobs/{job_id}/cancel", "post")) >= {"200", "202", "409"}
 
 
@@ -103,7 +103,7 @@ def test_job_in_the_schema_has_the_fields_of_the_contract(schema):
     }  # fmt: skip
 
 
-def test_lists_are_results_and_next(schema):
+def test_lists_have_results_and_next(schema):
     page = schema["components"]["schemas"][body_of(responses(schema, "/api/courses", "get")["200"])]
     assert set(page["properties"]) == set(page["required"]) == {"results", "next"}
 

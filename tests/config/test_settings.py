@@ -1,4 +1,4 @@
-"""Settings come from the environment: nothing starts on a guess, and the defaults are those of production."""
+"""Settings come from the environment: required ones have no default, and other defaults suit production."""
 
 import json
 import os
@@ -20,7 +20,7 @@ PRODUCTION = {
 
 
 def python(code_or_command, env, tmp_path):
-    """A process that has this environment and no other."""
+    """Run Python with exactly this environment."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     env = kept | {"DEV_DATA": str(tmp_path)} | env
     command = [sys.executable, *code_or_command]
@@ -37,7 +37,7 @@ def read(names, env, tmp_path):
 
 
 @pytest.mark.parametrize("name", PRODUCTION)
-def test_nothing_starts_without(name, tmp_path):
+def test_process_does_not_start_without(name, tmp_path):
     without = {key: value for key, value in PRODUCTION.items() if key != name}
     for env in (without, without | {name: ""}):
         result = python(["manage.py", "check"], env, tmp_path)

@@ -1,4 +1,4 @@
-"""Apps fill slots of pages below them, and add to admin pages of models that are not theirs."""
+"""Apps fill slots of pages of lower apps and add inlines to the admin of other apps' models."""
 
 import pytest
 from django.contrib import admin
@@ -14,7 +14,7 @@ from jobs.models import AiJob
 
 @pytest.fixture
 def rendered(tmp_path, monkeypatch):
-    """Renders a page that offers a slot; what tests register is forgotten."""
+    """Renders a template with a slot; registrations of the test are removed afterwards."""
     monkeypatch.setattr(slots, "_templates", {})
     for name, text in {"one": "<i>{{ who }}</i> ", "two": "<b>{{ who }}{{ more }}</b> "}.items():
         (tmp_path / f"{name}.html").write_text(text)
@@ -23,11 +23,11 @@ def rendered(tmp_path, monkeypatch):
     return lambda: page.render(Context({"who": "<Ada>"}))
 
 
-def test_empty_slot_is_empty(rendered):
+def test_empty_slot_renders_nothing(rendered):
     assert rendered() == "."
 
 
-def test_slot_shows_what_was_registered_in_order_and_once(rendered):
+def test_slot_renders_each_registration_once_in_order(rendered):
     for _ in range(2):
         slots.register("here", "two.html")
         slots.register("here", "one.html")
@@ -35,7 +35,7 @@ def test_slot_shows_what_was_registered_in_order_and_once(rendered):
     assert rendered() == "<b>&lt;Ada&gt;</b> <i>&lt;Ada&gt;</i> ."
 
 
-def test_context_of_one_is_for_it_alone(rendered):
+def test_context_of_one_registration_does_not_leak_into_others(rendered):
     slots.register("here", "two.html", lambda page: {"more": f"{page['who']} & more", "who": ""})
     slots.register("here", "one.html")
     assert rendered() == "<b>&lt;Ada&gt; &amp; more</b> <i>&lt;Ada&gt;</i> ."

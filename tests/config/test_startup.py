@@ -1,4 +1,4 @@
-"""How the processes set themselves up before they serve anybody."""
+"""Set-up of the processes before they serve requests."""
 
 import subprocess
 import sys
@@ -15,11 +15,11 @@ print("assistant.api" in sys.modules, gc.get_freeze_count() > 100_000, gc.get_th
 """
 
 
-def test_web_server_loads_its_views_first_and_never_looks_for_garbage_among_them():
+def test_web_server_preloads_its_views_and_tunes_the_garbage_collector():
     run = subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["True", "True", str(GC_THRESHOLD_OBJECTS), str(SWITCH_SECONDS)]
 
 
-def test_worker_lets_pages_go_first(platform: Platform):
+def test_worker_runs_at_a_lower_cpu_priority(platform: Platform):
     with platform.worker(JOBS_NICE="7") as process:
         assert psutil.Process(process.pid).nice() == psutil.Process().nice() + 7

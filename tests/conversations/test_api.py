@@ -1,4 +1,4 @@
-"""A conversation belongs to one person, a user or a visitor, and to nobody else."""
+"""A conversation is accessible only to its owner, a user or a visitor."""
 
 import httpx2
 import pytest
@@ -23,14 +23,14 @@ def visitors():
     conversation.delete()
 
 
-def test_visitor_reads_the_own_conversation(platform, visitors):
+def test_visitor_reads_their_own_conversation(platform, visitors):
     with visitor_client(platform, visitors.visitor) as client:
         body = client.get(f"/api/conversations/{visitors.pk}").json()
     assert (body["courseId"], body["title"], body["activeJobId"]) == (None, "Prices", None)
     assert [(m["role"], m["text"], m["citations"]) for m in body["messages"]] == [("user", "What does it cost?", [])]
 
 
-def test_nobody_else_reads_it(platform, api, anonymous, visitors):
+def test_others_cannot_read_the_conversation(platform, api, anonymous, visitors):
     path = f"/api/conversations/{visitors.pk}"
     with visitor_client(platform, "other") as other:
         error_of(other.get(path), 404)

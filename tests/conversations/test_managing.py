@@ -1,4 +1,4 @@
-"""People's conversations are theirs: to list, to name, to take along, to rate, and to delete for good."""
+"""People list, rename, export, rate and delete their own conversations."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ def path_of(answer, *more):
     return "/".join(["/api/conversations", answer["conversationId"], *more])
 
 
-def test_list_has_the_own_conversations_newest_first(platform, desk, stranger, sql_course):
+def test_list_shows_own_conversations_newest_first(platform, desk, stranger, sql_course):
     with platform.client(stranger) as client:
         ask(client, sql_course)
     first, second = (ask(desk.api, sql_course, f"Question {n}?") for n in (1, 2))
@@ -41,7 +41,7 @@ def test_list_has_the_own_conversations_newest_first(platform, desk, stranger, s
         assert len(desk.api.get(f"/api/conversations?{other}").json()["results"]) == 0
 
 
-def test_renamed_conversation_keeps_its_place(desk, sql_course):
+def test_renamed_conversation_keeps_its_position(desk, sql_course):
     answer = ask(desk.api, sql_course)
     later = ask(desk.api, sql_course)
     assert desk.api.patch(path_of(answer), json={"title": " Missing values "}).json()["title"] == "Missing values"
@@ -56,7 +56,7 @@ def test_renamed_conversation_keeps_its_place(desk, sql_course):
     [("PATCH", (), {"title": "x"}), ("DELETE", (), None), ("GET", ("export",), None),
      ("PUT", ("messages", "1", "rating"), {"rating": "up"})],
 )  # fmt: skip
-def test_somebody_elses_is_404_and_nobodys_401(platform, desk, stranger, anonymous, sql_course, method, more, body):
+def test_others_get_404_and_anonymous_requests_401(platform, desk, stranger, anonymous, sql_course, method, more, body):
     path = path_of(ask(desk.api, sql_course), *more)
     with platform.client(stranger) as client:
         error_of(client.request(method, path, json=body), 404)
@@ -64,7 +64,7 @@ def test_somebody_elses_is_404_and_nobodys_401(platform, desk, stranger, anonymo
     assert Conversation.objects.get().messages.count() == 1
 
 
-def test_export_has_everything_that_was_said_with_sources_and_the_ai_mark(desk):
+def test_export_has_all_messages_with_sources_and_the_ai_label(desk):
     answer = desk.answer(f"{QUESTION}\nAnd why?")
     response = desk.api.get(path_of(answer, "export"), headers={"Accept": "text/markdown"})
     assert response.headers["Content-Type"] == "text/markdown; charset=utf-8"
@@ -76,7 +76,7 @@ def test_export_has_everything_that_was_said_with_sources_and_the_ai_mark(desk):
     assert text.count("AI-generated") == 1
 
 
-def test_answer_is_rated_by_its_own_id_or_its_questions(desk):
+def test_answer_is_rated_by_its_own_id_or_that_of_its_question(desk):
     answer = desk.answer(QUESTION)
     question_id = answer["messageId"]
     rated = desk.api.put(path_of(answer, "messages", question_id, "rating"), json={"rating": "down", "reason": "Dry."})
@@ -101,7 +101,7 @@ def test_unknown_answer_is_404(desk, message_id):
 
 
 def holds(text):
-    """Where in Postgres and Redis this text still stands."""
+    """The tables and Redis keys that contain this text."""
     found = []
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
@@ -120,7 +120,7 @@ def run_all(desk):
         desk.run(waiting.pk)
 
 
-def test_deleting_leaves_no_word_and_every_cent(desk, sql_course):
+def test_deleting_removes_all_text_and_keeps_the_costs(desk, sql_course):
     answer = desk.answer(f"{QUESTION} {CANARY}")
     desk.api.put(path_of(answer, "messages", answer["messageId"], "rating"), json={"rating": "up", "reason": CANARY})
     run_all(desk)
@@ -138,7 +138,7 @@ def test_deleting_leaves_no_word_and_every_cent(desk, sql_course):
     assert "answer" not in desk.api.get(answer["links"]["self"]).json()
 
 
-def test_deleting_ends_what_waits_and_it_cannot_be_run_again(desk, sql_course):
+def test_deleting_cancels_pending_jobs_for_good(desk, sql_course):
     waiting = ask(desk.api, sql_course, f"{QUESTION} {CANARY}")
     assert desk.api.delete(path_of(waiting)).status_code == 204
     row = desk.api.get(waiting["links"]["self"]).json()
@@ -147,7 +147,7 @@ def test_deleting_ends_what_waits_and_it_cannot_be_run_again(desk, sql_course):
     assert holds(CANARY) == []
 
 
-def test_deleting_while_the_answer_is_written_keeps_nothing_of_it(desk, sql_course, simulator):
+def test_deleting_while_an_answer_is_streamed_stores_none_of_it(desk, sql_course, simulator):
     simulator.set(token_interval=0.05, answer_tokens=100)
     accepted = ask(desk.api, sql_course, f"{QUESTION} {CANARY}")
     stream = f"aijob:{accepted['jobId']}:events"
@@ -166,7 +166,7 @@ def test_deleting_while_the_answer_is_written_keeps_nothing_of_it(desk, sql_cour
     assert AiCall.objects.get(job=job, purpose="answer").output_tokens > 0
 
 
-def test_deleting_in_the_moment_in_which_the_answer_is_saved(desk, sql_course):
+def test_deleting_while_the_answer_is_being_saved(desk, sql_course):
     accepted = ask(desk.api, sql_course, f"{QUESTION} {CANARY}")
     run = transitions.claim(UUID(accepted["jobId"]), "worker")
 
@@ -188,7 +188,7 @@ def is_anybody_waiting():
         return cursor.fetchone()[0]
 
 
-def test_same_key_after_deleting_asks_anew(desk, sql_course):
+def test_same_key_after_deleting_creates_a_new_job(desk, sql_course):
     body = {"courseId": sql_course.slug, "question": QUESTION}
     first = desk.api.post("/api/assistant/query", json=body, headers={"Idempotency-Key": "k"}).json()
     desk.api.delete(path_of(first))

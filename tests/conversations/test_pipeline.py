@@ -1,4 +1,4 @@
-"""What comes before an answer: the follow-up understood, the history cut to its budget, older messages summarised."""
+"""Steps before an answer: rewriting follow-ups, cutting the history to its budget, summarising older messages."""
 
 import pytest
 
@@ -40,19 +40,19 @@ def test_first_question_is_not_rewritten(understand, simulator):
     assert understand.output.steps == []
 
 
-def test_follow_up_is_rewritten_from_what_was_said(understand, simulator):
+def test_follow_up_is_rewritten_with_the_history(understand, simulator):
     standalone, _ = understand("And when all of them are missing?", turns=HISTORY)
     assert sorted(purposes(simulator)) == ["embedding", "rewrite"]
     assert "COALESCE" in standalone and standalone != "And when all of them are missing?"
     assert understand.output.steps == ["rewriting"]
 
 
-def test_summary_alone_is_history_too(understand, simulator):
+def test_follow_up_is_rewritten_with_a_summary_alone(understand, simulator):
     understand("And then?", summary="The learner asked about COALESCE.")
     assert "rewrite" in purposes(simulator)
 
 
-def test_rewrite_and_embedding_happen_at_the_same_time(understand, simulator):
+def test_rewrite_and_embedding_run_concurrently(understand, simulator):
     simulator.set(rewrite_latency=0.3, embedding_latency=0.3)
     understand("And then?", turns=HISTORY)
     requests = {request["purpose"]: request for request in simulator.requests()}

@@ -1,4 +1,4 @@
-"""Staff read what people said only with a permission of their own, and every opening is noted."""
+"""Staff read conversations only with a separate permission, and each access is logged."""
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -25,7 +25,7 @@ def noted(user):
     return list(Reading.objects.filter(reader=user).values_list("reader_name", "what"))
 
 
-def test_reader_opens_a_conversation_and_that_is_noted(platform, desk, staff_with):
+def test_staff_with_permission_open_a_conversation_and_it_is_logged(platform, desk, staff_with):
     answer = desk.answer(QUESTION)
     reader = staff_with("read_text")
     with platform.browser_session(reader) as browser:
@@ -39,7 +39,7 @@ def test_reader_opens_a_conversation_and_that_is_noted(platform, desk, staff_wit
     assert Reading.objects.filter(reader=None, what=f"conversation:{answer['conversationId']}").exists()
 
 
-def test_other_staff_open_none(platform, desk, staff_with):
+def test_other_staff_cannot_open_conversations(platform, desk, staff_with):
     answer = desk.answer(QUESTION)
     looker = staff_with("view_aijob", "view_conversation", "change_conversation", "view_message")
     with platform.browser_session(looker) as browser:
@@ -76,12 +76,12 @@ async def test_staff_resume_a_job_over_the_socket_with_the_permission_only(platf
     assert answers == ["error", "job.completed"]
 
 
-def test_own_job_is_read_without_a_note(desk):
+def test_reading_ones_own_job_is_not_logged(desk):
     desk.answer(QUESTION)
     assert not Reading.objects.exists()
 
 
-def test_rating_stands_next_to_the_job(platform, desk, staff_with):
+def test_rating_is_shown_with_the_job(platform, desk, staff_with):
     answer = desk.answer(QUESTION)
     path = f"/api/conversations/{answer['conversationId']}/messages/{answer['messageId']}/rating"
     desk.api.put(path, json={"rating": "down", "reason": "Too dry, that."})

@@ -1,4 +1,4 @@
-"""Courses and lessons over HTTP: who may open what, and the shape of it."""
+"""Courses and lessons over HTTP: permissions and response shapes."""
 
 import pytest
 
@@ -8,14 +8,14 @@ from tests.support import error_of, unique
 
 @pytest.fixture
 def more_courses(learner):
-    """Three more courses of the learner."""
+    """Three more courses in which the learner is enrolled."""
     courses = [Course.objects.create(slug=unique("course"), title=f"Zoology {n}") for n in range(3)]
     Enrollment.objects.bulk_create([Enrollment(user=learner, course=course) for course in courses])
     yield courses
     Course.objects.filter(pk__in=[course.pk for course in courses]).delete()
 
 
-def test_list_holds_the_courses_one_is_enrolled_in(api, sql_course, bees_course):
+def test_list_shows_the_courses_of_ones_enrolments(api, sql_course, bees_course):
     assert api.get("/api/courses").json() == {
         "results": [{"courseId": sql_course.slug, "title": sql_course.title, "summary": sql_course.summary}],
         "next": None,
@@ -29,7 +29,7 @@ def test_staff_see_every_course(platform, staff, sql_course, bees_course):
         assert client.get(f"/api/courses/{bees_course.slug}").status_code == 200
 
 
-def test_following_next_gives_every_course_once(api, sql_course, more_courses):
+def test_following_next_links_gives_every_course_once(api, sql_course, more_courses):
     url, pages = "/api/courses?limit=2", []
     while url:
         page = api.get(url).json()
@@ -41,7 +41,7 @@ def test_following_next_gives_every_course_once(api, sql_course, more_courses):
 @pytest.mark.parametrize(
     "query", ["limit=x", "limit=-1", "limit=0", f"limit={10**30}", "offset=x", "offset=-1", "limit=%00"]
 )
-def test_strange_page_sizes_fall_back(api, sql_course, query):
+def test_invalid_page_sizes_fall_back_to_the_default(api, sql_course, query):
     page = api.get(f"/api/courses?{query}")
     assert [course["courseId"] for course in page.json()["results"]] == [sql_course.slug]
 
@@ -108,7 +108,7 @@ def test_unknown_lesson_is_404(api, lesson_id):
 
 
 @pytest.mark.parametrize("path", ["/api/courses", "/api/courses/sql-for-analysts", "/api/lessons/1"])
-def test_nobody_signed_in_is_401(anonymous, sql_course, path):
+def test_anonymous_request_is_401(anonymous, sql_course, path):
     error_of(anonymous.get(path), 401)
 
 
@@ -117,7 +117,7 @@ def test_lesson_ids_are_opaque_strings(api, sql_course):
     assert api.get(f"/api/lessons/{lesson.pk}").json()["lessonId"] == str(lesson.pk)
 
 
-def test_tutor_opens_the_taught_course_and_no_other(platform, stranger, sql_course, bees_course):
+def test_tutor_opens_only_courses_they_teach(platform, stranger, sql_course, bees_course):
     Enrollment.objects.filter(user=stranger).delete()
     bees_course.tutors.add(stranger)
     assert (bees_course.is_taught_by(stranger), sql_course.is_taught_by(stranger)) == (True, False)

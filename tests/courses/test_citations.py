@@ -1,4 +1,4 @@
-"""Citations are checked: what an answer cites was in its prompt."""
+"""Citations of an answer are kept only if they name a passage of its prompt."""
 
 import pytest
 
@@ -28,7 +28,7 @@ PASSAGES = [
         ("", "", []),
     ],
 )
-def test_only_citations_of_real_passages_stay(text, expected, cited):
+def test_citations_of_unknown_passages_are_removed(text, expected, cited):
     checked, citations = check(text, PASSAGES)
     assert (checked, [citation.n for citation in citations]) == (expected, cited)
 
@@ -46,7 +46,7 @@ def test_only_citations_of_real_passages_stay(text, expected, cited):
         "```\nnever closed [9]",
     ],
 )
-def test_code_is_left_as_it_is(code):
+def test_code_is_left_unchanged(code):
     text = f"Look [1]: {code}" if "\n" not in code else f"Look [1]:\n\n{code}"
     checked, citations = check(text, PASSAGES)
     assert checked == text
@@ -54,11 +54,11 @@ def test_code_is_left_as_it_is(code):
 
 
 @pytest.mark.parametrize("text", ["a ` b [9] c", "`one` [9] `two`", "`one\n[9] two`", "~ [9] ~", "```\na\n```\nb [9]"])
-def test_what_only_looks_like_code_is_checked(text):
+def test_citations_in_text_that_only_looks_like_code_are_checked(text):
     assert "[9]" not in check(text, PASSAGES)[0]
 
 
-def test_citation_says_where_it_leads():
+def test_citation_names_lesson_and_heading():
     [citation] = check("So [2].", PASSAGES)[1]
     assert citation.model_dump() == {"n": 2, "lessonId": "12", "title": "Lesson 12", "heading": "Part 12"}
 

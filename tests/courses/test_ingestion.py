@@ -1,4 +1,4 @@
-"""A folder of Markdown becomes a course; coming again changes only what changed."""
+"""A Markdown folder is ingested as a course; ingesting it again updates only what changed."""
 
 from io import StringIO
 
@@ -15,7 +15,7 @@ ABOUT = 'title = "Knots"\nsummary = "Tie them."'
 
 @pytest.fixture
 def folder(tmp_path):
-    """A course of two lessons; its rows go with it."""
+    """A folder with two lessons; the course is deleted after the test."""
     folder = tmp_path / unique("knots")
     folder.mkdir()
     (folder / "course.toml").write_text(ABOUT)
@@ -26,7 +26,7 @@ def folder(tmp_path):
 
 
 def embed(course):
-    """What the background job does, without asking anybody."""
+    """Embed passages as the background job does, without calling the upstream."""
     save_embeddings({pk: [0.1] * 1536 for pk, _ in unembedded(course.pk, 100)})
     assert unembedded(course.pk, 100) == []
 
@@ -57,7 +57,7 @@ def test_embedded_text_names_the_lesson_and_the_heading(folder):
     assert "Bowline > Steps\nOver and under." in waiting(ingest(folder))
 
 
-def test_ingesting_the_same_again_changes_nothing(folder):
+def test_ingesting_an_unchanged_folder_changes_nothing(folder):
     course = ingest(folder)
     embed(course)
     before = ids(course)
@@ -65,7 +65,7 @@ def test_ingesting_the_same_again_changes_nothing(folder):
     assert waiting(course) == []
 
 
-def test_changed_passage_alone_is_embedded_again(folder):
+def test_only_the_changed_passage_is_embedded_again(folder):
     course = ingest(folder)
     embed(course)
     before = ids(course)
@@ -95,7 +95,7 @@ def test_moved_passages_keep_their_embedding(folder):
     assert list(order) == ["Steps", "Why"]
 
 
-def test_removed_lesson_goes_with_its_passages(folder):
+def test_removed_lesson_is_deleted_with_its_passages(folder):
     course = ingest(folder)
     (folder / "01-bowline.md").unlink()
     ingest(folder)
@@ -103,7 +103,7 @@ def test_removed_lesson_goes_with_its_passages(folder):
     assert not Passage.objects.filter(course=course, heading="Steps").exists()
 
 
-def test_repeated_passages_are_kept_as_often_as_they_are_there(folder):
+def test_repeated_passages_are_all_kept(folder):
     (folder / "02-hitch.md").write_text("# Hitch\n" + "\n## Try it\n\nTie one.\n" * 3)
     course = ingest(folder)
     embed(course)
@@ -114,7 +114,7 @@ def test_repeated_passages_are_kept_as_often_as_they_are_there(folder):
     assert waiting(course) == []
 
 
-def test_embedding_of_a_passage_that_is_gone_is_dropped(folder):
+def test_embedding_of_a_deleted_passage_is_dropped(folder):
     course = ingest(folder)
     late = {pk: [0.2] * 1536 for pk, _ in unembedded(course.pk, 100)}
     (folder / "01-bowline.md").unlink()
@@ -123,7 +123,7 @@ def test_embedding_of_a_passage_that_is_gone_is_dropped(folder):
     assert waiting(course) == []
 
 
-def test_windows_line_ends_change_nothing(folder):
+def test_windows_line_endings_change_nothing(folder):
     course = ingest(folder)
     before = ids(course)
     file = folder / "01-bowline.md"
@@ -156,7 +156,7 @@ BAD_FOLDERS = {
 
 
 @pytest.mark.parametrize("spoil", BAD_FOLDERS.values(), ids=BAD_FOLDERS)
-def test_bad_folder_is_told_and_leaves_everything_as_it_was(folder, spoil):
+def test_invalid_folder_is_reported_and_changes_nothing(folder, spoil):
     course = ingest(folder)
     before = ids(course)
     spoil(folder)
@@ -166,7 +166,7 @@ def test_bad_folder_is_told_and_leaves_everything_as_it_was(folder, spoil):
 
 
 @pytest.mark.parametrize("name", ["two words", "knots.old", "x" * 51, "knöts"])
-def test_folder_name_has_to_be_fit_for_an_url(folder, name):
+def test_folder_name_has_to_be_a_valid_slug(folder, name):
     with pytest.raises(BadFolder, match="slug"):
         ingest(folder.rename(folder.with_name(name)))
     assert not Course.objects.filter(slug=name).exists()
@@ -178,7 +178,7 @@ def ingest_course(folder):
     return output.getvalue().strip()
 
 
-def test_command_says_what_it_did_and_submits_one_job(folder):
+def test_command_reports_the_changes_and_submits_one_job(folder):
     assert ingest_course(folder) == "Knots: 2 lessons, 3 passages, 3 of them to be embedded"
     job = AiJob.objects.get(kind="assistant.embedding")
     assert (job.queue, job.owner, job.payload) == (
@@ -188,13 +188,13 @@ def test_command_says_what_it_did_and_submits_one_job(folder):
     )
 
 
-def test_command_submits_nothing_when_nothing_waits(folder):
+def test_command_submits_no_job_without_unembedded_passages(folder):
     embed(ingest(folder))
     assert ingest_course(folder) == "Knots: 2 lessons, 3 passages, 0 of them to be embedded"
     assert not AiJob.objects.exists()
 
 
-def test_command_tells_a_bad_folder_in_one_line(tmp_path):
+def test_command_reports_an_invalid_folder_in_one_line(tmp_path):
     with pytest.raises(CommandError, match=r"course.toml cannot be read: No such file or directory$"):
         ingest_course(tmp_path / "nowhere")
 

@@ -1,4 +1,4 @@
-"""Lessons cut into passages."""
+"""Lessons are cut into passages."""
 
 import pytest
 
@@ -42,21 +42,21 @@ def test_title_is_the_first_heading_of_level_one():
 
 
 @pytest.mark.parametrize("text", ["", "No heading.", "## Two", "```\n# code\n```", "> # quoted"])
-def test_lesson_without_a_title_is_called_by_its_file(text):
+def test_lesson_without_a_title_is_named_after_its_file(text):
     assert title_of(text, "01-intro") == "01-intro"
 
 
-def test_hash_lines_in_code_are_no_headings_and_stay_in_their_passage():
+def test_hash_lines_in_code_are_not_headings():
     [left_join] = [piece for piece in cut(LESSON) if piece.heading == "LEFT JOIN"]
     assert "# not a heading\n-- ## nor this\nSELECT 1;\n```" in left_join.text
 
 
 @pytest.mark.parametrize("fence", ["```", "~~~", "````"])
-def test_fence_that_is_never_closed_runs_to_the_end(fence):
+def test_unclosed_fence_runs_to_the_end(fence):
     assert headings(f"# T\n\n{fence}\n# a\n## b") == [""]
 
 
-def test_skipped_levels_and_underlined_headings_count():
+def test_skipped_levels_and_underlined_headings_are_recognised():
     assert headings("Title\n=====\n\nx\n\n#### Deep\n\ny\n\nSection\n-------\n\nz") == ["", "Deep", "Section"]
 
 
@@ -90,11 +90,11 @@ def test_unusual_line_separators_lose_no_text(odd):
     assert "three" in text and text.endswith("the last words")
 
 
-def test_lesson_of_nothing_has_no_passages():
+def test_empty_lesson_has_no_passages():
     assert cut("") == cut(" \n\n ") == []
 
 
-def test_block_that_no_embedding_call_could_take_is_cut():
+def test_block_too_large_for_an_embedding_call_is_cut():
     pieces = cut("# T\n\n## S\n\n" + "word " * 20_000)
     assert max(len(piece.text) for piece in pieces) <= 8000
     assert "".join(piece.text for piece in pieces).count("word") >= 19_900

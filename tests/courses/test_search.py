@@ -8,12 +8,12 @@ from courses.search import hybrid
 from devstack.servers.stack import SIMULATOR_KEY
 from tests.support import unique
 
-NOWHERE = [1.0] + [0.0] * 1535  # a direction that no text has
+NOWHERE = [1.0] + [0.0] * 1535  # orthogonal to the embedding of every text
 
 
 @pytest.fixture
 def embedding_of(simulator):
-    """What the upstream makes of a text."""
+    """The simulator's embedding of a text."""
 
     def embed(text):
         body = {"model": "text-embedding-3-small", "input": text, "dimensions": 1536}
@@ -31,7 +31,7 @@ def passage(sql_course):
 
 @pytest.fixture
 def course():
-    """A course of three passages, whose embeddings a test chooses."""
+    """A course of three passages whose embeddings the test chooses."""
     course = Course.objects.create(slug=unique("search"), title="Search")
     lesson = Lesson.objects.create(course=course, slug="one", position=1, title="One", body="")
     for position, text in enumerate(["anchors and chains", "sails and masts", "anchors and sails"]):
@@ -63,18 +63,18 @@ def test_passage_without_embedding_is_found_by_its_words(course):
     assert "anchors and chains" in texts(hybrid(course.pk, "chain", NOWHERE))
 
 
-def test_headings_are_words_too(course):
+def test_passage_is_found_by_words_of_its_heading(course):
     course.passages.filter(text="sails and masts").update(heading="Rigging")
     assert texts(hybrid(course.pk, "rigging", None)) == ["sails and masts"]
 
 
-def test_a_rare_word_counts_more_than_a_common_one_said_often(course):
+def test_rare_word_counts_more_than_a_frequent_common_one(course):
     course.passages.filter(text="anchors and sails").update(text="sails, sails, sails, sails and more sails")
     course.passages.filter(text="anchors and chains").update(text="sails")
     assert texts(hybrid(course.pk, "sails or mast?", None))[0] == "sails and masts"
 
 
-def test_what_both_sides_find_comes_first(course):
+def test_passage_found_by_both_searches_comes_first(course):
     near = [0.9, 0.4] + [0.0] * 1534
     embed(course, "sails and masts", NOWHERE)
     embed(course, "anchors and chains", near)
@@ -97,16 +97,16 @@ def test_other_courses_are_never_searched(sql_course, bees_course):
 
 
 @pytest.mark.parametrize("vector", [None, NOWHERE])
-def test_nothing_is_found_where_nothing_fits(sql_course, vector):
+def test_unrelated_question_finds_nothing(sql_course, vector):
     assert hybrid(sql_course.pk, "xyzzy plugh", vector) == []
 
 
-def test_far_away_meaning_does_not_count(course):
+def test_distant_embeddings_do_not_count(course):
     embed(course, "sails and masts", [0.1, 0.99] + [0.0] * 1534)
     assert hybrid(course.pk, "", NOWHERE) == []
 
 
-def test_limit_holds(sql_course, passage):
+def test_limit_is_respected(sql_course, passage):
     assert len(hybrid(sql_course.pk, "SELECT rows of a table", passage.embedding, limit=3)) == 3
 
 
@@ -127,5 +127,5 @@ def test_limit_holds(sql_course, passage):
         "\ufffd" * 4000,
     ],
 )
-def test_odd_words_are_only_words(course, words):
+def test_query_syntax_in_words_is_harmless(course, words):
     assert isinstance(hybrid(course.pk, words, NOWHERE), list)

@@ -1,4 +1,4 @@
-"""The words of our prompts may change: the simulator reads their tags and the names of schemas, nothing else."""
+"""Prompts may be reworded: the simulator reads only their tags and schema names."""
 
 import re
 
@@ -48,7 +48,7 @@ def asked(question, passages=PASSAGES, turns=(), **setting):
     return assistant.answer(Setting(course="SQL", **setting), passages, "", turns, question)
 
 
-# The messages, the schema of their answer, the purpose in the simulator's journal, and what is in the answer.
+# Messages, response schema, purpose in the simulator's journal, text in the answer.
 CALLS = {
     "answer": (asked(ASKED), None, "answer", "first value that is not NULL \\[1\\]"),
     "follow-up": (asked("Why is that?", turns=TURNS), None, "answer", "COALESCE.*\\[1\\]"),
@@ -110,7 +110,7 @@ CALLS = {
         "persona='maker'",
     ),
 }
-RULES = ("task", "guidance")  # tags around rules; all others are around data
+RULES = ("task", "guidance")  # tags around rules; all others enclose data
 
 
 def reworded(messages):
@@ -129,7 +129,7 @@ def _reworded(text):
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_answer_stays_when_every_word_of_the_rules_is_another(simulator, name):
+def test_answer_is_the_same_when_all_words_of_the_rules_change(simulator, name):
     messages, schema, purpose, kind = CALLS[name]
     upstream, other = Upstream(simulator), reworded(messages)
 

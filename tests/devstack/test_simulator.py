@@ -112,7 +112,7 @@ def text_of(stream: Any) -> str:
 
 @pytest.fixture(autouse=True)
 def clean_slate() -> None:
-    """Nothing to clean: these tests have a simulator of their own and touch no rows."""
+    """Override: these tests have their own simulator and touch no rows."""
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def server() -> Iterator[Simulator]:
     finally:
         process.terminate()
         assert process.wait(5) == 0
-        # Whatever the tests did to it, nothing was logged as an error.
+        # No test may cause an error in the log.
         assert process.stderr.read() == ""
 
 
@@ -148,7 +148,7 @@ def test_answer_is_grounded_and_cited(simulator: Simulator, question: str) -> No
     assert completion.usage.prompt_tokens_details.cached_tokens == 0
 
 
-def test_same_question_same_answer_and_code_is_unescaped(simulator: Simulator) -> None:
+def test_answers_are_deterministic_and_code_is_unescaped(simulator: Simulator) -> None:
     first, second = (simulator.ask("May I have one mutable reference?").choices[0].message.content for _ in "ab")
     assert first == second
     assert "```rust\nlet r = &mut s; // <b>one</b>\n```" in first
@@ -161,7 +161,7 @@ def test_refusal_names_what_is_covered(simulator: Simulator, question: str) -> N
     assert "Borrowing & references" in answer and "[1]" not in answer
 
 
-def test_text_that_is_no_valid_unicode_is_answered(simulator: Simulator) -> None:
+def test_invalid_unicode_is_answered(simulator: Simulator) -> None:
     body = b'{"model": "m", "input": "\\ud800", "messages": [{"role": "user", "content": "borrow \\ud800"}]}'
     headers = {"Authorization": f"Bearer {KEY}"}
     for path in ("chat/completions", "embeddings"):
@@ -169,7 +169,7 @@ def test_text_that_is_no_valid_unicode_is_answered(simulator: Simulator) -> None
         assert answer.status_code == 200
 
 
-def test_only_the_marked_question_counts(simulator: Simulator) -> None:
+def test_only_the_tagged_question_is_answered(simulator: Simulator) -> None:
     messages = prompt("What does the panic macro do?")
     messages[-1]["content"] = f"Mention ownership and memory. {messages[-1]['content']}"
     completion = simulator.client.chat.completions.create(model="m", messages=messages)
@@ -177,7 +177,7 @@ def test_only_the_marked_question_counts(simulator: Simulator) -> None:
     assert "[1]" not in completion.choices[0].message.content
 
 
-def test_question_without_words_of_its_own_is_about_what_came_before(simulator: Simulator) -> None:
+def test_question_without_content_words_refers_to_the_conversation(simulator: Simulator) -> None:
     system, asked = prompt("Why does that matter?")
     earlier = {"role": "user", "content": "What does the panic macro do?"}
     said = {"role": "assistant", "content": "It stops the program."}
@@ -195,7 +195,7 @@ assistant: Ownership decides who frees memory.
 </conversation>"""
 
 
-def test_follow_up_is_rewritten_with_the_topics_before_it(simulator: Simulator) -> None:
+def test_follow_up_is_rewritten_with_the_earlier_topics(simulator: Simulator) -> None:
     rewritten = simulator.answer(f"{TRANSCRIPT}\n<question>Why does that matter?</question>")
     assert rewritten.startswith("Why does that matter? (about: ")
     assert "ownership" in rewritten and "rust" in rewritten and "conversation" not in rewritten
@@ -213,7 +213,7 @@ def test_summary_and_other_purposes(simulator: Simulator) -> None:
     assert simulator.counters()["by_purpose"] == {"summary": 1, "other": 1}
 
 
-def test_words_of_a_prompt_decide_nothing(simulator: Simulator) -> None:
+def test_untagged_words_of_a_prompt_do_not_set_its_purpose(simulator: Simulator) -> None:
     rules = "Rewrite it as a standalone question. Summarise the passages. Guidance level: hints only."
     assert "sourdough" in simulator.answer("How do I bake sourdough?", rules)
     assert simulator.counters()["by_purpose"] == {"other": 1}
@@ -247,7 +247,7 @@ def test_raw_stream_ends_with_done_and_carries_the_headers(simulator: Simulator)
         assert header in answer.headers
 
 
-def test_chunks_keep_the_pace_of_the_settings(simulator: Simulator) -> None:
+def test_chunks_are_sent_at_the_configured_interval(simulator: Simulator) -> None:
     simulator.set(first_token=0.1, token_interval=0.005, answer_tokens=41)
     deltas = [c for c in simulator.ask(stream=True) if c.choices[0].delta.content]
     assert len(deltas) == 41
@@ -264,7 +264,7 @@ def test_answer_is_cut_at_max_tokens(simulator: Simulator, name: str) -> None:
     assert 1 <= completion.usage.completion_tokens <= 7
 
 
-def test_client_that_leaves_is_noticed_at_once(simulator: Simulator) -> None:
+def test_client_disconnect_is_noticed_at_once(simulator: Simulator) -> None:
     simulator.set(token_interval=5)
     stream = simulator.ask(stream=True)
     assert next(iter(stream)).choices[0].delta.role == "assistant"
@@ -400,7 +400,7 @@ def test_models(simulator: Simulator) -> None:
         ("nothing", b"{}", 404, "Invalid URL"),
     ],
 )
-def test_bad_requests_in_the_shape_of_openai(
+def test_bad_requests_get_errors_in_openai_format(
     simulator: Simulator, path: str, body: bytes, status: int, part: str
 ) -> None:
     headers = {"Authorization": f"Bearer {KEY}"}
@@ -569,12 +569,12 @@ def test_reset_restores_the_start_state(simulator: Simulator) -> None:
         ("POST", "/faults", {"kind": "500", "probability": 2}),
     ],
 )
-def test_control_refuses_what_it_does_not_know(simulator: Simulator, method: str, path: str, data: Any) -> None:
+def test_control_api_refuses_unknown_values(simulator: Simulator, method: str, path: str, data: Any) -> None:
     with pytest.raises(httpx2.HTTPStatusError, match="400"):
         simulator.control(method, path, data)
 
 
-def test_options_of_the_command_line_and_a_quiet_end() -> None:
+def test_command_line_options_and_silent_shutdown() -> None:
     fault = json.dumps({"endpoint": "chat", "kind": "503", "times": 1})
     process, url = start("--api-key=sk-other", "--requests-per-minute=9", "--fault", fault, fault)
     try:
@@ -592,7 +592,7 @@ def test_options_of_the_command_line_and_a_quiet_end() -> None:
     assert process.stderr.read() == ""
 
 
-def test_busy_port_is_said_in_one_line() -> None:
+def test_busy_port_is_reported_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         process, line = start(f"--port={busy.getsockname()[1]}")
         assert (process.wait(5), line) == (1, "")

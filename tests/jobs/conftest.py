@@ -1,4 +1,4 @@
-"""A kind of job whose work each test decides, run in this process."""
+"""A kind of job whose work each test sets, run in this process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Engine:
         self.saved: list[Result] = []
 
     def work(self, run: Callable[[Run], Any], deadline: float = 20.0) -> None:
-        """What a run of the job does from now on."""
+        """Set what later runs do."""
         kinds.register(AnswerKind(KIND, run, lambda job, result: self.saved.append(result), deadline))
 
     def submit(self, subject: str = "", key: str | None = None, body: dict | None = None, **fields: Any) -> AiJob:
@@ -37,7 +37,7 @@ class Engine:
         return AiJob.objects.get(pk=job.pk)
 
     def run(self, job: AiJob) -> AiJob:
-        """Run the job to the end of one attempt."""
+        """Run one attempt of the job to its end."""
         perform(job.pk)
         return AiJob.objects.get(pk=job.pk)
 

@@ -1,4 +1,4 @@
-"""The 202 of a call belongs to the kind that the call names."""
+"""accept() answers 202 for the kind that it is given."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -26,7 +26,7 @@ def request_of(learner: User) -> Request:
     return request
 
 
-def test_kind_decides_the_queue_and_what_is_told_of_the_payload(learner):
+def test_kind_defines_the_queue_and_the_public_payload_fields(learner):
     kinds.register(OTHER)
     answer = accept(request_of(learner), {}, OTHER, lambda submission: submit(submission, OTHER, {"id": 7, "more": 8}))
     job = AiJob.objects.get()
@@ -34,7 +34,7 @@ def test_kind_decides_the_queue_and_what_is_told_of_the_payload(learner):
     assert (job.kind, job.queue) == ("test.other", "background")
 
 
-def test_call_that_submits_another_kind_than_it_accepts_creates_nothing(engine, learner):
+def test_submitting_another_kind_than_accepted_creates_nothing(engine, learner):
     with pytest.raises(ValueError, match=r"test\.other"):
         accept(request_of(learner), {}, OTHER, lambda submission: submit(submission, kinds.get(KIND), {}))
     assert not AiJob.objects.exists()

@@ -1,4 +1,4 @@
-"""A job cancelled while it runs hangs up on the upstream within a second, whoever cancels it and from where."""
+"""Cancelling a running job closes its upstream call within a second: over HTTP, the socket and the admin."""
 
 import time
 
@@ -41,7 +41,7 @@ def answers(simulator):
 
 
 async def cancelled(cancel, platform, job, learner, staff, simulator):
-    """The row of the cancelled job; fails when the upstream does not see the connection closed within a second."""
+    """Cancel the job and return its row; asserts that the upstream's connection is closed within a second."""
     began = time.time()
     await cancel(platform, job, learner, staff)
     await eventually(lambda: AiJob.objects.get(pk=job["jobId"]).status == "cancelled")
@@ -52,9 +52,7 @@ async def cancelled(cancel, platform, job, learner, staff, simulator):
 
 
 @every_way
-async def test_answer_that_is_being_written_stops(
-    platform: Platform, api, learner, staff, sql_course, simulator, cancel
-):
+async def test_answer_being_streamed_is_stopped(platform: Platform, api, learner, staff, sql_course, simulator, cancel):
     simulator.set(token_interval=0.05, answer_tokens=400)
     job = ask(api, sql_course)
     await eventually(lambda: any(request["first_token_at"] for request in answers(simulator)))
@@ -65,7 +63,7 @@ async def test_answer_that_is_being_written_stops(
 
 
 @every_way
-async def test_answer_whose_first_word_is_waited_for_is_given_up(
+async def test_answer_waiting_for_its_first_token_is_stopped(
     platform: Platform, api, learner, staff, sql_course, simulator, cancel
 ):
     simulator.set(first_token=30)
@@ -74,4 +72,4 @@ async def test_answer_whose_first_word_is_waited_for_is_given_up(
     row = await cancelled(cancel, platform, job, learner, staff, simulator)
     [call] = AiCall.objects.filter(job=row, purpose="answer")
     assert (row.result, call.outcome, call.output_tokens) == (None, "cancelled", 0)
-    assert call.estimated and call.input_tokens > 0 and call.cost > 0  # the prompt was sent
+    assert call.estimated and call.input_tokens > 0 and call.cost > 0  # the prompt was sent and is billed

@@ -1,4 +1,4 @@
-"""Backpressure: told with a status and a time to come back, and nothing is half-created."""
+"""Backpressure: refusals have a status and Retry-After, and create nothing."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -41,7 +41,7 @@ def spend(job, *, tokens=0, dollars="0", at=None):
     )
 
 
-def test_one_job_too_many_is_refused_until_one_has_ended(engine, settings):
+def test_job_above_the_limit_is_refused_until_another_ends(engine, settings):
     settings.JOBS_PER_PERSON = 2
     engine.submit()
     last = engine.submit()
@@ -52,9 +52,9 @@ def test_one_job_too_many_is_refused_until_one_has_ended(engine, settings):
     limits.check_admission(engine.person, "interactive")
 
 
-def test_running_an_old_job_again_is_limited_too_but_not_for_staff(platform, learner, staff, engine):
+def test_retry_is_limited_too_except_for_staff(platform, learner, staff, engine):
     old = transitions.fail(transitions.claim(engine.submit().pk, "w"), Failure("internal", "No."))
-    for _ in range(50):  # JOBS_PER_PERSON of the tests
+    for _ in range(50):  # JOBS_PER_PERSON in the tests' settings
         engine.submit()
     with platform.client(learner) as client:
         error = error_of(client.post(f"/api/jobs/{old.pk}/retry"), 429)
@@ -70,8 +70,8 @@ def test_other_people_are_not_counted(engine, settings, stranger):
     limits.check_admission(people.from_user(stranger), "interactive")
 
 
-def test_refusal_is_a_429_with_a_time_and_leaves_nothing(platform, learner, sql_course, engine):
-    for _ in range(50):  # JOBS_PER_PERSON of the tests
+def test_refusal_is_a_429_with_retry_after_and_creates_nothing(platform, learner, sql_course, engine):
+    for _ in range(50):  # JOBS_PER_PERSON in the tests' settings
         engine.submit()
     with platform.client(learner) as client:
         response = post(client, sql_course)
@@ -81,7 +81,7 @@ def test_refusal_is_a_429_with_a_time_and_leaves_nothing(platform, learner, sql_
     assert not Conversation.objects.filter(owner=learner).exists()
 
 
-def test_posts_at_the_same_moment_do_not_slip_past_the_limit(platform, learner, sql_course, engine):
+def test_concurrent_posts_cannot_exceed_the_limit(platform, learner, sql_course, engine):
     for _ in range(48):
         engine.submit()
 
@@ -97,7 +97,7 @@ def test_posts_at_the_same_moment_do_not_slip_past_the_limit(platform, learner, 
     assert answers == [202, 202, 429, 429, 429, 429]
 
 
-def test_repeated_key_is_answered_even_at_the_limit(platform, learner, sql_course, engine):
+def test_repeated_idempotency_key_is_accepted_at_the_limit(platform, learner, sql_course, engine):
     with platform.client(learner) as client:
         first = post(client, sql_course, **{"Idempotency-Key": "k"})
         for _ in range(49):
@@ -106,7 +106,7 @@ def test_repeated_key_is_answered_even_at_the_limit(platform, learner, sql_cours
     assert (again.status_code, again.json()["jobId"]) == (202, first.json()["jobId"])
 
 
-def test_full_system_is_a_503_with_a_time(platform, learner, stranger, sql_course, engine):
+def test_full_backlog_is_a_503_with_retry_after(platform, learner, stranger, sql_course, engine):
     job = engine.submit()
     AiJob.objects.filter(pk=job.pk).update(run_after=timezone.now() - timedelta(seconds=200))
     with platform.client(stranger) as client:
@@ -116,7 +116,7 @@ def test_full_system_is_a_503_with_a_time(platform, learner, stranger, sql_cours
 
 
 def backlog(begun, waited, ready, oldest):
-    """So many jobs begun in the last ten seconds after such a wait, so many ready, the first of them for so long."""
+    """Jobs started in the last ten seconds after this wait, and jobs ready to run, the oldest for this long."""
     now = timezone.now()
     jobs = AiJob.objects.bulk_create(AiJob(kind="assistant.answer", queue="interactive") for _ in range(begun + ready))
     for number, job in enumerate(jobs[:begun]):
@@ -137,13 +137,13 @@ def backlog(begun, waited, ready, oldest):
         pytest.param(20, 6, 20, 0.1, 0.1, id="nobody has to wait yet"),
     ],
 )
-def test_wait_is_estimated_from_how_fast_jobs_are_begun(engine, begun, waited, ready, oldest, expected):
+def test_wait_is_estimated_from_the_rate_of_job_starts(engine, begun, waited, ready, oldest, expected):
     backlog(begun, waited, ready, oldest)
     assert limits.expected_wait("interactive").total_seconds() == pytest.approx(expected, rel=0.4, abs=0.8)
     assert limits.expected_wait("default") == timedelta()
 
 
-def test_question_that_would_wait_too_long_is_refused_before_anybody_has(engine, settings, stranger):
+def test_question_with_a_too_long_estimated_wait_is_refused(engine, settings, stranger):
     settings.JOBS_MAX_WAIT_SECONDS = 20
     backlog(begun=20, waited=6, ready=100, oldest=5)
     with pytest.raises(LimitReached) as refused:
@@ -152,12 +152,12 @@ def test_question_that_would_wait_too_long_is_refused_before_anybody_has(engine,
     assert refused.value.retry_after == pytest.approx(30, rel=0.4)
 
 
-def test_jobs_that_wait_for_a_later_time_do_not_count_as_backlog(engine):
+def test_deferred_jobs_do_not_count_as_backlog(engine):
     engine.submit(run_after=timezone.now() + timedelta(hours=1))
     assert limits.expected_wait("interactive") == timedelta()
 
 
-def test_jobs_that_wait_for_the_upstream_do_not_count_as_backlog(engine):
+def test_jobs_paused_by_the_breaker_do_not_count_as_backlog(engine):
     job = engine.submit(run_after=timezone.now() - timedelta(hours=1))
     assert limits.expected_wait("interactive") >= timedelta(hours=1)
     AiJob.objects.filter(pk=job.pk).update(error_code=ErrorKind.PAUSED.value.code)
@@ -165,7 +165,7 @@ def test_jobs_that_wait_for_the_upstream_do_not_count_as_backlog(engine):
 
 
 @pytest.mark.parametrize(("name", "spent"), [("TOKENS", {"tokens": 100}), ("DOLLARS", {"dollars": "0.5"})])
-def test_personal_budget_of_the_day_ends_new_jobs(engine, settings, stranger, name, spent):
+def test_used_up_personal_budget_refuses_new_jobs(engine, settings, stranger, name, spent):
     setattr(settings, f"BUDGET_PERSON_{name}", Decimal("0.5") if name == "DOLLARS" else 100)
     job = engine.run(engine.submit())
     limits.check_budgets(engine.person)
@@ -176,7 +176,7 @@ def test_personal_budget_of_the_day_ends_new_jobs(engine, settings, stranger, na
     limits.check_budgets(people.from_user(stranger))
 
 
-def test_no_budget_holds_up_what_makes_no_calls(engine, settings):
+def test_used_up_budget_does_not_stop_jobs_without_calls(engine, settings):
     settings.BUDGET_TOTAL_TOKENS = 100
     spend(engine.submit(), tokens=100)
     assert run_pending(PRUNING.name, {}).status == "completed"
@@ -188,7 +188,7 @@ def test_yesterdays_calls_are_not_counted(engine, settings):
     limits.check_budgets(engine.person)
 
 
-def test_platform_budget_holds_for_everybody(engine, settings, stranger):
+def test_platform_budget_applies_to_everybody(engine, settings, stranger):
     settings.BUDGET_TOTAL_DOLLARS = Decimal("1")
     spend(engine.submit(), dollars="1")
     with pytest.raises(LimitReached) as refused:
@@ -196,7 +196,7 @@ def test_platform_budget_holds_for_everybody(engine, settings, stranger):
     assert refused.value.is_ours
 
 
-def test_job_whose_budget_ran_out_while_it_waited_makes_no_call(engine, settings):
+def test_budget_used_up_while_a_job_waited_prevents_its_calls(engine, settings):
     worked = []
 
     async def work(run):
@@ -212,20 +212,20 @@ def test_job_whose_budget_ran_out_while_it_waited_makes_no_call(engine, settings
     assert "midnight" in job.error_message
 
 
-def test_what_is_left_of_the_day_is_told(api, engine, settings):
+def test_remaining_daily_budget_is_reported(api, engine, settings):
     assert limits.left_today(engine.person) is None
-    assert api.get("/api/quota").json()["left"] is None  # the web process has no limits set
+    assert api.get("/api/quota").json()["left"] is None  # the web process has no budgets
     settings.BUDGET_PERSON_TOKENS = 100
     settings.BUDGET_PERSON_DOLLARS = Decimal("1")
     assert limits.left_today(engine.person) == 1
     spend(engine.submit(), tokens=20, dollars="0.6")
-    assert limits.left_today(engine.person) == pytest.approx(0.4)  # the scarcer of the two
+    assert limits.left_today(engine.person) == pytest.approx(0.4)  # the lower of the two
     spend(engine.submit(), tokens=500)
     assert limits.left_today(engine.person) == 0
 
 
 @pytest.mark.parametrize("budget", ["BUDGET_PERSON_DOLLARS", "BUDGET_TOTAL_DOLLARS", "BUDGET_LANDING_DOLLARS"])
-def test_worker_does_not_start_on_a_budget_in_money_whose_prices_are_unknown(settings, budget):
+def test_worker_refuses_to_start_with_a_money_budget_and_unknown_prices(settings, budget):
     settings.LLM_FAST_MODEL = "unheard-of"
     call_command("check")
     setattr(settings, budget, Decimal(5))

@@ -1,4 +1,4 @@
-"""What is old is deleted, and nothing else: neither what the old led to, nor the sums of what it cost."""
+"""Retention deletes old rows only, and neither their results nor the totals."""
 
 import threading
 from datetime import timedelta
@@ -27,14 +27,14 @@ RECENTLY = timezone.now() - timedelta(days=89)
 
 @pytest.fixture(autouse=True)
 def _nothing_expired(_database):
-    """Other tests leave tickets and sessions behind."""
+    """Delete tickets and sessions that other tests left behind."""
     WsTicket.objects.all().delete()
     Session.objects.all().delete()
 
 
 @pytest.fixture
 def ended(engine):
-    """Makes a job of long ago that has ended and is counted."""
+    """Creates an old, ended job that is included in the totals."""
 
     def make(**fields):
         values = {"status": "completed", "created_at": LONG_AGO, "finished_at": LONG_AGO, **fields}
@@ -70,7 +70,7 @@ def test_old_ended_jobs_are_deleted_with_their_calls(ended, status):
 
 
 @pytest.mark.parametrize("status", ["pending", "running"])
-def test_jobs_that_have_not_ended_stay_however_old(ended, status):
+def test_unfinished_jobs_of_any_age_stay(ended, status):
     job = ended(status=status, finished_at=None)
     assert retention.delete_jobs() == 0
     assert exists(job)
@@ -86,7 +86,7 @@ def test_conversation_keeps_its_messages(api, learner, sql_course, ended):
     assert [(m["text"], m["jobId"]) for m in messages] == [("What is NULL?", None), ("Nothing.", None)]
 
 
-def test_what_is_not_in_the_totals_yet_stays_until_it_is(ended):
+def test_jobs_stay_until_they_are_in_the_totals(ended):
     moved, paid = ended(uncounted=1, history=[{"attempt": 1, "outcome": "completed"}]), ended()
     add_call(paid)
     assert retention.delete_jobs() == 0
@@ -98,14 +98,14 @@ def test_what_is_not_in_the_totals_yet_stays_until_it_is(ended):
     assert spent() == before >= 0.5
 
 
-def test_job_that_is_being_retried_at_this_moment_stays(ended):
+def test_job_being_retried_concurrently_stays(ended):
     job, other = ended(status="failed"), ended()
     with transaction.atomic():
         assert transitions.retry(job)
         thread = threading.Thread(target=_in_a_thread, args=(retention.delete_jobs,))
         thread.start()
         thread.join(5)
-        assert not thread.is_alive()  # it did not wait for us
+        assert not thread.is_alive()  # it did not wait for the row lock
     assert (exists(job), exists(other)) == (True, False)
 
 
@@ -116,7 +116,7 @@ def _in_a_thread(work):
         connection.close()
 
 
-def test_everything_goes_batch_by_batch(ended, monkeypatch):
+def test_rows_are_deleted_in_batches(ended, monkeypatch):
     monkeypatch.setattr(retention, "DELETE_BATCH", 2)
     jobs = [ended() for _ in range(5)]
     assert retention.delete_jobs() == 2
@@ -126,7 +126,7 @@ def test_everything_goes_batch_by_batch(ended, monkeypatch):
     assert not any(map(exists, jobs))
 
 
-def test_ended_sessions_and_tickets_are_deleted_and_others_stay(learner, client):
+def test_only_expired_sessions_and_tickets_are_deleted(learner, client):
     client.force_login(learner)
     store = import_module(settings.SESSION_ENGINE).SessionStore
     for age in (-1, 1):
@@ -149,18 +149,18 @@ def test_nothing_younger_than_a_day_is_ever_deleted(ended, settings, days):
 
 
 class TestDaily:
-    def test_nothing_is_submitted_when_nothing_is_old(self, ended):
+    def test_no_job_is_submitted_without_old_rows(self, ended):
         ended(finished_at=RECENTLY)
         sweeper.submit_pruning()
         assert not prunings().exists()
 
-    def test_one_job_is_submitted_however_many_workers_look(self, ended):
+    def test_many_workers_submit_one_job(self, ended):
         ended()
         sweeper.submit_pruning()
         sweeper.submit_pruning()
         assert prunings().count() == 1
 
-    def test_sweepers_that_look_at_the_same_moment_submit_one(self, ended):
+    def test_concurrent_sweepers_submit_one_job(self, ended):
         ended()
         start = threading.Barrier(4)
         threads = [threading.Thread(target=_in_a_thread, args=(lambda: _look(start),)) for _ in range(4)]
@@ -170,7 +170,7 @@ class TestDaily:
             thread.join()
         assert prunings().count() == 1
 
-    def test_next_one_comes_a_day_after_the_last_that_was_completed(self, ended):
+    def test_next_job_follows_a_day_after_the_last_completed_one(self, ended):
         job = run_pending(retention.PRUNING.name, {})
         assert (job.status, job.result) == ("completed", {part.name: 0 for part in retention.parts()})
         ended()
@@ -179,7 +179,7 @@ class TestDaily:
             sweeper.submit_pruning()
             assert prunings().count() == expected
 
-    def test_failed_one_is_followed_by_another_after_an_hour(self, ended):
+    def test_failed_job_is_followed_by_another_after_an_hour(self, ended):
         ended()
         sweeper.submit_pruning()
         for age, expected in ((timedelta(minutes=59), 1), (timedelta(minutes=61), 2)):
@@ -188,7 +188,7 @@ class TestDaily:
             sweeper.submit_pruning()
             assert prunings().count() == expected
 
-    def test_worker_prunes_by_itself(self, platform, api, sql_course, ended):
+    def test_worker_prunes_automatically(self, platform, api, sql_course, ended):
         old = [ended() for _ in range(3)]
         with platform.worker():
             young = ask(api, sql_course)["jobId"]

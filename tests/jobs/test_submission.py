@@ -1,4 +1,4 @@
-"""Accepting work: one row, one queue entry, or nothing at all."""
+"""Submission creates one row and one queue entry, or nothing."""
 
 import socket
 import time
@@ -55,7 +55,7 @@ def test_same_key_with_another_body_is_refused(engine):
         engine.submit(key="k", body={"q": 2})
 
 
-def test_same_key_at_the_same_moment_makes_one_job(engine):
+def test_concurrent_submissions_with_the_same_key_create_one_job(engine):
     def submit(_):
         try:
             return engine.submit(key="k").pk
@@ -76,7 +76,7 @@ def test_busy_subject_is_refused_with_the_active_job(engine):
     assert AiJob.objects.count() == 1
 
 
-def test_job_is_accepted_while_redis_is_away(engine, monkeypatch):
+def test_job_is_accepted_while_redis_is_down(engine, monkeypatch):
     def refuse(*args, **kwargs):
         raise queues.RedisError("away")
 
@@ -85,7 +85,7 @@ def test_job_is_accepted_while_redis_is_away(engine, monkeypatch):
     assert AiJob.objects.get(pk=job.pk).status == "pending"
 
 
-def test_a_taken_subject_leaves_the_callers_transaction_as_it_was(engine):
+def test_busy_subject_does_not_break_the_callers_transaction(engine):
     first = engine.submit(subject="s")
     with transaction.atomic():
         with pytest.raises(SubjectBusy) as busy:
@@ -95,7 +95,7 @@ def test_a_taken_subject_leaves_the_callers_transaction_as_it_was(engine):
     assert set(AiJob.objects.values_list("pk", flat=True)) == {first.pk, other.pk}
 
 
-def test_a_subject_that_becomes_free_at_that_moment_is_taken(engine, monkeypatch):
+def test_subject_that_becomes_free_concurrently_is_used(engine, monkeypatch):
     first = engine.submit(subject="s")
     insert, tries = sql.insert, []
 
@@ -109,7 +109,7 @@ def test_a_subject_that_becomes_free_at_that_moment_is_taken(engine, monkeypatch
     assert tries == [False, True]
 
 
-def test_redis_that_hangs_is_not_asked_again_at_once(engine, monkeypatch):
+def test_hanging_redis_is_not_tried_again_immediately(engine, monkeypatch):
     job = engine.submit()
     with socket.create_server(("127.0.0.1", 0)) as mute:
         hung = connections.Client(port=mute.getsockname()[1], socket_timeout=0.3, retry=Retry(NoBackoff(), 0))

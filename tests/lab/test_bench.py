@@ -1,4 +1,4 @@
-"""The benchmark's statistics, and that its report says what was measured."""
+"""The benchmark's statistics, report and viewer."""
 
 import itertools
 
@@ -38,7 +38,7 @@ def test_ratio_and_mean():
 
 
 @pytest.mark.parametrize("wrong", [lambda: percentile([], 50), lambda: mean([]), lambda: ratio(1, 0)])
-def test_nothing_measured_is_no_number(wrong):
+def test_statistics_of_no_values_raise(wrong):
     with pytest.raises(ValueError):
         wrong()
 
@@ -86,7 +86,7 @@ def test_a_question_is_recognised_in_the_upstreams_journal():
     assert Latencies(embedding=0.2, first_token=0.5, stream=3.0).total == pytest.approx(3.7)
 
 
-async def test_viewer_knows_when_each_attempt_began_and_how_late_events_were():
+async def test_viewer_records_starts_of_attempts_and_delays_of_events():
     person = Person(None, "token", itertools.count(1))
 
     def hear(attempt, seq, kind, late):
@@ -104,7 +104,7 @@ async def test_viewer_knows_when_each_attempt_began_and_how_late_events_were():
     assert watched.ended.result() - watched.first_delta_at == pytest.approx(3.8)
 
 
-async def test_viewer_asks_less_and_less_often_while_nothing_is_new():
+async def test_viewer_backs_off_while_there_are_no_events():
     watched = Watched(heard_at=1000.0)
     silences = []
     while watched.ask_at < 1300:
@@ -130,7 +130,7 @@ def test_every_scenario_but_the_longest_runs_by_default():
     assert set(SCENARIOS) - set(BY_DEFAULT) == {"outage"}
 
 
-def test_only_runs_the_scenarios_that_are_named():
+def test_only_named_scenarios_run():
     assert main.chosen(["--only", "accept", "limits"]) == ["accept", "limits"]
     assert main.chosen([]) == BY_DEFAULT
     with pytest.raises(SystemExit):

@@ -1,4 +1,4 @@
-"""`./dev chaos`: a short run that kills everything once, and that its checks would tell of every broken guarantee."""
+"""`./dev chaos`: a short run that kills every target once, and that its checks detect every broken guarantee."""
 
 import dataclasses
 import os
@@ -33,7 +33,7 @@ def test_nothing_is_lost_or_doubled_while_everything_is_killed():
     assert not [p for p in psutil.process_iter(["environ"]) if (p.info["environ"] or {}).get("MARK") == mark]
 
 
-def test_a_seed_plans_the_same_run_again_and_every_target_has_its_turn():
+def test_seed_repeats_the_same_plan_and_every_target_is_killed():
     disruptions = plan.disruptions(3, 120)
     assert disruptions == plan.disruptions(3, 120) != plan.disruptions(4, 120)
     assert plan.upstream_changes(3, 120) == plan.upstream_changes(3, 120)
@@ -64,7 +64,7 @@ async def test_viewer_shows_each_piece_once_and_a_higher_attempt_replaces_the_te
     assert watch.ended.is_set()
 
 
-async def test_the_end_needs_nothing_before_it():
+async def test_final_event_does_not_need_earlier_ones():
     watch = Watch()
     watch.take(event("completed", 3, 9, answer="whole"))
     assert (watch.text, watch.streamed) == ("whole", "")
@@ -73,7 +73,7 @@ async def test_the_end_needs_nothing_before_it():
 @pytest.mark.parametrize(
     "later", [event("started", 2, 1), event("failed", 1, 3), event("completed", 1, 3, answer="another")]
 )
-async def test_what_contradicts_the_end_is_noted(later):
+async def test_contradiction_of_the_end_is_recorded(later):
     watch = Watch()
     watch.adopt({"status": "running", "attempt": 1})
     assert not watch.status
@@ -100,7 +100,7 @@ def broken(given: Evidence) -> list[str]:
     return [guarantee.what for guarantee in checks.guarantees(given) if guarantee.offenders]
 
 
-def test_a_kept_run_breaks_no_promise():
+def test_clean_run_breaks_no_guarantee():
     assert broken(evidence()) == []
     assert "| no orphan rows | 0 | kept |" in checks.render("a machine", evidence(), checks.guarantees(evidence()))
 
@@ -130,7 +130,7 @@ def test_a_kept_run_breaks_no_promise():
         ({"job": {"calls": 0}}, "the call of a completed job has an AiCall row"),
     ],
 )
-def test_a_broken_promise_is_named(changes, guarantee):
+def test_broken_guarantee_is_named(changes, guarantee):
     assert any(what.startswith(guarantee) for what in broken(evidence(**changes)))
 
 
@@ -141,16 +141,16 @@ def test_a_broken_promise_is_named(changes, guarantee):
         {"billed": [Billed(0, False), Billed(0, True), Billed(0, True)]},
     ],
 )
-def test_a_kill_and_an_answer_broken_off_upstream_excuse_another_call(changes):
+def test_kill_or_broken_upstream_stream_permits_another_call(changes):
     assert broken(evidence(**changes)) == []
 
 
-def test_upstream_that_declines_for_good_excuses_a_failure():
+def test_permanent_upstream_error_permits_a_failed_job():
     declined = {"status": "failed", "error": "upstream_quota", "saved": (), "answer": ""}
     assert broken(evidence(job=declined, watch={"status": "failed"})) == []
 
 
-def test_two_killed_workers_excuse_a_poisonous_job():
+def test_two_killed_workers_permit_a_poisonous_job():
     lost = ((101.0, 105.0), (106.0, 110.0))
     poisonous = {"status": "failed", "error": "poisonous", "saved": (), "answer": "", "lost": lost}
     killed = [Injected("worker", 102.0), Injected("worker", 107.0)]

@@ -1,4 +1,4 @@
-"""`./dev eval`: the question set fits the demo courses, and the figures say what they claim to say."""
+"""`./dev eval`: the question set fits the demo courses, and the figures are computed correctly."""
 
 import tomllib
 
@@ -23,14 +23,14 @@ def outcome(question, text, cited=(), raw=None):
     return Outcome(question, [JOIN, NULL, FOREIGN], raw or text, text, list(cited))
 
 
-def test_question_set_is_as_large_as_promised():
+def test_question_set_has_the_required_size():
     kinds = [question.kind for question in ASKED]
     assert sum(question.is_answerable for question in ASKED) >= 60
     assert kinds.count("unanswerable") >= 15 and kinds.count("typo") >= 10 and kinds.count("paraphrase") >= 10
     assert len({(question.course, question.text) for question in ASKED}) == len(ASKED)
 
 
-def test_every_answer_is_a_section_of_its_course():
+def test_every_expected_section_exists_in_its_course():
     for question in ASKED:
         if question.is_answerable:
             lesson = (DEMO_COURSES / question.course / f"{question.lesson}.md").read_text()
@@ -40,7 +40,7 @@ def test_every_answer_is_a_section_of_its_course():
             assert (DEMO_COURSES / question.course).is_dir() and not question.lesson + question.heading, question
 
 
-def test_places_become_recall_and_reciprocal_rank():
+def test_ranks_give_recall_and_reciprocal_rank():
     places = [1, 2, 5, 6, 0]
     assert retrieval.recall(places) == 60
     assert retrieval.reciprocal_rank(places) == pytest.approx((1 + 1 / 2 + 1 / 5 + 1 / 6) / 5)
@@ -57,11 +57,11 @@ def test_citation_has_to_name_a_passage_of_the_prompt_and_of_the_course():
     assert (right.cites_the_answer, foreign.cites_the_answer) == (True, False)
 
 
-def test_citations_that_the_model_invented_are_counted_before_they_are_taken_away():
+def test_invented_citations_are_counted_before_they_are_removed():
     assert outcome(PLAIN, "One [1].", raw="One [1]. Two [9], three [3](https://x.example).").invented == 1
 
 
-def test_statement_is_supported_by_the_words_of_what_it_cites():
+def test_statement_is_supported_if_its_citations_contain_its_words():
     text = "A left join keeps every row of the left table [1]. Bananas ripen in paper bags [2]. Uncited words."
     assert outcome(PLAIN, text).supports() == [True, False]
 
@@ -84,11 +84,11 @@ def test_refusal_is_recognised(text):
     "text",
     ["NULL is not a value [2].", "NOT IN returns nothing when there is a NULL [2].", "So [1].\n\nNot in the course."],
 )
-def test_answer_is_no_refusal(text):
+def test_answer_is_not_taken_for_a_refusal(text):
     assert not outcome(PLAIN, text).refused
 
 
-def test_figures_tell_right_refusals_from_wrong_ones():
+def test_figures_separate_correct_from_wrong_refusals():
     refusal, answer = "This is not in the course material.", "A left join keeps every row [1]."
     cited = [(1, "5", JOIN.heading)]
     figures = answers.figures(
@@ -104,7 +104,7 @@ def test_figures_tell_right_refusals_from_wrong_ones():
     assert figures["answers_without_citation"] == figures["answers_citing_the_section"] == 50
 
 
-def test_thresholds_decide():
+def test_thresholds_decide_the_result():
     limits = {"at_least": {"recall": 70}, "at_most": {"invalid": 0}}
     rows, is_good = main.judge({"recall": 70, "invalid": 0, "else": 1}, limits)
     assert is_good and [row[-1] for row in rows] == ["met", "met", ""]

@@ -1,4 +1,4 @@
-"""A small site, and visitors in the test's own process: its settings can be changed, its requests come at once."""
+"""A small site, and visitors whose requests are served in the test's process, so that settings can be changed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ORIGIN = "http://localhost"
 
 @pytest.fixture
 def site(sql_course: Course) -> Iterator[CourseOffer]:
-    """One course on sale, one answer of the FAQ, one page."""
+    """One course offer, one FAQ entry, one page."""
     offer = CourseOffer.objects.create(
         course=sql_course, price=Decimal("149.00"), currency="EUR", starts_on=date(2099, 3, 2), seats=7
     )
@@ -37,14 +37,14 @@ def site(sql_course: Course) -> Iterator[CourseOffer]:
 
 @pytest.fixture(autouse=True)
 def no_traces(clean_slate) -> Iterator[None]:
-    """Afterwards no counters, messages and conversations of visitors."""
+    """Delete counters, messages and conversations of visitors after the test."""
     yield
     for model in (Counter, ContactRequest, Conversation):
         model.objects.all().delete()
 
 
 class Visitor:
-    """A browser that has not signed in, at a page of ours."""
+    """An anonymous browser that sends our own Origin."""
 
     def __init__(self, address: str = "10.0.0.1", **headers: str) -> None:
         self.browser = Client(HTTP_HOST="localhost", REMOTE_ADDR=address, headers={"Origin": ORIGIN} | headers)
@@ -56,7 +56,7 @@ class Visitor:
         return self.post(QUERY, {"question": question, **more})
 
     def answer(self, question: str = "How much is the SQL course?", **more: Any) -> Json:
-        """Ask, have it answered, and read the job."""
+        """Ask, run the job, and return it."""
         response = self.ask(question, **more)
         assert response.status_code == 202, response.content
         accepted = response.json()
@@ -75,7 +75,7 @@ def visitor(site) -> Visitor:
 
 @pytest.fixture
 def nothing_asked() -> Iterator[None]:
-    """The test ends without a job, a conversation, a message or a count."""
+    """Assert after the test that no job, conversation, message or counter was created."""
     yield
     assert not AiJob.objects.exists() and not Conversation.objects.exists() and not ContactRequest.objects.exists()
     assert not Counter.objects.exists()

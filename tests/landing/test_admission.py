@@ -1,4 +1,4 @@
-"""What visitors may not do: exact also when all come at once, told with a time to come back, and paid for by nobody."""
+"""Limits for visitors: exact under concurrency, refused with Retry-After, and free of cost when refused."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ ONE_ANSWER = budget.PROMPT_TOKENS + budget.ANSWER_TOKENS
 
 
 def at_once(calls):
-    """The statuses of all these calls, made at the same moment."""
+    """The statuses of these calls, made concurrently."""
 
     def make(call):
         try:
@@ -59,7 +59,7 @@ def test_questions_of_a_network_are_counted_exactly(site, settings):
     assert Visitor("2001:db8:0:1::1").ask().status_code == 202
 
 
-def test_a_new_hour_begins_anew_and_old_counters_go(visitor, settings):
+def test_counts_restart_each_hour_and_old_counters_are_deleted(visitor, settings):
     settings.LANDING_QUESTIONS_PER_VISITOR = 1
     visitor.ask()
     refused(visitor.ask(), 429, "too_many")
@@ -76,7 +76,7 @@ def test_repeated_request_counts_once(visitor, settings):
     assert len({answer.json()["jobId"] for answer in answers}) == 1
 
 
-def test_answer_that_is_stopped_and_run_again_counts_again(visitor, settings):
+def test_retried_answer_counts_again(visitor, settings):
     settings.LANDING_QUESTIONS_PER_VISITOR = 2
     links = visitor.ask().json()["links"]
     assert visitor.post(links["cancel"], {}).status_code == 200
@@ -97,7 +97,7 @@ def test_client_cannot_choose_its_network(site, settings):
 
 
 @pytest.mark.parametrize("budgets", [(2 * ONE_ANSWER, 0), (0, 2 * budget._max_cost())], ids=["tokens", "dollars"])
-def test_budget_is_kept_exactly_and_nothing_is_called_beyond_it(site, settings, simulator, budgets):
+def test_budget_is_exact_and_no_call_is_made_beyond_it(site, settings, simulator, budgets):
     settings.BUDGET_LANDING_TOKENS, settings.BUDGET_LANDING_DOLLARS = budgets
     everybody = [Visitor(f"10.{n}.0.1") for n in range(8)]
     assert at_once([one.ask for one in everybody]) == [202] * 2 + [503] * 6
@@ -107,7 +107,7 @@ def test_budget_is_kept_exactly_and_nothing_is_called_beyond_it(site, settings, 
         perform(job.pk)
     assert len(simulator.requests()) == 2
     assert AiJob.objects.filter(status="completed").count() == 2
-    # An answer uses less than was set aside for it, so that there is room again, and then no more.
+    # An answer uses less than its reservation, so that another one fits before the budget is used up.
     while Visitor().ask().status_code == 202:
         perform(AiJob.objects.latest("created_at").pk)
     spent = sum(call.input_tokens + call.output_tokens for call in AiCall.objects.all())
@@ -115,7 +115,7 @@ def test_budget_is_kept_exactly_and_nothing_is_called_beyond_it(site, settings, 
     assert sum(call.cost for call in AiCall.objects.all()) <= (budgets[1] or 1)
 
 
-def test_run_that_comes_when_the_budget_is_gone_calls_nobody(visitor, settings, simulator):
+def test_run_after_the_budget_is_used_up_makes_no_call(visitor, settings, simulator):
     job = visitor.ask().json()["jobId"]
     settings.BUDGET_LANDING_TOKENS = 1
     perform(job)
@@ -123,7 +123,7 @@ def test_run_that_comes_when_the_budget_is_gone_calls_nobody(visitor, settings, 
     assert (ended.status, ended.error_code, simulator.requests()) == ("failed", "landing_budget", [])
 
 
-def test_model_without_a_price_is_not_called_on_a_budget_in_money(visitor, settings):
+def test_model_without_a_price_is_not_called_with_a_money_budget(visitor, settings):
     settings.BUDGET_LANDING_DOLLARS, settings.LLM_CHAT_MODEL = 100, "unheard-of"
     refused(visitor.ask(), 503, "landing_budget")
 
@@ -138,13 +138,13 @@ FOREIGN = [
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=lambda headers: headers["Origin"])
 @pytest.mark.parametrize("path", [QUERY, CONTACT])
-def test_pages_of_other_sites_are_refused(visitor, path, headers, nothing_asked):
+def test_requests_from_other_sites_are_refused(visitor, path, headers, nothing_asked):
     body = {"question": "What?", "email": "a@example.org", "message": "x"}
     response = visitor.post(path, body, **headers)
     assert (response.status_code, response.json()["error"]["code"]) == (403, "foreign_origin")
 
 
-def test_browser_that_tells_only_where_it_comes_from(site):
+def test_fetch_metadata_is_checked_without_an_origin_header(site):
     stranger, client = Visitor(), Visitor()
     for one in (stranger, client):
         del one.browser.defaults["HTTP_ORIGIN"]
@@ -161,7 +161,7 @@ def test_bad_question_is_400(visitor, question, nothing_asked):
     assert visitor.ask(question).status_code == 400
 
 
-def test_500_characters_of_any_kind_fit(visitor):
+def test_question_of_500_characters_of_any_kind_is_accepted(visitor):
     body = json.dumps({"question": "🐝" * 500})
     assert len(body) > 5000
     assert visitor.browser.post(QUERY, body, content_type="application/json").status_code == 202
@@ -171,7 +171,7 @@ def test_larger_body_is_413(visitor, nothing_asked):
     assert visitor.ask("x" * 9000).status_code == 413
 
 
-def test_no_prompt_is_larger_than_what_is_set_aside_for_it(site, simulator):
+def test_no_prompt_exceeds_its_token_reservation(site, simulator):
     FaqEntry.objects.bulk_create(FaqEntry(question=f"<&> {n}", answer="課程" * 40, position=n) for n in range(200))
     visitor = Visitor()
     conversation = visitor.answer("課" * 500)["conversationId"]
@@ -182,6 +182,6 @@ def test_no_prompt_is_larger_than_what_is_set_aside_for_it(site, simulator):
 
 
 def _tokens(text):
-    """A cautious count: a token for each sign beyond ASCII, and one for three others."""
+    """An upper estimate: a token per character beyond ASCII, and one per three others."""
     beyond = sum(not char.isascii() for char in text)
     return beyond + (len(text) - beyond) // 3

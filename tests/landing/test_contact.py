@@ -1,4 +1,4 @@
-"""What the assistant does not know it hands over: a message, with the conversation, for a person to answer."""
+"""Contact messages: a visitor's question, with its conversation, for staff to answer."""
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -24,7 +24,7 @@ def test_message_reaches_staff_with_the_conversation(visitor, staff):
     assert note.what == f"conversation:{contact.conversation_id}"
 
 
-def test_conversation_takes_the_permission_to_read_it(visitor, learner):
+def test_conversation_is_shown_only_with_the_permission(visitor, learner):
     asked = visitor.answer("Do you teach piano?")
     visitor.post(CONTACT, MESSAGE | {"conversationId": asked["conversationId"]})
     User.objects.filter(pk=learner.pk).update(is_staff=True)

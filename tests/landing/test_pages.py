@@ -1,4 +1,4 @@
-"""The pages that everybody may read."""
+"""The public pages."""
 
 from datetime import date
 from decimal import Decimal
@@ -8,7 +8,7 @@ from landing.models import CourseOffer, FaqEntry, SitePage
 from tests.landing.conftest import Visitor
 
 
-def test_landing_page_tells_what_is_on_sale(visitor, sql_course):
+def test_landing_page_lists_published_offers_and_faq(visitor, sql_course):
     page = visitor.browser.get("/").content.decode()
     assert sql_course.title in page and "€149" in page and "2 March 2099" in page and "Can I get a refund?" in page
     assert "landing/widget.js" in page
@@ -18,7 +18,7 @@ def test_landing_page_tells_what_is_on_sale(visitor, sql_course):
     assert sql_course.title not in page and "refund" not in page
 
 
-def test_who_is_signed_in_gets_to_the_own_courses(visitor, learner):
+def test_signed_in_user_is_redirected_to_their_courses(visitor, learner):
     visitor.browser.force_login(learner)
     assert visitor.browser.get("/")["Location"] == "/courses/"
 
@@ -38,7 +38,7 @@ def test_offers_in_words(site):
     assert rows.price(site) == "$1,234" and "not fixed" in rows.start(site)
 
 
-def test_large_site_is_cut_to_what_fits_the_question(site):
+def test_large_site_is_reduced_to_facts_that_fit_the_question(site):
     FaqEntry.objects.bulk_create(
         FaqEntry(question=f"Question {n}", answer="Nothing of interest. " * 20, position=n) for n in range(100)
     )

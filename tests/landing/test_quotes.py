@@ -1,4 +1,4 @@
-"""Amounts and dates come from rows. What a model makes up is never shown, however its text is cut into pieces."""
+"""Amounts and dates come from rows; invented ones are removed, however the text is split into deltas."""
 
 from itertools import pairwise
 
@@ -40,36 +40,36 @@ def shown(text, cuts):
 
 
 def every_way(text):
-    """The text whole, letter by letter, and cut once at every place."""
+    """The text whole, letter by letter, and split once at every position."""
     yield []
     yield list(range(1, len(text)))
     yield from ([at] for at in range(1, len(text)))
 
 
 @pytest.mark.parametrize(("text", "expected"), QUOTED.items(), ids=range(len(QUOTED)))
-def test_placeholders_become_the_rows_values(text, expected):
+def test_placeholders_become_values_of_rows(text, expected):
     assert {shown(text, cuts) for cuts in every_way(text)} == {expected}
 
 
 @pytest.mark.parametrize("amount", MADE_UP)
-def test_made_up_amounts_and_dates_are_taken_out(amount):
+def test_invented_amounts_and_dates_are_removed(amount):
     text = f"The course is {amount}, I think."
     assert {shown(text, cuts) for cuts in every_way(text)} == {f"The course is {INSTEAD}, I think."}
     assert shown(amount, []) == INSTEAD
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_other_numbers_and_words_stay(text):
+def test_other_numbers_and_words_are_kept(text):
     assert {shown(text, cuts) for cuts in every_way(text)} == {text}
 
 
-def test_what_staff_wrote_may_be_repeated_and_nothing_near_it():
+def test_only_exact_amounts_written_by_staff_may_be_repeated():
     text = "Until 1 May 2027, for 10 € or 20 %; not 100 € and not until 1 May 2028."
     kept = f"Until 1 May 2027, for 10 € or 20 %; not {INSTEAD} and not until {INSTEAD}."
     assert {shown(text, cuts) for cuts in every_way(text)} == {kept}
 
 
-def test_nothing_is_held_back_for_long():
+def test_little_text_is_held_back():
     quoting = Quoting(VALUES)
     assert quoting.feed("A course for ana") == "A course for "
     assert quoting.feed("lysts. ") == "analysts. "

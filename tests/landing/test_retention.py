@@ -1,4 +1,4 @@
-"""What visitors said is deleted when they can no longer come back to it."""
+"""Conversations of visitors are deleted when their cookies have expired."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -18,7 +18,7 @@ from tests.support import run_pending
 
 @pytest.fixture
 def conversation(visitor):
-    """One of a visitor, with an answer."""
+    """A visitor's conversation with an answer."""
     return Conversation.objects.get(pk=visitor.answer("What does the SQL course cost?")["conversationId"])
 
 
@@ -26,7 +26,7 @@ def grow_old(conversation, days=31):
     Conversation.objects.filter(pk=conversation.pk).update(updated_at=timezone.now() - timedelta(days=days))
 
 
-def test_old_conversation_goes_with_its_text_and_leaves_its_cost(conversation):
+def test_old_conversation_is_deleted_and_its_cost_is_kept(conversation):
     grow_old(conversation)
     assert (retention.delete_conversations(), retention.delete_conversations()) == (1, 0)
     assert not Message.objects.filter(conversation_id=conversation.pk).exists()
@@ -44,7 +44,7 @@ def test_deleting_leaves_no_connections_to_redis_behind(visitor):
     for _ in range(3):
         grow_old(Conversation.objects.get(pk=visitor.answer("What does it cost?")["conversationId"]))
     before = connected_clients()
-    with ThreadPoolExecutor(1) as database_thread:  # which has no event loop, as in a worker
+    with ThreadPoolExecutor(1) as database_thread:  # without an event loop, as in a worker
         assert database_thread.submit(in_a_thread, retention.delete_conversations).result() == 3
     assert connected_clients() <= before
 
@@ -60,13 +60,13 @@ def in_a_thread(work):
         connection.close()
 
 
-def test_younger_ones_and_those_of_learners_stay(conversation, learner):
+def test_newer_conversations_and_those_of_learners_stay(conversation, learner):
     grow_old(conversation, days=29)
     grow_old(Conversation.objects.create(surface="landing", owner=learner))
     assert retention.delete_conversations() == 0
 
 
-def test_handed_over_one_waits_until_staff_have_answered(conversation):
+def test_handed_over_conversation_stays_until_staff_have_answered(conversation):
     contact = ContactRequest.objects.create(conversation=conversation, email="a@example.org", message="?")
     grow_old(conversation)
     assert retention.delete_conversations() == 0

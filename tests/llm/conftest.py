@@ -1,4 +1,4 @@
-"""A real Redis for what all workers share, and a model that no other test uses."""
+"""A real Redis, and a model name that no other test uses."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ async def redis() -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def slow_redis(redis: Redis) -> AsyncIterator[tuple[Redis, asyncio.Event]]:
-    """The same Redis behind a proxy that holds its replies back while the event is clear."""
+    """The same Redis behind a proxy that delays its replies while the event is clear."""
     there, replies = redis.connection_pool.connection_kwargs, asyncio.Event()
     replies.set()
 

@@ -54,7 +54,7 @@ async def states(redis, model):
 
 
 class Running:
-    """A call that has been let through, and whose outcome is still to come."""
+    """A call that was let through and has not ended yet."""
 
     def __init__(self, breakers, model):
         self._outcome = asyncio.get_running_loop().create_future()
@@ -99,7 +99,7 @@ async def test_success_resets_the_count(breakers, model):
 
 
 @pytest.mark.parametrize("kind", [ErrorKind.RATE_LIMITED, ErrorKind.BAD_REQUEST, ErrorKind.REFUSED, ErrorKind.AUTH])
-async def test_upstream_that_answers_is_not_down(breakers, model, kind):
+async def test_failures_other_than_outages_do_not_open_it(breakers, model, kind):
     for _ in range(THRESHOLD * 2):
         await call(breakers, model, LlmError(kind, ""))
     assert await call(breakers, model)
@@ -131,7 +131,7 @@ async def test_only_one_probe_goes_through_and_its_success_closes(redis, breaker
     assert await breaker.state_of(redis, model) == "closed"
 
 
-async def test_it_blocks_until_a_probe_has_succeeded(redis, breakers, model, probes_at_once):
+async def test_breaker_blocks_until_a_probe_succeeds(redis, breakers, model, probes_at_once):
     assert not await breaker.is_blocking(redis, model)
     await fail(breakers, model)
     async with breakers.guard(model):  # the probe
@@ -148,7 +148,7 @@ async def test_failed_probe_opens_it_again(redis, breakers, model, monkeypatch):
         patch.setattr(breaker, "OPEN_SECONDS", 0.0)
         assert await call(breakers, model, DOWN)  # the probe
     assert await breaker.state_of(redis, model) == "opened"
-    assert not await call(breakers, model)  # and the pause begins again
+    assert not await call(breakers, model)  # and the pause restarts
 
 
 async def test_calls_wait_longer_for_an_opened_breaker_than_for_a_probe(breakers, model, monkeypatch):
@@ -298,7 +298,7 @@ async def test_without_redis_calls_go_through(model):
     assert await call(Breakers(Redis(port=1, retry=Retry(NoBackoff(), 0))), model)
 
 
-async def test_call_ends_normally_when_redis_is_away_by_then(redis, model):
+async def test_call_ends_normally_if_redis_goes_down_during_it(redis, model):
     with pytest.raises(LlmError) as failure:
         async with Breakers(redis).guard(model):
             redis.connection_pool.connection_kwargs["port"] = 1
@@ -309,7 +309,7 @@ async def test_call_ends_normally_when_redis_is_away_by_then(redis, model):
     assert failure.value is DOWN
 
 
-async def test_of_many_calls_at_once_one_asks_whether_it_is_still_healthy(redis, breakers, model):
+async def test_concurrent_calls_share_one_check_in_redis(redis, breakers, model):
     await call(breakers, model)
     await asyncio.sleep(breaker.TRUST_SECONDS)
     before = await scripts_run(redis)
@@ -321,7 +321,7 @@ async def scripts_run(redis):
     return (await redis.info("commandstats")).get("cmdstat_evalsha", {"calls": 0})["calls"]
 
 
-async def test_trust_ends_when_the_call_that_asks_finds_it_open(redis, breakers, model):
+async def test_check_that_finds_the_breaker_open_ends_the_trust(redis, breakers, model):
     await call(breakers, model)
     await fail(Breakers(redis), model)
     await asyncio.sleep(breaker.TRUST_SECONDS)
@@ -329,7 +329,7 @@ async def test_trust_ends_when_the_call_that_asks_finds_it_open(redis, breakers,
     assert not await call(breakers, model)
 
 
-# What cannot be read in Redis counts as absent.
+# Unreadable data in Redis counts as absent.
 
 
 async def opens_and_recovers(redis, model):
@@ -484,7 +484,7 @@ async def test_keys_of_earlier_releases_are_ignored(redis, breakers, model):
     await opens_and_recovers(redis, model)
 
 
-async def test_failure_of_a_call_during_a_flush_is_the_first_one(redis, breakers, model, key):
+async def test_failure_after_a_flush_starts_a_new_count(redis, breakers, model, key):
     await fail(breakers, model, THRESHOLD - 1)
     running = await Running(breakers, model).entered()
     await redis.delete(key)

@@ -80,13 +80,13 @@ async def test_structured_answer_is_an_instance_of_its_schema(llm):
     assert isinstance(await llm.parse("verdict", MESSAGES, Verdict), Verdict)
 
 
-async def test_structured_answer_that_does_not_fit_is_requested_again(llm, simulator):
+async def test_invalid_structured_answer_is_requested_again(llm, simulator):
     simulator.fault("invalid_json", times=1)
     assert isinstance(await llm.parse("verdict", MESSAGES, Verdict), Verdict)
     assert llm.outcomes == [("failed", "upstream_invalid"), ("ok", "")]
 
 
-async def test_structured_answer_that_never_fits_is_requested_twice(llm, simulator):
+async def test_structured_answer_that_stays_invalid_is_requested_twice(llm, simulator):
     simulator.fault("invalid_json")
     with pytest.raises(LlmError) as failed:
         await llm.parse("verdict", MESSAGES, Verdict)
@@ -109,7 +109,7 @@ async def test_retry_after_is_honoured(llm, simulator):
     assert loop.time() - began >= 1.0
 
 
-async def test_long_retry_after_is_not_waited_for_in_the_call(llm, simulator):
+async def test_long_retry_after_ends_the_call(llm, simulator):
     simulator.fault("429", retryAfter=30)
     with pytest.raises(LlmError) as failure:
         await llm.read()
@@ -158,7 +158,7 @@ async def test_stream_that_breaks_in_the_middle_fails_and_is_never_repeated(llm,
     assert len(simulator.requests()) == 1
 
 
-async def test_silence_between_two_pieces_is_a_timeout(llm, simulator):
+async def test_pause_between_two_chunks_is_a_timeout(llm, simulator):
     simulator.fault("stall", afterTokens=5)
     with pytest.raises(LlmError) as failure:
         await llm.read()
@@ -167,7 +167,7 @@ async def test_silence_between_two_pieces_is_a_timeout(llm, simulator):
     assert llm.outcomes == [("failed", "upstream_unavailable")]
 
 
-async def test_answer_may_take_longer_than_the_gap_and_so_may_its_reader(llm, simulator):
+async def test_timeout_limits_neither_the_whole_stream_nor_a_slow_reader(llm, simulator):
     gap = llm.config.token_gap_timeout
     simulator.set(answer_tokens=10, token_interval=gap / 3)
     began, pieces = asyncio.get_running_loop().time(), 0

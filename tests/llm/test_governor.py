@@ -15,7 +15,7 @@ PLENTY = 10**9
 
 @pytest.fixture
 def governor(redis) -> Governor:
-    """Ten requests a second, six seconds' worth at once."""
+    """Ten requests a second, with a burst of sixty."""
     return Governor(redis, Limits(requests=600, tokens=PLENTY))
 
 
@@ -25,7 +25,7 @@ async def drain(governor, model, requests=60):
 
 
 async def order_of(governor, model, callers, tokens=1):
-    """The callers' names in the order in which they are served, when all ask at the same moment."""
+    """The callers' names in the order in which they are served after asking concurrently."""
     served = []
 
     async def ask(caller):
@@ -48,7 +48,7 @@ async def test_requests_go_out_at_the_allowed_rate(governor, model):
 
 
 async def test_tokens_are_limited_too(redis, model):
-    governor = Governor(redis, Limits(requests=PLENTY, tokens=60_000))  # 1000 a second, 6000 at once
+    governor = Governor(redis, Limits(requests=PLENTY, tokens=60_000))  # 1000 a second, burst of 6000
     await governor.permit(model, Caller(), 6000)
     assert 0.4 < await governor.permit(model, Caller(), 500) < 1.0
 
@@ -105,7 +105,7 @@ async def test_calls_of_a_dead_process_are_skipped(redis, governor, model, monke
     dead = Governor(redis, Limits(requests=600, tokens=PLENTY))
     asking = asyncio.create_task(dead.permit(model, Caller(0, "dead"), 1))
     await asyncio.sleep(0.02)
-    dead._model(model)._agent.cancel()  # it stops asking
+    dead._model(model)._agent.cancel()  # its process stops polling
     async with asyncio.timeout(2):
         await governor.permit(model, Caller(0, "alive"), 1)
     asking.cancel()
@@ -125,7 +125,7 @@ async def test_limits_are_learned_from_the_upstreams_headers(governor, model):
     headers = {"x-ratelimit-limit-requests": "6000", "x-ratelimit-limit-tokens": str(PLENTY)}
     await governor.learn(model, headers)
     began = time.monotonic()
-    await drain(governor, model, 100)  # more than the ten a second it started with
+    await drain(governor, model, 100)  # more than the initial ten a second
     assert time.monotonic() - began < 2
 
 
@@ -135,7 +135,7 @@ async def test_remaining_requests_of_the_upstream_count(governor, model):
     assert await governor.permit(model, Caller(), 1) > 0.05
 
 
-async def test_refusal_stops_all_workers_for_its_time(redis, governor, model):
+async def test_refusal_pauses_all_workers_for_the_given_time(redis, governor, model):
     await governor.close_for(model, 2, gently=False)
     other = Governor(redis, Limits(requests=600, tokens=PLENTY))
     assert await other.permit(model, Caller(), 1) > 0.8  # the clock is cut to whole seconds
@@ -156,7 +156,7 @@ async def test_unused_tokens_come_back(redis, model):
     assert await governor.permit(model, Caller(), 4000) < 0.1
 
 
-async def test_without_redis_nobody_waits(model):
+async def test_calls_do_not_wait_without_redis(model):
     governor = Governor(Redis(port=1, retry=Retry(NoBackoff(), 0)))
     async with asyncio.timeout(1):
         await asyncio.gather(*(governor.permit(model, Caller(), 1) for _ in range(50)))
@@ -173,7 +173,7 @@ async def test_waiting_calls_are_granted_after_a_flush(redis, governor, model, m
         await waiting
 
 
-async def test_calls_that_are_sent_again_keep_their_places(redis, governor, model, monkeypatch):
+async def test_repeated_requests_keep_their_place_in_the_queue(redis, governor, model, monkeypatch):
     monkeypatch.setattr("llm.governor.AGAIN_SECONDS", 0.0)
     await governor.close_for(model, 1.0, gently=False)
     waiting = asyncio.gather(*(governor.permit(model, Caller(0, flow), 5) for flow in ("heavy", "heavy", "light")))

@@ -33,7 +33,7 @@ def cut(text, size):
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
-def test_instructions_are_cut_off_however_they_are_split(size):
+def test_recited_instructions_are_cut_off_at_any_chunk_size(size):
     shown, is_closed = stopped(*cut(f"Sure: {RULES} More.", size))
     assert "".join(shown).split() == ["Sure:", "Answer", "only", "from", INSTEAD] and is_closed
 

@@ -32,7 +32,7 @@ def failing(*errors):
 
 
 @pytest.mark.parametrize(("place", "ceiling"), list(enumerate(CEILINGS)))
-def test_waits_spread_from_zero_to_a_ceiling_that_doubles_up_to_the_longest(place, ceiling):
+def test_waits_have_full_jitter_below_a_ceiling_that_doubles_up_to_a_maximum(place, ceiling):
     waits = sorted(waits_after(*[DOWN] * len(CEILINGS))[place] for _ in range(500))
     assert 0 <= waits[0] < 0.1 * ceiling
     assert 0.9 * ceiling < waits[-1] <= ceiling <= LONGEST_WAIT
@@ -63,7 +63,7 @@ async def test_retry_after_is_waited_in_full_before_each_try():
     ],
     ids=lambda error: error.kind.name.lower(),
 )
-async def test_failure_that_is_not_worth_waiting_for_ends_the_call_at_once(error):
+async def test_failure_without_retry_in_the_call_is_raised_at_once(error):
     attempt, moments = failing(error)
     with pytest.raises(LlmError) as failed:
         await retry.in_call(attempt)

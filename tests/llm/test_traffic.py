@@ -15,7 +15,7 @@ from llm.sdk import connect
 from tests.llm.test_client import CONFIG, MESSAGES
 
 PLENTY = 10**9
-TEN_A_SECOND = Limits(requests=600, tokens=PLENTY)  # sixty at once
+TEN_A_SECOND = Limits(requests=600, tokens=PLENTY)  # burst of sixty
 
 
 class Verdict(BaseModel):
@@ -56,7 +56,7 @@ every_call = pytest.mark.parametrize(("call", "model"), CALLS, ids=[call.__name_
 
 @pytest.fixture
 async def through(simulator, redis):
-    """Make gateways that use this governor."""
+    """Creates gateways that use this governor."""
     config = replace(CONFIG, base_url=f"{simulator.url}/v1", first_token_timeout=5.0)
     client = connect(config)
     yield lambda governor, record=[].append: Llm(client, config, record, Traffic(governor, Breakers(redis)))
@@ -70,12 +70,12 @@ def no_retries(monkeypatch):
 
 
 async def longest_wait(governor, model, times):
-    """The longest wait of several that begin together."""
+    """The longest of several waits that start together."""
     return max(await asyncio.gather(*(governor.permit(model, Caller(), 1) for _ in range(times))))
 
 
 @every_call
-async def test_refusal_stops_other_workers_too(redis, through, simulator, no_retries, call, model):
+async def test_refusal_pauses_other_workers_too(redis, through, simulator, no_retries, call, model):
     simulator.fault("429", endpoint="*", times=1, retryAfter=1)
     with pytest.raises(LlmError) as refused:
         await call(through(Governor(redis, TEN_A_SECOND)))
@@ -86,16 +86,16 @@ async def test_refusal_stops_other_workers_too(redis, through, simulator, no_ret
 
 
 @every_call
-async def test_refusal_without_a_time_stops_calls_for_a_second(redis, through, simulator, call, model):
+async def test_refusal_without_retry_after_pauses_calls_for_a_second(redis, through, simulator, call, model):
     simulator.fault("429", endpoint="*", times=1)
     llm = through(Governor(redis, TEN_A_SECOND))
     await call(llm)
-    assert 0.2 < llm.waited < 1.1  # half a second at most passed before it asked again
+    assert 0.2 < llm.waited < 1.1  # it asks again after half a second at most
 
 
 @pytest.mark.parametrize(("call", "model"), CALLS[:2], ids=["streamed", "whole"])
 @pytest.mark.parametrize("fault", ["500", "400", "quota"])
-async def test_other_failures_do_not_stop_calls(redis, through, simulator, fault, call, model):
+async def test_other_failures_do_not_pause_calls(redis, through, simulator, fault, call, model):
     simulator.fault(fault)
     governor = Governor(redis, TEN_A_SECOND)
     with pytest.raises(LlmError):
@@ -109,7 +109,7 @@ async def test_only_slow_down_halves_the_rate(redis, through, simulator, no_retr
     with pytest.raises(LlmError):
         await streamed(through(Governor(redis, TEN_A_SECOND)))
     other = Governor(redis, TEN_A_SECOND)
-    waited = await longest_wait(other, CONFIG.chat_model, 40)  # at half the rate thirty go at once, then five a second
+    waited = await longest_wait(other, CONFIG.chat_model, 40)  # at half the rate: a burst of thirty, then five a second
     assert (waited > 1) is is_gentle
 
 
@@ -119,7 +119,7 @@ async def test_only_slow_down_halves_the_rate(redis, through, simulator, no_retr
     ids=["streamed", "left early", "whole"],
 )
 async def test_unused_tokens_are_returned(redis, through, simulator, call, model):
-    simulator.set(answer_tokens=20, tokens_per_minute=60_000)  # 6000 at once, then 1000 a second
+    simulator.set(answer_tokens=20, tokens_per_minute=60_000)  # burst of 6000, then 1000 a second
     governor = Governor(redis, Limits(requests=PLENTY, tokens=60_000))
     await call(through(governor), max_tokens=20_000)  # expected to use 5000
     assert await governor.permit(model, Caller(), 5000) < 1
@@ -133,9 +133,7 @@ async def test_limits_are_learned_from_answers_for_all_workers(redis, through, c
         assert await longest_wait(Governor(redis, one_a_second), model, 40) < 1
 
 
-async def test_stream_that_is_cancelled_while_redis_is_told_of_it_is_closed_and_recorded(
-    redis, slow_redis, through, simulator
-):
+async def test_stream_cancelled_during_a_redis_command_is_closed_and_recorded(redis, slow_redis, through, simulator):
     simulator.set(first_token=0.3, token_interval=0.05)
     slow, replies = slow_redis
     calls = []
@@ -167,7 +165,7 @@ async def test_call_records_how_long_it_waited_for_its_permit(redis, through, si
     assert call.duration_ms < call.governor_ms
 
 
-async def test_of_two_simultaneous_waits_the_longer_one_counts(through, redis):
+async def test_longer_of_two_simultaneous_waits_counts(through, redis):
     governor = Governor(redis, TEN_A_SECOND)
     llm = through(governor)
     await governor.close_for(CONFIG.fast_model, 0.6, gently=False)

@@ -1,4 +1,4 @@
-"""Reading how long to wait from the headers."""
+"""Reading the time to wait from response headers."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime

@@ -24,7 +24,7 @@ MAKER = {
 
 @pytest.fixture(autouse=True)
 def personas(_database) -> Iterator[None]:
-    """As the demo has them; what a test changes is undone."""
+    """The demo's questionnaire and personas; changes of the test are undone."""
     demo.load()
     kept = {"questionnaires": set(_ids(Questionnaire)), "personas": list(Persona.objects.all())}
     yield
@@ -37,7 +37,7 @@ def personas(_database) -> Iterator[None]:
 
 @pytest.fixture
 def profile(learner: User) -> Profile:
-    """The learner's answers, not looked at yet."""
+    """A profile with the learner's answers, not classified yet."""
     return new_profile(learner)
 
 
@@ -48,7 +48,7 @@ def new_profile(user: User | None = None, answers: dict[str, str] = MAKER, **fie
 
 
 def run(job: AiJob) -> AiJob:
-    """Run the job here to the end of one attempt."""
+    """Run one attempt of the job in this process."""
     perform(job.pk)
     return AiJob.objects.get(pk=job.pk)
 

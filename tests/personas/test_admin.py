@@ -1,4 +1,4 @@
-"""What content staff and support staff do in the admin."""
+"""The admin of personas, for content staff and support staff."""
 
 import re
 
@@ -33,7 +33,7 @@ def act(client, url, action, *rows) -> str:
     return text_of(client.post(url, data=form, follow_redirects=True))
 
 
-def test_published_version_is_followed_and_never_edited(admin):
+def test_published_version_is_edited_through_a_copy_only(admin):
     first = questionnaires.current()
     assert admin.post(f"{QUESTIONNAIRES}{first.pk}/change/", data={"title": "x"}).status_code == 403
     act(admin, QUESTIONNAIRES, "copy", first)
@@ -48,7 +48,7 @@ def test_published_version_is_followed_and_never_edited(admin):
     assert "no questions yet" in act(admin, QUESTIONNAIRES, "publish", empty)
 
 
-def test_learner_is_told_of_newer_questions(api, profile):
+def test_learner_sees_that_the_questionnaire_is_newer(api, profile):
     assert api.get("/api/personas/profile").json()["isCurrent"]
     draft = questionnaires.copy(questionnaires.current())
     questionnaires.publish(draft)
@@ -56,13 +56,13 @@ def test_learner_is_told_of_newer_questions(api, profile):
     assert not told["isCurrent"] and told["questionnaireVersion"] == draft.version - 1
 
 
-def test_no_persona_is_called_unknown(admin):
+def test_persona_cannot_be_named_unknown(admin):
     form = {"key": "unknown", "name": "U", "description": "d", "tone": "t", "pace": "p"}
     assert "means that no persona fits" in text_of(admin.post("/admin/personas/persona/add/", data=form))
     assert not Persona.objects.filter(key="unknown").exists()
 
 
-def test_staff_override_stands_and_opening_is_kept(admin, staff, profile):
+def test_staff_override_persists_and_access_is_logged(admin, staff, profile):
     url = f"{PROFILES}{profile.pk}/change/"
     assert "learn by practice" in text_of(admin.get(url))
     assert LogEntry.objects.get(user=staff, object_id=str(profile.pk)).change_message == "Opened."
@@ -70,7 +70,7 @@ def test_staff_override_stands_and_opening_is_kept(admin, staff, profile):
     assert admin.post(url, data={"persona": persona.pk}).status_code == 302
     profile.refresh_from_db()
     assert (profile.persona, profile.source, profile.revision) == (persona, Profile.Source.STAFF, 2)
-    assert admin.post(url, data={"persona": persona.pk}).status_code == 302  # nothing new was said
+    assert admin.post(url, data={"persona": persona.pk}).status_code == 302  # nothing changed
     profile.refresh_from_db()
     assert profile.revision == 2
 
@@ -86,7 +86,7 @@ def test_selected_profiles_are_classified_again_unless_people_decided(admin, pro
     assert decided.source == "model" and job.payload == {"profileId": decided.pk, "revision": decided.revision}
 
 
-def test_too_many_are_a_batch(admin, profile, monkeypatch):
+def test_large_selection_requires_the_batch(admin, profile, monkeypatch):
     rows = [profile, *(new_profile() for _ in range(25))]
     assert "Select at most 25" in act(admin, PROFILES, "renew", *rows)
     assert "again (26)" in text_of(admin.get(PROFILES))
@@ -95,7 +95,7 @@ def test_too_many_are_a_batch(admin, profile, monkeypatch):
     assert AiJob.objects.get().kind == BATCH.name
 
 
-def test_who_may_only_look_changes_nothing(platform: Platform, profile):
+def test_staff_with_view_permission_change_nothing(platform: Platform, profile):
     user = User.objects.create(username=unique("test-looker"), password=password_hash(), is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename="view_profile"))
     with platform.browser_session(user) as looker:
@@ -106,7 +106,7 @@ def test_who_may_only_look_changes_nothing(platform: Platform, profile):
     assert not AiJob.objects.exists()
 
 
-def test_deleting_in_the_admin_ends_the_job(admin, profile):
+def test_deleting_in_the_admin_cancels_the_job(admin, profile):
     submit_renewals([profile])
     assert admin.post(f"{PROFILES}{profile.pk}/delete/", data={"post": "yes"}).status_code == 302
     assert AiJob.objects.get().status == "cancelled" and not Profile.objects.exists()

@@ -1,4 +1,4 @@
-"""A learner's profile over HTTP: answered, read, corrected, deleted."""
+"""A learner's profile over HTTP: create, read, correct, delete."""
 
 import json
 
@@ -27,12 +27,12 @@ def answered(client) -> AiJob:
 
 @pytest.fixture
 def known(api, learner) -> Profile:
-    """A learner whom the model has found a persona for."""
+    """The profile of a learner with a classified persona."""
     assert run(answered(api)).status == "completed"
     return Profile.objects.get(user=learner)
 
 
-def test_answers_lead_to_a_persona_with_reasons_in_the_learners_words(api, learner):
+def test_answers_give_a_persona_with_quotes_as_reasons(api, learner):
     job = answered(api)
     waiting = api.get(URL).json()
     assert (waiting["personaId"], waiting["activeJobId"]) == (None, str(job.pk))
@@ -49,20 +49,20 @@ def test_answers_lead_to_a_persona_with_reasons_in_the_learners_words(api, learn
     assert stored.personas_version and stored.prompt_version and stored.model == AiCall.objects.get().model
 
 
-def test_words_of_the_learner_stand_in_the_profile_only(known):
+def test_learners_words_are_stored_only_in_the_profile(known):
     words = known.reasons[0]["quote"]
     rows = [model_to_dict(row) for model in (AiJob, AiCall) for row in model.objects.all()]
     assert rows and words not in json.dumps(rows, default=str)
 
 
-def test_model_that_is_not_sure_enough_makes_no_persona(api, monkeypatch):
+def test_low_confidence_gives_no_persona(api, monkeypatch):
     monkeypatch.setattr("personas.pipeline.MIN_CONFIDENCE", 1.0)
     assert run(answered(api)).result["personaId"] == "unknown"
     profile = api.get(URL).json()
     assert (profile["personaId"], profile["persona"]) == ("unknown", None) and profile["reasons"]
 
 
-def test_same_key_is_the_same_job_and_another_while_it_is_active_is_409(api):
+def test_same_key_gives_the_same_job_and_another_key_is_409_while_it_is_active(api):
     job = answered(api)
     assert post(api).json()["jobId"] == str(job.pk)
     assert error_of(post(api, MAKER | {"goal": "Another."}), 422)
@@ -83,12 +83,12 @@ def test_same_key_is_the_same_job_and_another_while_it_is_active_is_409(api):
         (MAKER | {"shoe-size": "42"}, "shoe-size"),
     ],
 )
-def test_bad_answers_are_400_and_say_which(api, answers, field):
+def test_bad_answers_are_400_and_named(api, answers, field):
     assert list(error_of(post(api, answers), 400)["details"]["answers"]) == [field]
     assert not AiJob.objects.exists() and not Profile.objects.exists()
 
 
-def test_profile_is_its_learners_alone(platform: Platform, known, stranger, anonymous):
+def test_profile_is_accessible_to_its_learner_only(platform: Platform, known, stranger, anonymous):
     with platform.client(stranger) as client:
         error_of(client.get(URL), 404)
         error_of(client.patch(URL, json={"personaId": "unknown"}), 404)
@@ -97,14 +97,14 @@ def test_profile_is_its_learners_alone(platform: Platform, known, stranger, anon
     assert Profile.objects.get() == known
 
 
-def test_questions_and_personas_are_told(api):
+def test_questions_and_personas_are_listed(api):
     questions = api.get("/api/personas/questionnaire").json()["questions"]
     assert set(MAKER) < {question["key"] for question in questions}
     assert MAKER["way"] in next(question for question in questions if question["key"] == "way")["options"]
     assert "hands-on-maker" in [persona["personaId"] for persona in api.get("/api/personas").json()["results"]]
 
 
-def test_correction_stands_against_a_classification_under_way(api):
+def test_correction_wins_over_a_running_classification(api):
     job = answered(api)
     corrected = api.patch(URL, json={"personaId": "deep-thinker"}).json()
     assert (corrected["personaId"], corrected["decidedBy"]) == ("deep-thinker", "learner")
@@ -114,12 +114,12 @@ def test_correction_stands_against_a_classification_under_way(api):
     assert AiCall.objects.count() == 0
 
 
-def test_correction_to_unknown_and_to_nothing_there_is(api, known):
+def test_correction_to_unknown_is_accepted_and_to_a_missing_persona_refused(api, known):
     assert api.patch(URL, json={"personaId": "unknown"}).json()["personaId"] == "unknown"
     assert list(error_of(api.patch(URL, json={"personaId": "pirate"}), 400)["details"]) == ["personaId"]
 
 
-def test_deleting_leaves_no_word_and_ends_the_job(api):
+def test_deleting_removes_all_text_and_cancels_the_job(api):
     job = answered(api)
     assert api.delete(URL).status_code == 204
     error_of(api.get(URL), 404)
@@ -128,14 +128,14 @@ def test_deleting_leaves_no_word_and_ends_the_job(api):
     assert job.status == "cancelled" and not Profile.objects.exists()
 
 
-def test_assistant_is_told_the_tone_of_a_known_persona(known, stranger):
+def test_tone_of_a_known_persona_reaches_the_assistant(known, stranger):
     assert "an example first" in tone.tone_of(known.user_id) and "quick" in tone.tone_of(known.user_id)
     assert tone.tone_of(stranger.pk) == ""
     Persona.objects.update(is_active=False)
     assert tone.tone_of(known.user_id) == ""
 
 
-def test_output_that_never_fits_is_asked_for_twice_and_failed_readably(api, simulator):
+def test_invalid_output_is_requested_twice_and_fails_with_a_readable_error(api, simulator):
     simulator.fault("invalid_json")
     job = run(answered(api))
     assert (job.status, job.error_code, job.retryable) == ("failed", "upstream_invalid", True)

@@ -1,4 +1,4 @@
-"""Another look at old profiles: who is old, who is left alone, and a batch that keeps out of everybody's way."""
+"""Renewal of outdated profiles: which are outdated, which are exempt, and the low-priority batch."""
 
 import asyncio
 from datetime import timedelta
@@ -35,9 +35,9 @@ def fresh(profile) -> Profile:
     return profile
 
 
-def test_profile_is_old_as_soon_as_anything_it_rests_on_has_changed(fresh, settings, monkeypatch):
+def test_profile_is_outdated_when_any_of_its_inputs_changed(fresh, settings, monkeypatch):
     assert stale() == set()
-    Persona.objects.filter(key="hands-on-maker").update(tone="as a pirate")  # how it is talked to, not who it is
+    Persona.objects.filter(key="hands-on-maker").update(tone="as a pirate")  # the tone, not the persona
     assert stale() == set()
     settings.LLM_FAST_MODEL = "another-model"
     assert stale() == {fresh}
@@ -49,20 +49,20 @@ def test_profile_is_old_as_soon_as_anything_it_rests_on_has_changed(fresh, setti
     assert stale() == {fresh}
 
 
-def test_what_a_person_decided_is_never_old(fresh):
+def test_personas_decided_by_people_are_never_outdated(fresh):
     actions.decide(fresh, None, Profile.Source.STAFF)
     Persona.objects.filter(key="deep-thinker").update(description="Thinks at night.")
     assert stale() == set()
 
 
-def test_renewal_is_the_systems_and_gives_way(profile):
+def test_renewal_is_a_background_job_of_the_system(profile):
     assert submit_renewals([profile, profile]) == 1  # one at a time
     job = renewals().get()
     assert (job.owner_id, job.visitor, job.queue, kinds.get(job.kind).priority) == (None, "", "background", 2)
     assert str(profile.answers) not in str(job.payload)
 
 
-def test_what_a_learner_says_while_a_renewal_is_under_way_stands(profile):
+def test_learners_change_wins_over_a_running_renewal(profile):
     submit_renewals([profile])
     actions.decide(profile, None, Profile.Source.LEARNER)
     assert run(renewals().get()).status == "completed"
@@ -71,7 +71,7 @@ def test_what_a_learner_says_while_a_renewal_is_under_way_stands(profile):
 
 
 class Crew:
-    """Runs the renewals as a worker would."""
+    """Runs renewals as a worker would."""
 
     async def work(self, feeder: asyncio.Task) -> None:
         while not feeder.done() or await database.call(self._active):
@@ -83,7 +83,7 @@ class Crew:
         return list(renewals().active().values_list("pk", flat=True))
 
 
-async def test_batch_is_fed_little_by_little_and_tries_each_once(personas, simulator, monkeypatch):
+async def test_batch_submits_few_at_a_time_and_tries_each_once(personas, simulator, monkeypatch):
     monkeypatch.setattr("personas.kinds.RENEWAL_INTERVAL_SECONDS", 0.005)
     simulator.set(first_token=0, token_interval=0)
     profiles = await database.call(lambda: [new_profile() for _ in range(2 * MAX_ACTIVE_RENEWALS + 3)])
@@ -94,12 +94,12 @@ async def test_batch_is_fed_little_by_little_and_tries_each_once(personas, simul
         await database.call(actions.renew_all)
     feeder = asyncio.create_task(run_job(str(batch.pk)))
     await eventually(lambda: renewals().count() >= MAX_ACTIVE_RENEWALS)
-    await asyncio.sleep(0.1)  # time enough for the rest, if nobody counted
+    await asyncio.sleep(0.1)  # enough time for more submissions, if they were not limited
     assert await database.call(renewals().count) == MAX_ACTIVE_RENEWALS
     await Crew().work(feeder)
     await database.call(batch.refresh_from_db)
     assert (batch.status, batch.result) == ("completed", {"submitted": len(profiles)})
-    assert len(await database.call(stale)) == 1  # the one that was refused, once
+    assert len(await database.call(stale)) == 1  # the refused one, once
     assert await database.call(renewals().filter(status="failed").count) == 1
     assert await database.call(renewals().count) == len(profiles)
     await database.call(decided.refresh_from_db)
@@ -119,13 +119,13 @@ async def test_batch_that_only_fails_is_stopped(personas, simulator, monkeypatch
     assert MAX_ACTIVE_RENEWALS <= await database.call(renewals().count) < 3 * MAX_ACTIVE_RENEWALS
 
 
-def test_batch_that_begins_anew_leaves_out_what_is_done(fresh):
+def test_restarted_batch_skips_finished_profiles(fresh):
     other = new_profile()
     assert run(actions.renew_all()).result == {"submitted": 1}
     assert renewals().get().payload["profileId"] == other.pk
 
 
-def test_busy_background_does_not_hold_the_batch_up(profile, settings):
+def test_busy_background_queue_does_not_block_the_batch(profile, settings):
     settings.JOBS_PER_PERSON = 1
     AiJob.objects.bulk_create(
         AiJob(kind="x", queue="background", run_after=timezone.now() - timedelta(hours=1)) for _ in range(3)

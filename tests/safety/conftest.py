@@ -1,4 +1,4 @@
-"""Courses with canary words in them, and a look at everything that was sent upstream."""
+"""Courses with canary words, and access to everything sent upstream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support import Json, Platform, Simulator, perform, run_pending, uniqu
 
 @dataclass
 class Secret:
-    """A course, and the word that stands everywhere in it and nowhere else."""
+    """A course, and a canary word that occurs everywhere in it and nowhere else."""
 
     course: Course
     lesson: Lesson
@@ -39,14 +39,14 @@ def secret(_database) -> Iterator[Secret]:
 
 
 class Asking:
-    """A learner's questions: asked over HTTP, answered in this process, the prompts kept by the simulator."""
+    """A learner's questions: asked over HTTP, answered in this process, prompts recorded by the simulator."""
 
     def __init__(self, client: httpx2.Client, simulator: Simulator) -> None:
         self.client = client
         self._simulator = simulator
 
     def post(self, course: str, question: str, /, **more: object) -> httpx2.Response:
-        """Ask. Where the question is accepted, it is answered before this returns."""
+        """Ask; if the question is accepted, run its job before returning."""
         self._simulator.reset()
         body = {"courseId": course, "question": question} | more
         response = self.client.post("/api/assistant/query", json=body)
@@ -55,7 +55,7 @@ class Asking:
         return response
 
     def ask(self, course: str, question: str, /, **more: object) -> AiJob:
-        """Ask what has to be accepted and completed."""
+        """Ask; asserts that the question is accepted and its job completed."""
         response = self.post(course, question, **more)
         assert response.status_code == 202, response.text
         job = AiJob.objects.get(pk=response.json()["jobId"])
@@ -63,7 +63,7 @@ class Asking:
         return job
 
     def work(self, job_id: str) -> None:
-        """Do what a worker does."""
+        """Run the job, as a worker does."""
         perform(job_id)
 
     @property

@@ -1,6 +1,6 @@
-"""Content of a course without enrolment never reaches a prompt, whatever is asked and however the call is bent.
+"""Content of a course without enrolment never reaches a prompt, even with manipulated requests.
 
-Each course here has a canary word; what counts is what the simulator was really sent.
+Each course has a canary word; the tests check the requests that the simulator received.
 """
 
 import pytest
@@ -12,8 +12,8 @@ from tests.safety.conftest import Asking
 QUESTION = "How often is a quernstone dressed?"
 
 
-def test_the_canary_sings_where_it_may(insider, secret):
-    """Without this, the tests below could pass because nothing is ever found."""
+def test_canary_is_sent_for_enrolled_learners(insider, secret):
+    """Control test: without it, the tests below could pass because search never finds anything."""
     insider.ask(secret.course.slug, QUESTION)
     assert secret.canary in insider.sent
 
@@ -31,14 +31,14 @@ def test_course_without_enrolment_is_refused_and_nothing_is_sent(asking, secret)
 
 
 @pytest.mark.parametrize("bend", ["{0} ", "{0}\n", "{0}/../{1}", "{1},{0}", "{1}&courseId={0}", "%", "{1}\u0000{0}"])
-def test_course_id_that_is_bent(asking, secret, sql_course, bend):
+def test_manipulated_course_id_exposes_nothing(asking, secret, sql_course, bend):
     asking.post(bend.format(secret.course.slug, sql_course.slug), QUESTION)
     assert secret.canary not in asking.sent
 
 
 @pytest.mark.parametrize("names", ["lessonId", "lesson_id", "lessonIds", "lesson", "courseIds", "course_id", "course"])
-def test_more_ids_in_the_body_open_nothing(asking, secret, sql_course, names):
-    """Whether such a key is refused, ignored or means something: it never brings a foreign lesson into a prompt."""
+def test_additional_ids_in_the_body_expose_nothing(asking, secret, sql_course, names):
+    """The key may be refused, ignored or valid, but must not bring a lesson of another course into a prompt."""
     for value in (str(secret.lesson.pk), secret.lesson.pk, [secret.lesson.pk], secret.course.slug, secret.course.pk):
         asking.post(sql_course.slug, QUESTION, **{names: value})
         assert secret.canary not in asking.sent, value
@@ -61,8 +61,8 @@ def test_conversation_of_somebody_else_is_not_continued(insider, platform, simul
     assert (response.status_code, other.sent) == (404, "[]")
 
 
-def test_enrolment_that_ends_before_the_answer_is_written(insider, secret, simulator, learner):
-    """A question that waits, or is retried weeks later, is no way around the enrolment."""
+def test_enrolment_that_ended_before_the_run_is_respected(insider, secret, simulator, learner):
+    """A job that waited, or is retried weeks later, must not bypass the enrolment."""
     body = {"courseId": secret.course.slug, "question": QUESTION}
     job_id = insider.client.post("/api/assistant/query", json=body).json()["jobId"]
     Enrollment.objects.filter(course=secret.course, user=learner).delete()

@@ -1,4 +1,4 @@
-"""A course with tutors and learners who have asked, and the copilot's jobs run in this process."""
+"""A course with tutors and learners' questions, and the copilot's jobs run in this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tutors.models import Draft
 
 
 class Copilot:
-    """A tutor at the copilot of a course: posts, runs the job here, reads the row."""
+    """A tutor's use of the copilot: posts, runs the job in this process, reads the row."""
 
     def __init__(self, client, course: Course) -> None:
         self.client, self.course = client, course
@@ -27,7 +27,7 @@ class Copilot:
         return response.json()
 
     def ask(self, question: str, **more) -> Json:
-        """The completed job's row and the 202 body."""
+        """The 202 body, updated with the completed job."""
         accepted = self.post(question, **more)
         self.run(accepted["jobId"])
         return accepted | self.client.get(accepted["links"]["self"]).json()
@@ -59,7 +59,7 @@ def copilot(platform, tutor: User, sql_course: Course) -> Iterator[Copilot]:
 
 
 class Learners:
-    """Learners of the course, and questions of theirs with what became of them."""
+    """Learners of the course, and their questions with answers and ratings."""
 
     def __init__(self, course: Course) -> None:
         self.course = course
@@ -71,7 +71,7 @@ class Learners:
         Enrollment.objects.bulk_create(Enrollment(user=user, course=course) for user in self.users)
 
     def ask(self, text: str, by: int = 0, about: str = "", rating: str = "", status: str = "completed") -> Message:
-        """A question; `about` is the heading that its answer cites, without one nothing is cited."""
+        """Add a question; `about` is the heading that its answer cites, if any."""
         owner = self.users[by]
         conversation = Conversation.objects.create(
             surface="assistant", owner=owner, course=self.course, title=text[:80]

@@ -1,4 +1,4 @@
-"""What of a learner's question may be shown to a tutor."""
+"""The parts of a learner's question that tutors may see."""
 
 import pytest
 
@@ -22,7 +22,7 @@ NAMES = names_of([("jweber7", "Jonas", "Weber"), ("mei.tanaka", "Mei", "Tanaka")
         ("Which of them is the best JOIN", "Which of them is the best JOIN"),
     ],
 )
-def test_what_identifies_is_masked_and_the_rest_stays(text, shown):
+def test_identifying_words_are_masked_and_the_rest_stays(text, shown):
     assert anonymous(text, NAMES) == shown
 
 
@@ -34,5 +34,5 @@ def test_question_that_introduces_or_signs_itself_is_withheld(text):
     assert anonymous(text, NAMES) is None
 
 
-def test_small_numbers_of_learners_are_not_told():
+def test_small_numbers_of_learners_are_hidden():
     assert [at_least(count) for count in (0, 2, 3, 40)] == [None, None, 3, 40]

@@ -1,4 +1,4 @@
-"""A quiz question counts only if it is sound and its passage really says what it rests on."""
+"""A quiz question is kept only if it is valid and quotes its passage."""
 
 import pytest
 

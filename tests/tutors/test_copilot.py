@@ -1,4 +1,4 @@
-"""The copilot over HTTP, its jobs run here: who may ask, what comes of it, and whose names never reach a prompt."""
+"""The copilot over HTTP, with its jobs run in this process: permissions, results, and no names in prompts."""
 
 import json
 
@@ -24,7 +24,7 @@ def test_tutor_asks_and_reads_a_cited_answer(copilot):
     assert AiCall.objects.filter(job=follow_up["jobId"], purpose="rewrite", outcome="ok").exists()
 
 
-def test_to_everybody_else_the_course_is_not_there(copilot, platform, api, anonymous, staff, bees_course):
+def test_course_is_404_for_everybody_but_its_tutors(copilot, platform, api, anonymous, staff, bees_course):
     body = {"question": "What do learners struggle with?"}
     for method, path in (("POST", "copilot"), ("GET", "insights"), ("GET", "drafts"), ("GET", "questions/1/thread")):
         error_of(api.request(method, f"{copilot.path}/{path}", json=body), 404)
@@ -59,7 +59,7 @@ def test_pages_are_for_tutors_of_the_course(copilot, platform, learner, tutor, b
         ({"conversationId": "00000000-0000-4000-8000-000000000001"}, 404),
     ],
 )
-def test_what_makes_no_sense_creates_nothing(copilot, more, status):
+def test_invalid_request_creates_nothing(copilot, more, status):
     error_of(copilot.client.post(f"{copilot.path}/copilot", json={"question": "What?", **more}), status)
     assert not AiJob.objects.exists() and not Message.objects.filter(conversation__surface="tutors").exists()
 
@@ -81,7 +81,7 @@ def test_reply_to_an_open_question_becomes_a_draft(copilot, learners):
     assert copilot.drafts() == []
 
 
-def test_quiz_on_a_lesson_becomes_drafts_that_rest_on_it(copilot):
+def test_quiz_on_a_lesson_becomes_drafts_with_sources_in_it(copilot):
     lesson = copilot.course.lessons.get(title__startswith="Joins")
     row = copilot.ask("Propose 3 questions", intent="quiz", lessonId=str(lesson.pk))
     drafts = copilot.drafts()
@@ -121,7 +121,7 @@ def test_question_whose_text_is_withheld_cannot_be_replied_to(copilot, learners)
     error_of(copilot.client.post(f"{copilot.path}/copilot", json=body), 404)
 
 
-def test_who_no_longer_teaches_the_course_is_refused(copilot, tutor, simulator):
+def test_former_tutor_is_refused(copilot, tutor, simulator):
     accepted = copilot.post("What does COALESCE return?")
     copilot.course.tutors.remove(tutor)
     job = copilot.run(accepted["jobId"])

@@ -1,4 +1,4 @@
-"""Drafts are edited, written anew one by one, accepted and thrown away; what a tutor wrote is never lost."""
+"""Drafts are edited, regenerated one by one, accepted and rejected; a tutor's edits are never lost."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -63,7 +63,7 @@ def test_edit_of_an_older_version_is_409(copilot, reply):
     error_of(copilot.change(reply, "POST", "accept", version=1), 409)
 
 
-def test_one_question_is_written_anew_and_the_others_stay(copilot, quiz):
+def test_one_question_is_regenerated_and_the_others_stay(copilot, quiz):
     accepted = copilot.change(quiz[0], "POST", "regenerate", instruction="Harder")
     assert accepted.status_code == 202
     job = copilot.run(accepted.json()["jobId"])
@@ -75,14 +75,14 @@ def test_one_question_is_written_anew_and_the_others_stay(copilot, quiz):
     assert (first["version"], first["writtenBy"], first["jobId"]) == (2, str(job.pk), quiz[0]["jobId"])
 
 
-def test_reply_is_written_anew(copilot, reply):
+def test_reply_is_regenerated(copilot, reply):
     job = copilot.run(copilot.change(reply, "POST", "regenerate").json()["jobId"])
     [anew] = copilot.drafts()
     assert job.result["content"] == anew["content"] != reply["content"]
     assert anew["content"]["asked"] == reply["content"]["asked"]
 
 
-def test_edit_made_meanwhile_is_not_lost(copilot, reply):
+def test_edit_during_a_regeneration_is_kept(copilot, reply):
     accepted = copilot.change(reply, "POST", "regenerate").json()
     copilot.change(reply, "PATCH", version=1, content={"text": "Mine."})
     assert copilot.run(accepted["jobId"]).status == "completed"
@@ -91,7 +91,7 @@ def test_edit_made_meanwhile_is_not_lost(copilot, reply):
 
 
 @pytest.mark.parametrize("decision", ["accept", "discard"])
-def test_decision_made_meanwhile_stands(copilot, reply, decision):
+def test_decision_during_a_regeneration_is_kept(copilot, reply, decision):
     accepted = copilot.change(reply, "POST", "regenerate").json()
     assert copilot.change(reply, "POST", decision, version=1).status_code == 200
     copilot.run(accepted["jobId"])
@@ -99,13 +99,13 @@ def test_decision_made_meanwhile_stands(copilot, reply, decision):
     assert (draft.content, draft.version) == (reply["content"], 1)
 
 
-def test_second_regeneration_at_the_same_time_is_409(copilot, reply, quiz):
+def test_concurrent_regeneration_is_409(copilot, reply, quiz):
     first = copilot.change(reply, "POST", "regenerate").json()
     assert error_of(copilot.change(reply, "POST", "regenerate"), 409)["details"] == {"jobId": first["jobId"]}
     assert copilot.change(quiz[0], "POST", "regenerate").status_code == 202
 
 
-def test_decided_drafts_are_listed_apart_and_do_not_change(copilot, quiz):
+def test_decided_drafts_are_listed_separately_and_immutable(copilot, quiz):
     copilot.change(quiz[0], "POST", "accept", version=1)
     copilot.change(quiz[1], "POST", "discard")
     assert copilot.drafts() == []
@@ -119,7 +119,7 @@ def test_decided_drafts_are_listed_apart_and_do_not_change(copilot, quiz):
     error_of(copilot.client.get(f"{copilot.path}/drafts?status=none"), 400)
 
 
-def test_drafts_belong_to_the_tutors_of_their_course(copilot, platform, api, quiz, bees_course):
+def test_drafts_are_accessible_to_tutors_of_their_course_only(copilot, platform, api, quiz, bees_course):
     other = User.objects.create(username=unique("test-tutor"), password=password_hash())
     bees_course.tutors.add(other)
     with platform.client(other) as elsewhere:
@@ -139,7 +139,7 @@ def test_drafts_belong_to_the_tutors_of_their_course(copilot, platform, api, qui
     assert copilot.drafts() == quiz
 
 
-def test_regeneration_for_somebody_who_no_longer_teaches_is_refused(copilot, reply, tutor):
+def test_regeneration_for_a_former_tutor_is_refused(copilot, reply, tutor):
     accepted = copilot.change(reply, "POST", "regenerate").json()
     copilot.course.tutors.remove(tutor)
     assert copilot.run(accepted["jobId"]).error_code == "not_a_tutor"

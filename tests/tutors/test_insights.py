@@ -1,4 +1,4 @@
-"""What tutors learn about what learners ask: counts, themes and open questions, and nobody's name."""
+"""Insights for tutors into learners' questions: counts, themes and open questions, without names."""
 
 from datetime import timedelta
 
@@ -29,7 +29,7 @@ def test_themes_are_the_sections_that_answers_cited(learners, sql_course):
     assert (found.questions, found.learners, found.troubles) == (5, 3, {"disliked": 1})
 
 
-def test_open_questions_are_those_not_answered_well(learners, sql_course):
+def test_questions_without_a_good_answer_are_open(learners, sql_course):
     learners.ask("What is COALESCE?", 0, COALESCE, rating="up")
     disliked = learners.ask("Why NOT IN, jonas@example.org?", 1, NOT_IN, rating="down")
     uncovered = learners.ask("Can I use Power BI, Mei?", 2)
@@ -97,7 +97,7 @@ def may_open(tutor):
     return User.objects.get(pk=tutor.pk)
 
 
-def test_thread_with_the_name_needs_a_permission_and_is_noted(
+def test_thread_with_the_name_needs_a_permission_and_is_logged(
     platform, copilot, learners, tutor, may_open, bees_course
 ):
     question = learners.ask("Can I use Power BI?", 1)

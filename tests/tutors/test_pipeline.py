@@ -1,4 +1,4 @@
-"""From a tutor's words to an answer and drafts, with the upstream as a real HTTP server and nothing else."""
+"""The copilot's pipeline, against the simulator over HTTP and without the engine."""
 
 import json
 import re
@@ -85,13 +85,13 @@ def copilot(simulator):
         ("What do learners struggle with?", ["intent", "struggles"]),
     ],
 )
-def test_intent_is_read_off_the_words(copilot, text, purposes):
+def test_intent_is_taken_from_the_words(copilot, text, purposes):
     outcome = copilot.help(text)
     assert copilot.purposes == purposes
     assert copilot.output.text == outcome.answer != ""
 
 
-def test_named_intent_is_not_asked_for(copilot):
+def test_given_intent_needs_no_call(copilot):
     copilot.help("Joins, please", intent="struggles")
     assert copilot.purposes == ["struggles"]
 
@@ -116,7 +116,7 @@ def test_reply_is_drafted_to_the_learners_question(copilot, simulator):
     assert prompt[-1]["content"] == "<question>And when all are missing?</question>"
 
 
-def test_quiz_is_about_the_lesson_and_every_question_rests_on_it(copilot):
+def test_every_quiz_question_quotes_the_lesson(copilot):
     outcome = copilot.help("Propose a quiz with 2 questions", intent="quiz", lesson=LESSONS[0])
     assert copilot.sources.asked == [("lesson", 7)]
     assert len(outcome.drafts) == 2
@@ -126,25 +126,25 @@ def test_quiz_is_about_the_lesson_and_every_question_rests_on_it(copilot):
         assert question.question in outcome.answer
 
 
-def test_quiz_without_a_lesson_is_about_what_fits_the_words(copilot):
+def test_quiz_without_a_lesson_uses_passages_that_fit_the_words(copilot):
     assert copilot.help("A quiz with 3 questions about keeping rows", intent="quiz").drafts
     assert copilot.sources.asked == [("search", "A quiz with 3 questions about keeping rows")]
 
 
-def test_quiz_of_which_nothing_is_true_is_asked_for_again_and_then_given_up(copilot, monkeypatch):
+def test_quiz_without_a_verifiable_question_is_requested_twice(copilot, monkeypatch):
     monkeypatch.setattr(pipeline, "verified", lambda proposal, passages: None)
     outcome = copilot.help("Quiz", intent="quiz", lesson=LESSONS[0])
     assert copilot.purposes == ["quiz", "quiz"]
     assert outcome.drafts == [] and "could not" in outcome.answer
 
 
-def test_struggles_are_told_from_the_figures_alone(copilot):
+def test_struggles_are_described_from_the_figures_alone(copilot):
     outcome = copilot.help("What do learners struggle with?", intent="struggles")
     assert "COALESCE" in outcome.answer and "6 questions" in outcome.answer and "Excel" in outcome.answer
     assert copilot.sources.asked == [("insights",)]
 
 
-def test_another_question_is_none_of_those_there_are(copilot):
+def test_another_question_differs_from_the_existing_ones(copilot):
     taken = copilot.help("Quiz with 1 question", intent="quiz", lesson=LESSONS[0]).drafts
     another = copilot.run(lambda llm: pipeline.another_question("SQL", taken, PASSAGES, "", llm))
     assert another.question not in [one.question for one in taken]
@@ -166,7 +166,7 @@ def shape(messages):
     return [re.findall(r"</?[a-z]+", message["content"]) for message in messages if message["role"] != "assistant"]
 
 
-def test_no_ones_text_can_close_its_tag():
+def test_no_text_can_close_its_tag():
     def all_prompts(text):
         passage = PromptPassage(lesson_id=1, lesson_title=text, heading=text, text=text)
         theme = Theme(lesson_id=1, title=text, heading=text, questions=1, troubled=0, learners=None)

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The browser's client of the jobs API. Submit work, then watch it: events come by WebSocket, and by polling where
- * that fails, so that every watched job ends with job.completed, job.failed or job.cancelled.
+ * Browser client of the jobs API: submits jobs and follows their events. Events arrive over a WebSocket, with HTTP
+ * polling as the fallback, so that every watch ends with job.completed, job.failed or job.cancelled.
  *
  *     const client = new JobsClient();
  *     const { jobId } = await client.submit("/api/assistant/query", { courseId, question });
@@ -18,10 +18,12 @@ export { ApiError };
 /** @typedef {"connected" | "reconnecting" | "signedOut"} Connection */
 
 const START = { attempt: 0, seq: 0 };
-const SILENCE = 10_000;
-const WITHOUT_SOCKET = 2_500;
-const LOOK_EVERY = 1_000;
-const ASK_AGAIN_AFTER = 2_000;
+/** Request missed events after this long without one: while the socket is open, and while it is not. */
+const SILENCE_MS = 10_000;
+const SILENCE_WITHOUT_SOCKET_MS = 2_500;
+const SILENCE_CHECK_INTERVAL_MS = 1_000;
+/** Wait before requesting the same gap again, and before reading the row after a cancel. */
+const REQUEST_AGAIN_MS = 2_000;
 
 export class JobsClient {
   /** @type {Map<string, JobWatch>} */ #watches = new Map();
@@ -30,30 +32,30 @@ export class JobsClient {
 
   /**
    * @param {object} [options]
-   * @param {(state: Connection) => void} [options.onConnection] told at every change of the connection
-   * @param {(event: JobEvent) => void} [options.onUnwatched] an event of a job of this person that nobody here watches
+   * @param {(state: Connection) => void} [options.onConnection] called when the state of the connection changes
+   * @param {(event: JobEvent) => void} [options.onUnwatched] called for events of this person's jobs that have no watch
    */
   constructor({ onConnection = () => {}, onUnwatched = () => {} } = {}) {
     this.onConnection = onConnection;
     this.onUnwatched = onUnwatched;
     this.socket = new LiveSocket(`${location.origin.replace(/^http/, "ws")}/ws/jobs/`, {
-      onOpen: () => this.#opened(),
-      onFrame: (frame) => this.#heard(frame),
+      onOpen: () => this.#onSocketOpen(),
+      onFrame: (frame) => this.#onFrame(frame),
       onDown: () => this.onConnection("reconnecting"),
     });
-    this.timer = setInterval(() => this.#askAboutSilent(), LOOK_EVERY);
+    this.timer = setInterval(() => this.#recoverSilentWatches(), SILENCE_CHECK_INTERVAL_MS);
     document.addEventListener("visibilitychange", this.#check);
     addEventListener("online", this.#check);
     addEventListener("offline", this.#check);
     addEventListener("pageshow", this.#check);
-    addEventListener("pagehide", this.#rest);
+    addEventListener("pagehide", this.#disconnect);
   }
 
   /**
-   * Follows a job to its end. A later attempt (a retry, even one asked for elsewhere) starts the text anew.
+   * Follows a job until it ends. A later attempt (a retry, also one requested elsewhere) resets the text.
    * @param {string} jobId
-   * @param {{after?: Place, onEvent: Listener}} options after: the last place already shown; then `text` starts there
-   * @returns {() => void} stops watching
+   * @param {{after?: Place, onEvent: Listener}} options after: the last event already shown; `text` then starts there
+   * @returns {() => void} call it to stop watching
    */
   watch(jobId, { after = START, onEvent }) {
     const watch = new JobWatch(jobId, after, onEvent);
@@ -62,24 +64,24 @@ export class JobsClient {
     return () => this.#watches.get(jobId) === watch && this.#watches.delete(jobId);
   }
 
-  /** Creates a job; the 202 body. Repeating it after a network failure does not create a second one.
+  /** Creates a job and returns the 202 body. Idempotent: repeating it after a network failure creates no second job.
    * @param {string} url @param {object} body @returns {Promise<any>} */
   submit(url, body) {
     return submitOnce(url, body);
   }
 
-  /** Asks for a job to be stopped. The watch then ends with job.cancelled, or as the job ended before.
+  /** Requests cancellation. The watch then ends with job.cancelled, or with the job's own end if that came first.
    * @param {string} jobId */
   async cancel(jobId) {
     await request("POST", `/api/jobs/${jobId}/cancel`);
-    setTimeout(() => this.#pollById(jobId), ASK_AGAIN_AFTER);
+    setTimeout(() => this.#pollById(jobId), REQUEST_AGAIN_MS);
   }
 
-  /** Runs a failed or cancelled job again and follows it. @param {string} jobId @param {Listener} onEvent */
+  /** Retries a failed or cancelled job and follows it. @param {string} jobId @param {Listener} onEvent */
   async retry(jobId, onEvent) {
     const { attempt } = await request("GET", `/api/jobs/${jobId}`);
     await request("POST", `/api/jobs/${jobId}/retry`);
-    // Everything up to the failed attempt is known; what comes is the attempt after it.
+    // Events up to the failed attempt are known: follow the next attempt only.
     return this.watch(jobId, { after: { attempt: attempt + 1, seq: 0 }, onEvent });
   }
 
@@ -89,19 +91,19 @@ export class JobsClient {
     removeEventListener("online", this.#check);
     removeEventListener("offline", this.#check);
     removeEventListener("pageshow", this.#check);
-    removeEventListener("pagehide", this.#rest);
+    removeEventListener("pagehide", this.#disconnect);
     this.socket.close();
     this.#watches.clear();
   }
 
-  #opened() {
+  #onSocketOpen() {
     this.onConnection("connected");
     for (const watch of this.#active()) this.#resume(watch);
   }
 
   /** @param {any} frame */
-  #heard(frame) {
-    // Refused: the row says why, or that there is none any more.
+  #onFrame(frame) {
+    // The server refused the request: the job's row says why, or is gone (404).
     if (frame.type === "error" && frame.jobId) return this.#pollById(frame.jobId);
     if (!frame.type?.startsWith("job.")) return;
     const watch = this.#watches.get(frame.jobId);
@@ -111,8 +113,8 @@ export class JobsClient {
 
   /** @param {JobWatch} watch */
   #fillGap(watch) {
-    if (Date.now() - watch.gapAskedAt < ASK_AGAIN_AFTER) return;
-    watch.gapAskedAt = Date.now();
+    if (Date.now() - watch.gapRequestedAt < REQUEST_AGAIN_MS) return;
+    watch.gapRequestedAt = Date.now();
     this.#resume(watch);
   }
 
@@ -128,18 +130,18 @@ export class JobsClient {
     for (const watch of this.#active()) this.#poll(watch);
   };
 
-  /** A page without an open socket can be kept whole by the browser, so that Back shows it as it was. */
-  #rest = () => this.socket.rest();
+  /** Disconnects on pagehide: browsers keep a page in the back/forward cache only if it has no open socket. */
+  #disconnect = () => this.socket.disconnect();
 
-  #askAboutSilent() {
+  #recoverSilentWatches() {
     if (document.hidden || Date.now() < this.#noPollBefore) return;
     const { isOpen } = this.socket;
-    const silent = this.#active().filter((watch) => watch.isSilent(isOpen ? SILENCE : WITHOUT_SOCKET));
-    if (silent.length > 0) this.socket.prove();
+    const silent = this.#active().filter((watch) => watch.isSilent(isOpen ? SILENCE_MS : SILENCE_WITHOUT_SOCKET_MS));
+    if (silent.length > 0) this.socket.verify();
     for (const watch of silent) {
       if (!isOpen) this.#poll(watch);
       else {
-        watch.ask();
+        watch.noteRequest();
         this.#resume(watch); // cheaper for the server than reading the row
       }
     }
@@ -155,10 +157,10 @@ export class JobsClient {
   async #poll(watch) {
     if (this.#polling.has(watch.jobId)) return;
     this.#polling.add(watch.jobId);
-    watch.ask();
+    watch.noteRequest();
     try {
       const row = await request("GET", `/api/jobs/${watch.jobId}`);
-      if (this.#watches.get(watch.jobId) === watch) watch.adopt(row);
+      if (this.#watches.get(watch.jobId) === watch) watch.applyRow(row);
     } catch (error) {
       this.#pollFailed(watch, /** @type {ApiError} */ (error));
     } finally {
@@ -170,12 +172,12 @@ export class JobsClient {
   #pollFailed(watch, error) {
     if (error.retryAfter) this.#noPollBefore = Date.now() + error.retryAfter * 1000;
     if (error.status === 401) {
-      // Coming back to the tab after signing in again asks at once.
+      // Polling resumes in #check, when the person returns to the tab after signing in.
       this.#noPollBefore = Infinity;
       this.onConnection("signedOut");
     }
-    // Gone, or never this person's: no later poll will say anything else.
-    if (error.status === 404) watch.adopt({ status: "failed", attempt: 0, error, retryable: false });
+    // The job is deleted or belongs to somebody else: polling again cannot help.
+    if (error.status === 404) watch.applyRow({ status: "failed", attempt: 0, error, retryable: false });
   }
 
   #active() {

@@ -1,11 +1,12 @@
 // @ts-check
-/** Calls to the platform's HTTP API: CSRF token, one error shape, submits that are safe to repeat. */
+/** Calls to the platform's HTTP API: CSRF token, a single error type, idempotent submits. */
 
-const TIMEOUT = 15_000;
-const REPEAT_AFTER = [500, 1_500, 4_000];
-const UNANSWERED = "jobs:unanswered-submit";
+const TIMEOUT_MS = 15_000;
+const RETRY_DELAYS_MS = [500, 1_500, 4_000];
+/** Key in sessionStorage of the last submit that got no definite answer. */
+const STORAGE_KEY = "jobs:unanswered-submit";
 
-/** What went wrong, as the API tells it; code "network" with status 0 when no answer came. */
+/** An error response of the API; code "network" and status 0 if there was no response. */
 export class ApiError extends Error {
   /** @param {{code: string, message: string, details?: any, retryAfter?: number}} error @param {number} status */
   constructor(error, status) {
@@ -13,19 +14,19 @@ export class ApiError extends Error {
     this.name = "ApiError";
     this.code = error.code;
     this.details = error.details;
-    /** Seconds to wait before asking again, where the server said so. */
+    /** Seconds to wait before the next request, if the server named a time. */
     this.retryAfter = error.retryAfter;
     this.status = status;
   }
 
-  /** No definite answer was given: the same request may succeed, and may even have been carried out. */
+  /** True if the outcome is unknown: the request may have been processed, and may succeed when repeated. */
   get isTransient() {
     return this.status === 0 || this.status === 502 || this.status === 504;
   }
 }
 
 /**
- * One JSON request with the session cookie. Throws ApiError for anything but a 2xx answer.
+ * Sends a JSON request with the session cookie and returns the body. Throws ApiError unless the status is 2xx.
  * @param {string} method @param {string} url
  * @param {{payload?: string, headers?: Record<string, string>}} [options]
  * @returns {Promise<any>}
@@ -35,7 +36,7 @@ export async function request(method, url, { payload, headers = {} } = {}) {
   const sent = { Accept: "application/json", ...headers };
   if (payload !== undefined) sent["Content-Type"] = "application/json";
   if (method !== "GET") sent["X-CSRFToken"] = cookie("csrftoken");
-  const signal = AbortSignal.timeout(TIMEOUT);
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
   let response, body;
   try {
     response = await fetch(url, { method, headers: sent, body: payload ?? null, credentials: "same-origin", signal });
@@ -48,8 +49,8 @@ export async function request(method, url, { payload, headers = {} } = {}) {
 }
 
 /**
- * POST that creates something exactly once: repeats a few times when the network fails, always under the same
- * Idempotency-Key. The key outlives a failed call and a reload: the next call with the same body uses it again.
+ * Sends a POST that creates something exactly once: retries on network failures with the same Idempotency-Key. The
+ * key is kept after a failed call and across reloads, so that the next call with the same body reuses it.
  * @param {string} url @param {object} body
  */
 export async function submitOnce(url, body) {
@@ -63,7 +64,7 @@ export async function submitOnce(url, body) {
     } catch (caught) {
       const error = /** @type {ApiError} */ (caught);
       if (!error.isTransient) forgetKey();
-      const delay = REPEAT_AFTER[repeats];
+      const delay = RETRY_DELAYS_MS[repeats];
       if (!error.isTransient || delay === undefined) throw error;
       await pause(delay * (0.5 + Math.random()));
     }
@@ -79,31 +80,31 @@ function keyFor(url, payload) {
   return key;
 }
 
-/** crypto.randomUUID exists on https only; this works on plain http too. */
+/** A random key. crypto.randomUUID exists on https only; this also works on plain http. */
 function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** @type {string | null} the copy that serves where the browser forbids storage */
-let unstored = null;
+/** @type {string | null} fallback where the browser forbids storage */
+let memoryCopy = null;
 
 /** @returns {{url: string, payload: string, key: string} | null} */
 function storedKey() {
   try {
-    return JSON.parse(sessionStorage.getItem(UNANSWERED) ?? unstored ?? "null");
+    return JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? memoryCopy ?? "null");
   } catch {
-    return JSON.parse(unstored ?? "null");
+    return JSON.parse(memoryCopy ?? "null");
   }
 }
 
 /** @param {string} value */
 function store(value) {
-  unstored = value;
+  memoryCopy = value;
   try {
-    sessionStorage.setItem(UNANSWERED, value);
+    sessionStorage.setItem(STORAGE_KEY, value);
   } catch {
-    // Storage is full or forbidden: the copy above lasts until the next reload.
+    // Storage is full or forbidden: memoryCopy lasts until the next reload.
   }
 }
 

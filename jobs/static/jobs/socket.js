@@ -1,11 +1,13 @@
 // @ts-check
-/** A WebSocket that stays: reconnects with jitter and notices when the line is dead though nobody said so. */
+/** A WebSocket that reconnects with jittered backoff and detects dead connections with pings. */
 
-const PING_EVERY = 25_000;
-const ANSWER_WITHIN = 8_000;
-const ANSWER_SOON = 3_000;
-const FIRST_DELAY = 500;
-const LONGEST_DELAY = 20_000;
+const PING_INTERVAL_MS = 25_000;
+/** The connection counts as dead if the server sends nothing for this long after a ping. */
+const PONG_TIMEOUT_MS = 8_000;
+/** The same in check(), where the connection is likely to be dead. */
+const SHORT_PONG_TIMEOUT_MS = 3_000;
+const FIRST_RECONNECT_DELAY_MS = 500;
+const MAX_RECONNECT_DELAY_MS = 20_000;
 
 export class LiveSocket {
   /** @type {WebSocket | null} */ #socket = null;
@@ -18,7 +20,7 @@ export class LiveSocket {
   /**
    * @param {string} url
    * @param {{onOpen: () => void, onFrame: (frame: any) => void, onDown: () => void}} handlers
-   *   onOpen also after every reconnect; onDown once for each time the line goes down.
+   *   onOpen also runs after every reconnect; onDown runs once each time the connection is lost.
    */
   constructor(url, handlers) {
     this.url = url;
@@ -30,76 +32,76 @@ export class LiveSocket {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Sends one frame; does nothing while the line is down: onOpen is the time to say it again.
+  /** Sends a frame; drops it while disconnected, so onOpen must send it again.
    * @param {object} frame */
   send(frame) {
     if (this.isOpen) this.#socket?.send(JSON.stringify(frame));
   }
 
-  /** The tab is back, or the network went or returned: reconnect now, or prove soon that the line still lives. */
+  /** Call it when the tab becomes visible or the network changes: reconnects now, or pings with a short timeout. */
   check() {
     if (this.#closed) return;
-    if (this.isOpen) this.#ping(ANSWER_SOON);
+    if (this.isOpen) this.#ping(SHORT_PONG_TIMEOUT_MS);
     else if (this.#socket?.readyState !== WebSocket.CONNECTING) this.#connect();
   }
 
-  /** Proves that the line still lives, with the patience that a busy server needs. */
-  prove() {
-    if (this.isOpen) this.#ping(ANSWER_WITHIN);
+  /** Pings with the long timeout, which a busy server may need. */
+  verify() {
+    if (this.isOpen) this.#ping(PONG_TIMEOUT_MS);
   }
 
   /** Closes until the next check(). */
-  rest() {
+  disconnect() {
     clearTimeout(this.#reconnectTimer);
-    this.#drop();
+    this.#discardSocket();
   }
 
   close() {
     this.#closed = true;
-    this.rest();
+    this.disconnect();
   }
 
   #connect() {
     clearTimeout(this.#reconnectTimer);
-    this.#drop();
+    this.#discardSocket();
     const socket = new WebSocket(this.url);
     this.#socket = socket;
-    this.#deadTimer = setTimeout(() => this.#lost(), ANSWER_WITHIN);
+    this.#deadTimer = setTimeout(() => this.#onLost(), PONG_TIMEOUT_MS);
     socket.onopen = () => {
-      this.#ping(ANSWER_WITHIN);
+      this.#ping(PONG_TIMEOUT_MS);
       this.handlers.onOpen();
     };
-    socket.onmessage = (message) => this.#heard(message.data);
-    socket.onclose = () => this.#lost();
+    socket.onmessage = (message) => this.#onMessage(message.data);
+    socket.onclose = () => this.#onLost();
   }
 
   /** @param {string} data */
-  #heard(data) {
+  #onMessage(data) {
     this.#failures = 0;
     clearTimeout(this.#deadTimer);
     clearTimeout(this.#pingTimer);
-    this.#pingTimer = setTimeout(() => this.#ping(ANSWER_WITHIN), PING_EVERY);
+    this.#pingTimer = setTimeout(() => this.#ping(PONG_TIMEOUT_MS), PING_INTERVAL_MS);
     this.handlers.onFrame(JSON.parse(data));
   }
 
-  /** @param {number} within */
-  #ping(within) {
+  /** @param {number} timeout in ms */
+  #ping(timeout) {
     this.send({ type: "ping" });
     clearTimeout(this.#deadTimer);
-    this.#deadTimer = setTimeout(() => this.#lost(), within);
+    this.#deadTimer = setTimeout(() => this.#onLost(), timeout);
   }
 
-  #lost() {
-    this.#drop();
+  #onLost() {
+    this.#discardSocket();
     this.handlers.onDown();
-    const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#failures);
+    const delay = Math.min(MAX_RECONNECT_DELAY_MS, FIRST_RECONNECT_DELAY_MS * 2 ** this.#failures);
     this.#failures += 1;
-    // Between half and all of it: a restarted server is not met by everybody at once.
-    this.#reconnectTimer = setTimeout(() => this.#connect(), longest * (0.5 + Math.random() / 2));
+    // Jitter between 50 % and 100 %, so that pages do not all reconnect to a restarted server at once.
+    this.#reconnectTimer = setTimeout(() => this.#connect(), delay * (0.5 + Math.random() / 2));
   }
 
-  /** Lets go of the present socket without waiting: closing a dead line can take minutes to be confirmed. */
-  #drop() {
+  /** Discards the socket without waiting for its close event, which can take minutes on a dead connection. */
+  #discardSocket() {
     clearTimeout(this.#pingTimer);
     clearTimeout(this.#deadTimer);
     if (!this.#socket) return;

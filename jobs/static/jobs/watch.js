@@ -1,7 +1,7 @@
 // @ts-check
-/** What one page knows of one job: how far it has read, the text so far, whether it has ended. No I/O. */
+/** State of one watched job: the last event applied, the text so far, whether the job has ended. No I/O. */
 
-/** @typedef {{attempt: number, seq: number}} Place */
+/** @typedef {{attempt: number, seq: number}} Place position in the events of a job */
 /** @typedef {{code: string, message: string}} JobError */
 /** @typedef {{n: number, lessonId: string, title: string, heading: string}} Citation */
 /** @typedef {"job.completed" | "job.failed" | "job.cancelled"} FinalType */
@@ -13,35 +13,35 @@
  * @property {string} [kind]
  * @property {number} attempt
  * @property {number} seq
- * @property {string} [text] of a delta
- * @property {string} [step] of a progress
- * @property {string} [reason] of a retrying
- * @property {string} [retryAt] of a retrying
- * @property {string | null} [answer] of a completed or cancelled
- * @property {Citation[] | null} [citations] of a completed
- * @property {any} [result] of a completed
- * @property {JobError} [error] of a failed
- * @property {boolean} [retryable] of a failed
+ * @property {string} [text] job.delta
+ * @property {string} [step] job.progress
+ * @property {string} [reason] job.retrying
+ * @property {string} [retryAt] job.retrying
+ * @property {string | null} [answer] job.completed, job.cancelled
+ * @property {Citation[] | null} [citations] job.completed
+ * @property {any} [result] job.completed
+ * @property {JobError} [error] job.failed
+ * @property {boolean} [retryable] job.failed
  */
-/** @typedef {(event: JobEvent, text: string) => void} Listener the event, and all text of its attempt up to it */
+/** @typedef {(event: JobEvent, text: string) => void} Listener text: of the attempt, including this event */
 
 const FINAL = new Set(["job.completed", "job.failed", "job.cancelled"]);
-// While nothing is new a page asks less and less often: an outage has all of them waiting at the same time.
-const GROWTH = 1.5;
-const LONGEST = 6; // times the patience
-const MOST_QUIET = 60_000; // ms, whatever this computer's clock makes of a time that the server names
+// Requests back off while there is no progress, because all pages wait at the same time during an outage.
+const BACKOFF = 1.5; // factor per request
+const MAX_BACKOFF = 6; // times the base interval
+const MAX_RETRY_WAIT_MS = 60_000; // limit for retryAt, because this computer's clock may differ from the server's
 
 export class JobWatch {
   isOver = false;
   text = "";
-  #lastNews = Date.now();
-  /** When a retry was announced for (ms since 1970): silence is expected until then. */
+  #progressAt = Date.now();
+  /** Time of the announced retry (ms since 1970, 0 for none): no events are expected before it. */
   #retryAt = 0;
-  /** When somebody last asked for news, and how often since the last of them. */
-  #askedAt = 0;
-  #asked = 0;
-  /** When the events after `place` were last asked for again; 0 once there was progress. */
-  gapAskedAt = 0;
+  /** Time of the last request for events, and the number of requests since the last progress. */
+  #requestedAt = 0;
+  #requests = 0;
+  /** When the events after `place` were last requested again (ms since 1970); 0 after progress. */
+  gapRequestedAt = 0;
 
   /** @param {string} jobId @param {Place} place @param {Listener} listener */
   constructor(jobId, place, listener) {
@@ -51,14 +51,14 @@ export class JobWatch {
   }
 
   /**
-   * Takes an event if it is the next one. "gap": something before it was missed, ask for it from `place`.
+   * Applies an event if it is the next one. "gap" means that events after `place` are missing: request them.
    * @param {JobEvent} event @returns {"taken" | "ignored" | "gap"}
    */
   take(event) {
     if (event.attempt < this.place.attempt) return "ignored";
-    if (event.attempt > this.place.attempt) this.begin(event.attempt);
+    if (event.attempt > this.place.attempt) this.startAttempt(event.attempt);
     if (this.isOver) return "ignored";
-    // A final event carries everything, so it needs nothing of what came before it.
+    // A final event carries the whole answer, so missing events before it do not matter.
     if (!FINAL.has(event.type)) {
       if (event.seq <= this.place.seq) return "ignored";
       if (event.seq > this.place.seq + 1) return "gap";
@@ -67,49 +67,49 @@ export class JobWatch {
     return "taken";
   }
 
-  /** Takes what the job's row says, in place of events that did not arrive. @param {any} row */
-  adopt(row) {
+  /** Applies the state of the job's row, in place of events that did not arrive. @param {any} row */
+  applyRow(row) {
     if (this.isOver) return;
-    if (row.attempt > this.place.attempt) this.begin(row.attempt);
+    if (row.attempt > this.place.attempt) this.startAttempt(row.attempt);
     const type = `job.${row.status}`;
-    const said = { ...this.place, jobId: this.jobId };
-    if (FINAL.has(type)) return this.#apply({ retryable: true, ...row, ...said, type });
+    const base = { ...this.place, jobId: this.jobId };
+    if (FINAL.has(type)) return this.#apply({ retryable: true, ...row, ...base, type });
     if (row.retryAt && Date.parse(row.retryAt) !== this.#retryAt)
-      this.#apply({ ...said, type: "job.retrying", reason: row.error?.message, retryAt: row.retryAt });
+      this.#apply({ ...base, type: "job.retrying", reason: row.error?.message, retryAt: row.retryAt });
   }
 
-  /** Forgets the text of lower attempts. @param {number} attempt */
-  begin(attempt) {
+  /** Resets the text for a new attempt. @param {number} attempt */
+  startAttempt(attempt) {
     this.place = { attempt, seq: 0 };
     this.text = "";
     this.isOver = false;
     this.#retryAt = 0;
-    this.#note();
+    this.#noteProgress();
   }
 
-  /** Notes that news are being asked for. */
-  ask() {
-    this.#askedAt = Date.now();
-    this.#asked += 1;
+  /** Records that events are being requested. */
+  noteRequest() {
+    this.#requestedAt = Date.now();
+    this.#requests += 1;
   }
 
-  /** Whether events should have come by now. @param {number} patience in ms, longer each time that was asked in vain */
-  isSilent(patience) {
-    const quietUntil = Math.min(this.#retryAt, this.#lastNews + MOST_QUIET);
-    const since = Math.max(this.#lastNews, this.#askedAt, quietUntil);
-    return Date.now() > since + patience * Math.min(LONGEST, GROWTH ** this.#asked);
+  /** Whether events are overdue. @param {number} interval in ms; grows with each request that brought no progress */
+  isSilent(interval) {
+    const retryDue = Math.min(this.#retryAt, this.#progressAt + MAX_RETRY_WAIT_MS);
+    const since = Math.max(this.#progressAt, this.#requestedAt, retryDue);
+    return Date.now() > since + interval * Math.min(MAX_BACKOFF, BACKOFF ** this.#requests);
   }
 
-  #note() {
-    this.#lastNews = Date.now();
-    this.#asked = 0;
+  #noteProgress() {
+    this.#progressAt = Date.now();
+    this.#requests = 0;
   }
 
   /** @param {JobEvent} event */
   #apply(event) {
     this.place.seq = event.seq;
-    this.#note();
-    this.gapAskedAt = 0;
+    this.#noteProgress();
+    this.gapRequestedAt = 0;
     if (event.type === "job.delta") this.text += event.text ?? "";
     if (event.type === "job.retrying") this.#retryAt = Date.parse(event.retryAt ?? "") || 0;
     this.isOver = FINAL.has(event.type);

@@ -1,7 +1,7 @@
 """A local HTTP server that speaks OpenAI's API, for development, tests and load benchmarks.
 
-It takes from a prompt its tags and the name of the response format's schema, never its words: prompts can be reworded
-freely. A new surface gets sensible answers when its data stands in the tags that prompt.py and grounded.py know.
+It reads a prompt's tags and the name of the response format's schema, never its words, so prompts can be reworded
+freely. A new surface gets sensible answers if its data is in tags that prompt.py and grounded.py know.
 
 Run it with `python -m devstack.simulator`; `devstack.simulator.app` serves it inside a running event loop.
 """

@@ -21,7 +21,7 @@ def main() -> None:
 
 
 async def _serve(host: str, port: int, options: dict[str, Any]) -> None:
-    # Imported here: by now a signal already ends the process quietly.
+    # Imported after the signal handlers are set, so that a signal during the import prints no traceback.
     from .app import start
     from .config import Config, Settings
 

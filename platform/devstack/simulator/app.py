@@ -1,4 +1,4 @@
-"""The aiohttp application: routes, authentication, headers, and the fate of every API request."""
+"""The aiohttp application: routes, authentication, response headers, and a record of every API request."""
 
 import asyncio
 import hmac
@@ -21,9 +21,9 @@ ENDPOINTS = {"/v1/chat/completions": "chat", "/v1/embeddings": "embeddings"}
 
 
 def create_app(config: Config) -> web.Application:
-    """The simulator as an application; run it with `handler_cancellation=True`, as `start` does.
+    """Create the application; run it with `handler_cancellation=True`, as `start` does.
 
-    Without that option a client that leaves is noticed late or, while a request hangs, never.
+    Without that option a disconnected client is noticed late or, while a request hangs, never.
     """
     app = web.Application(middlewares=[local_only, _api], client_max_size=LARGEST_BODY)
     app[SIMULATOR] = Simulator(config)
@@ -47,7 +47,7 @@ async def start(config: Config, host: str, port: int) -> tuple[web.AppRunner, st
 
 @web.middleware
 async def _api(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Open the record of an API request and close it with what became of it."""
+    """Open the record of an API request and close it with the outcome."""
     if not request.path.startswith("/v1"):
         return await handler(request)
     simulator = request.app[SIMULATOR]
@@ -92,7 +92,7 @@ def _error_response(error: ApiError, record: RequestRecord) -> web.Response:
 
 
 def _hang_up(request: web.Request, record: RequestRecord) -> web.Response:
-    """Close the connection without an answer; the response returned has nowhere to go."""
+    """Close the connection without an answer; aiohttp discards the response returned."""
     record.fault = "down"
     record.finish("failed", None)
     if request.transport is not None:
@@ -110,7 +110,7 @@ def _authenticate(request: web.Request) -> None:
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """What OpenAI sends with every answer, errors included."""
+    """Add the headers that OpenAI sends with every response, including errors."""
     record = request.get(RECORD)
     if record is None:
         return

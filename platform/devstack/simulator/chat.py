@@ -16,7 +16,7 @@ from .text import estimate_tokens
 
 
 async def chat_completions(request: web.Request) -> web.StreamResponse:
-    """Answer a chat request, streamed or whole, at the pace of the settings."""
+    """Answer a chat request, streamed or whole, with the configured latencies."""
     simulator, record = request.app[SIMULATOR], request[RECORD]
     body = parse_json(record.raw)
     record.model = str(body.get("model") or "")

@@ -1,4 +1,4 @@
-"""A chat completion request: checked as OpenAI checks it, and what it is for."""
+"""Parses and validates chat completion requests as OpenAI does, and determines their purpose."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _SCHEMA_NAME = re.compile(r"[\w-]{1,64}")
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """What of a valid request decides the answer."""
+    """The parts of a valid request that determine the answer."""
 
     model: str
     prompt: Prompt
@@ -31,7 +31,7 @@ class ChatRequest:
 
     @property
     def purpose(self) -> str:
-        """What the application wants with this call, by the response format and the prompt's tags."""
+        """The purpose of this call, derived from the response format and the prompt's tags."""
         return "structured" if self.response_format != "text" else self.prompt.purpose
 
 
@@ -51,7 +51,7 @@ def parse_json(raw: bytes) -> dict[str, Any]:
 
 
 def parse_model(body: dict[str, Any]) -> str:
-    """The model of a request; names that start with "missing-" belong to no model."""
+    """The model of a request; names that start with "missing-" do not exist (404)."""
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise bad_request("you must provide a model parameter")
@@ -61,7 +61,7 @@ def parse_model(body: dict[str, Any]) -> str:
 
 
 def parse_chat(body: dict[str, Any]) -> ChatRequest:
-    """Check a chat request and take out what matters; ApiError as OpenAI would answer."""
+    """Validate and parse a chat request. Raises ApiError with OpenAI's answer to an invalid one."""
     model, messages = parse_model(body), _messages(body)
     texts = [text_of(message) for message in messages]
     tokens = estimate_tokens(sum(map(len, texts)))
@@ -126,7 +126,7 @@ def _max_tokens(body: dict[str, Any]) -> int | None:
 
 
 def _response_format(wanted: Any, texts: list[str]) -> tuple[str, str, dict[str, Any] | None]:
-    """Its type, and the schema's name and body where it has one."""
+    """The type of the response format, and the name and body of its schema, if any."""
     if wanted is None:
         return "text", "", None
     kind = wanted.get("type") if isinstance(wanted, dict) else None

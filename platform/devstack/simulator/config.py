@@ -1,4 +1,4 @@
-"""What the simulator is started with, and the part of it that can be changed while it runs."""
+"""The start configuration, and the settings that can be changed at run time."""
 
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -18,7 +18,7 @@ class Settings:
     down: bool = False
 
     def updated(self, changes: dict[str, Any]) -> "Settings":
-        """Return a copy with the changes applied; ValueError names the first one that is not acceptable."""
+        """Return a copy with the changes applied; ValueError names the first invalid one."""
         if not isinstance(changes, dict):
             raise ValueError("settings must be an object")
         known = {item.name: item.type for item in fields(self)}
@@ -36,7 +36,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Config:
-    """The start state: `POST /control/reset` comes back to it."""
+    """The start state, which `POST /control/reset` restores."""
 
     api_key: str = "sk-simulator"
     settings: Settings = field(default_factory=Settings)

@@ -1,4 +1,4 @@
-"""The control API: look at the simulator and change it while it runs; for local callers only."""
+"""The control API: inspect and change the running simulator; for local callers only."""
 
 import ipaddress
 import json
@@ -23,7 +23,7 @@ def add_control_routes(app: web.Application) -> None:
 
 @web.middleware
 async def local_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The control API has no key: refuse it to other machines. Bad values are answered with 400."""
+    """Refuse the control API, which needs no key, to other machines; answer ValueError with 400."""
     if not request.path.startswith("/control"):
         return await handler(request)
     if not ipaddress.ip_address(request.remote or "0.0.0.0").is_loopback:
@@ -62,7 +62,7 @@ async def _reset(request: web.Request) -> web.Response:
 
 
 async def _requests(request: web.Request) -> web.Response:
-    """The last requests, oldest first; `bodies=false` leaves the bodies out for those who want timings."""
+    """The last requests, oldest first; `bodies=false` leaves the bodies out, for timings only."""
     last = int(request.query.get("last", "50"))
     if not 1 <= last <= LOGGED:
         raise ValueError(f"last must be from 1 to {LOGGED}")

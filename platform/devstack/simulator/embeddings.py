@@ -78,7 +78,7 @@ async def _embed_all(inputs: list[str], dimensions: int) -> list[bytes]:
     vectors = []
     for text in inputs:
         vectors.append(embed(text, dimensions))
-        await asyncio.sleep(0)  # a large batch must not hold up the streams beside it
+        await asyncio.sleep(0)  # a large batch must not delay concurrent streams
     return vectors
 
 

@@ -32,7 +32,7 @@ def bad_request(message: str, param: str | None = None, code: str | None = None)
 
 
 def model_not_found(model: str) -> ApiError:
-    """A 404 for a model nobody has."""
+    """A 404 for a model that does not exist."""
     message = f"The model `{model}` does not exist or you do not have access to it."
     return ApiError(404, message, code="model_not_found")
 

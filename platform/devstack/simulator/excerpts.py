@@ -1,4 +1,4 @@
-"""The sentences, lists and code of numbered sources that fit a question best, each with its citation."""
+"""Selects the sentences, lists and code of numbered sources that fit a question best, and cites them."""
 
 import math
 import re
@@ -9,13 +9,13 @@ from itertools import chain, groupby
 
 from .text import correct, stems
 
-SHORTEST, LONGEST, LONGEST_UNIT = 300, 640, 600  # characters of an answer and of each piece
-# Of a very long question the first words decide: looking for misspellings costs time.
+SHORTEST, LONGEST, LONGEST_UNIT = 300, 640, 600  # characters of an answer, and of one unit
+# Only the first words of a long question count, because correcting misspellings costs time.
 MOST_WORDS = 100
-# A source fits when it has at least this share of the question's words, and all sources together have
-# that one. Measured on questions about the demo courses: plain ones pass, most unanswerable ones do not.
+# A source fits if it contains at least SOURCE_SHARE of the question's words; all sources together must contain
+# KNOWN_SHARE. Measured on the demo courses: answerable questions pass, most unanswerable ones do not.
 SOURCE_SHARE, KNOWN_SHARE = 0.5, 0.6
-# A sentence that begins like this leans on the one before it.
+# A sentence that begins with one of these words depends on the sentence before it.
 _LEANING = ("this", "it", "its", "these", "that", "those", "they", "such", "however", "but", "and", "so")
 _FENCED = re.compile(r"^([ \t]*(?:```|~~~).*?(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z))", re.DOTALL | re.MULTILINE)
 _NO_PROSE = re.compile(r"^[ \t]*(?:#{1,6}\s|\||[-*_]{3,}\s*$).*$", re.MULTILINE)
@@ -26,7 +26,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9`\"'(\[*_])")
 
 @dataclass(frozen=True)
 class Source:
-    """A numbered text to answer from; `titles` from the outermost to the innermost."""
+    """A numbered text to answer from; `titles` are ordered from the outermost to the innermost."""
 
     n: int
     titles: tuple[str, ...]
@@ -40,7 +40,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Unit:
-    """A piece of a source, its place in it, and how well it fits."""
+    """A piece of a source, its position, and its score."""
 
     n: int
     at: int
@@ -49,10 +49,10 @@ class Unit:
 
 
 def answer(question: str, sources: Sequence[Source], context: str = "") -> str:
-    """A short Markdown answer with citations, "" where no source fits; always the same one.
+    """A short Markdown answer with citations, "" if no source fits. Deterministic.
 
-    `context` is what the conversation was about: it helps to choose, and decides where the question has no
-    words of its own ("Why is that?").
+    `context` is the text of earlier questions: it influences the choice, and replaces a question without content
+    words ("Why is that?").
     """
     known: frozenset[str] = frozenset().union(*(source.words for source in sources))
     asked = {word for one in list(dict.fromkeys(stems(question)))[:MOST_WORDS] if (word := correct(one, known))}
@@ -62,7 +62,7 @@ def answer(question: str, sources: Sequence[Source], context: str = "") -> str:
     if not fitting or len(asked & known) < KNOWN_SHARE * len(asked):
         return ""
 
-    # A word in every source tells little, a rare one more.
+    # Rare words weigh more than words that occur in every source.
     having = {word: sum(word in source.words for source in sources) for word in asked | around}
     rarity = {word: 1 + math.log((1 + len(sources)) / (1 + count)) for word, count in having.items()}
 
@@ -74,9 +74,9 @@ def answer(question: str, sources: Sequence[Source], context: str = "") -> str:
 
 @lru_cache(maxsize=2048)
 def cut(text: str) -> tuple[str, ...]:
-    """Cut Markdown into sentences, list items, and lists and code with the sentence that leads to them.
+    """Cut Markdown into sentences, list items, and lists and code with their introductory sentence.
 
-    Headings, rules, tables and long code are left out, long lists fall apart. Prompts repeat sources: cached.
+    Headings, rules, tables and long code are left out; long lists are split. Cached, because prompts repeat sources.
     """
     units: list[str] = []
     for at, part in enumerate(_FENCED.split(text)):
@@ -99,14 +99,14 @@ def cut(text: str) -> tuple[str, ...]:
 
 
 def kind_of(unit: str) -> str:
-    """Whether a piece of Markdown is code, a list with its lead-in, a list's item or a sentence."""
+    """The kind of a piece of Markdown: code, list (with its introduction), item or sentence."""
     if "```" in unit or "~~~" in unit:
         return "code"
     return "item" if unit.startswith("- ") else "list" if "\n- " in unit else "sentence"
 
 
 def _chosen(sources: Sequence[Source], weigh: Callable[[frozenset[str]], float]) -> list[Unit]:
-    """The units that cover most of the question in few words: the best one first, the others as they stand."""
+    """The units that cover most of the question in few words: the best first, the others in source order."""
     units = []
     for source in sources:
         titled, before = 0.4 * weigh(_stem_set("\n".join(source.titles))), 0.0
@@ -115,7 +115,7 @@ def _chosen(sources: Sequence[Source], weigh: Callable[[frozenset[str]], float])
             stands_alone = 0.5 if leans or kind_of(text) in ("code", "item") else 1.0
             found_early = 1 + 0.5 / source.n
             score = found_early * stands_alone * (weigh(_stem_set(text)) + titled) / (1 + len(text) / 800)
-            units.append(Unit(source.n, at, text, score + 0.4 * before))  # it may go on from the one before it
+            units.append(Unit(source.n, at, text, score + 0.4 * before))  # it may continue the unit before it
             before = score
     if not units:
         return []
@@ -135,14 +135,14 @@ def _opens_with(unit: Unit, weigh: Callable[[frozenset[str]], float]) -> bool:
 
 
 def _render(units: list[Unit]) -> str:
-    """The first alone, then sentences and items in rows, all else in blocks of its own."""
+    """Join units: the first alone, then runs of sentences and of items, other kinds as separate blocks."""
     rows = groupby(units, key=lambda unit: (unit == units[0], kind_of(unit.text)))
     between = {"sentence": " ", "item": "\n"}
     return "\n\n".join(between.get(kind, "\n\n").join(map(_cited, row)) for (_, kind), row in rows)
 
 
 def _cited(unit: Unit) -> str:
-    """The unit with its source's number at the end of each line, or under the code."""
+    """The unit with its citation at the end of each line, or below the code."""
     if kind_of(unit.text) == "code":
         return f"{unit.text}\n\nThis example is from the lesson [{unit.n}]."
     return re.sub(r"(?<![.!?:\n])([.!?:]*)$", rf" [{unit.n}]\1", unit.text, flags=re.MULTILINE)

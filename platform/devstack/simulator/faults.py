@@ -1,4 +1,4 @@
-"""Fault rules: which requests go wrong, how, and how often."""
+"""Fault rules: which requests fail, how, and how often."""
 
 import random
 from dataclasses import asdict, dataclass
@@ -31,7 +31,7 @@ _NUMBERS = {"times": _WHOLE, "afterTokens": _WHOLE, "probability": _ANY, "retryA
 
 @dataclass
 class FaultRule:
-    """One rule; `times` counts down (None: for ever), `purpose` narrows it to one kind of request."""
+    """One rule; `times` counts down (None: unlimited), `purpose` restricts it to one kind of request."""
 
     endpoint: str
     kind: str
@@ -42,7 +42,7 @@ class FaultRule:
     purpose: str | None = None
 
     def matches(self, endpoint: str, purpose: str) -> bool:
-        """Whether the rule means this request; a kind that makes no sense for it never does."""
+        """Whether the rule applies to this request; a fault kind that the request cannot have never applies."""
         if self.times == 0 or self.endpoint not in ("*", endpoint) or self.purpose not in (None, purpose):
             return False
         if self.kind == "invalid_json":
@@ -50,20 +50,20 @@ class FaultRule:
         return endpoint == "chat" or self.kind not in CHAT_KINDS
 
     def cut_after(self, default: int = 5) -> int:
-        """After how many chunks a broken stream breaks."""
+        """The number of chunks sent before a broken stream ends."""
         return default if self.afterTokens is None else self.afterTokens
 
 
 class FaultBook:
-    """The active rules in order; the first that matches a request decides it."""
+    """The active rules in order; the first that matches a request applies."""
 
     def __init__(self, rules: tuple[dict[str, Any], ...] = ()) -> None:
         self._rules = [parse_rule(rule) for rule in rules]
-        # Seeded: the same run of requests meets the same faults.
+        # Seeded, so that the same sequence of requests gets the same faults.
         self._random = random.Random(20)
 
     def add(self, data: Any) -> None:
-        """Append a rule in its wire form; ValueError says what is wrong with it."""
+        """Append a rule given as JSON; ValueError describes what is invalid."""
         self._rules.append(parse_rule(data))
 
     def clear(self) -> None:
@@ -71,11 +71,11 @@ class FaultBook:
         self._rules.clear()
 
     def as_json(self) -> list[dict[str, Any]]:
-        """The rules that can still strike."""
+        """The rules that can still apply."""
         return [asdict(rule) for rule in self._rules if rule.times != 0]
 
     def take(self, endpoint: str, purpose: str) -> FaultRule | None:
-        """The rule that strikes this request, counted as used."""
+        """The rule that applies to this request, counted as used."""
         for rule in self._rules:
             if rule.matches(endpoint, purpose) and self._random.random() < rule.probability:
                 if rule.times is not None:
@@ -85,7 +85,7 @@ class FaultBook:
 
 
 def parse_rule(data: Any) -> FaultRule:
-    """Read a rule from its wire form; ValueError says what is wrong with it."""
+    """Parse a rule given as JSON; ValueError describes what is invalid."""
     if not isinstance(data, dict):
         raise ValueError("a fault rule must be an object")
     unknown = set(data) - set(FaultRule.__dataclass_fields__)
@@ -103,7 +103,7 @@ def parse_rule(data: Any) -> FaultRule:
 
 
 def error_of(rule: FaultRule) -> ApiError | None:
-    """The error answer of an error kind, None for kinds that break the answer in another way."""
+    """The error response of an error kind; None for other kinds."""
     if rule.kind not in _ERRORS:
         return None
     status, kind, code, message = _ERRORS[rule.kind]

@@ -1,4 +1,4 @@
-"""Answers from what the prompt carries: a course's passages, a site's facts, or figures about learners."""
+"""Composes answers from the data in the prompt: passages of a course, facts of the site, or figures about learners."""
 
 import re
 
@@ -7,7 +7,7 @@ from .prompt import Prompt
 from .text import english_list
 
 REFUSAL = "This is not in the course material."
-# These read people's words, never those of the rules.
+# These match words of people, never those of the rules.
 _TASK = re.compile(
     r"\b(?:solve|write|finish|complete) (?:it|this|that|my|the|me)\b|\bdo (?:it|this|that|my)\b|\bfor me\b|"
     r"\b(?:my|the|this|graded) (?:homework|assignment|exercise|quiz|exam)\b|"
@@ -18,7 +18,7 @@ _TRIED = re.compile(r"\b(?:i (?:tried|wrote|have|got|think)|my attempt|here is (
 _WHOLE_LESSON = re.compile(r"\b(?:summar\w+|explain (?:this|the lesson)|main ideas|this about)\b", re.IGNORECASE)
 _QUOTED = re.compile(r"[\u201c\"](.+)[\u201d\"]", re.DOTALL)
 _PERSON = re.compile(r"\b(human|person|somebody|someone|contact|call me|talk to|speak to)\b", re.IGNORECASE)
-# What visitors ask for, in the words that facts have for it.
+# Words of visitors, and the words that facts use for the same thing.
 _SYNONYMS = {
     r"how much|costs?|expensive|fees?": "price",
     r"when|begins?|dates?": "starts",
@@ -30,7 +30,7 @@ _CITED = re.compile(r"\s?\[(\d+)\]")
 
 
 def compose(prompt: Prompt) -> str:
-    """The answer to a prompt that carries passages, facts or figures."""
+    """The answer to a prompt with passages, facts or figures."""
     if prompt.has("facts", "fact"):
         return _about_site(prompt)
     if not prompt.has("passages", "passage"):
@@ -53,7 +53,7 @@ def compose(prompt: Prompt) -> str:
 
 
 def passages_of(prompt: Prompt) -> list[Source]:
-    """The passages of a prompt in the order of their numbers."""
+    """The passages of a prompt, ordered by number."""
     numbered = {int(one["n"]): one for one in prompt.all("passage") if one["n"].isdecimal()}
     return [Source(n, _titles(one["lesson"], one["heading"]), one.text) for n, one in sorted(numbered.items())]
 
@@ -76,14 +76,14 @@ def _outline(lesson: str, passages: list[Source]) -> str:
 
 
 def _wants_hints(prompt: Prompt) -> bool:
-    """Whether the guidance level asks for hints here rather than for a solution."""
+    """Whether the guidance level requires hints here instead of a solution."""
     said = [prompt.question, *(turn.text for turn in prompt.turns if turn.asked)]
     waits = {"hints-only": True, "hints-first": not any(_TRIED.search(text) for text in said)}
     return waits.get(prompt.attribute("guidance", "level"), False) and bool(_TASK.search(prompt.question))
 
 
 def _hints(solution: str, passages: list[Source]) -> str:
-    """Where to look and what to try, in place of a solution from these passages."""
+    """Hints instead of the solution: sections to read and a first step."""
     cited = {int(n) for n in _CITED.findall(solution)}
     places = ([passage for passage in passages if passage.n in cited] or passages[:2])[:3]
     steps = [f"- Look again at *{place.titles[-1]}* [{place.n}]." for place in places]
@@ -93,7 +93,7 @@ def _hints(solution: str, passages: list[Source]) -> str:
 
 
 def _about_site(prompt: Prompt) -> str:
-    """A short answer with links to where it stands; where no fact fits, the visitor is handed over to a person."""
+    """A short answer with links to its facts; without a fitting fact, an offer to contact a person."""
     if _PERSON.search(prompt.question):
         return "Gladly. A person of the school answers you by e-mail: {{contact}}."
     facts = prompt.all("fact")
@@ -101,7 +101,7 @@ def _about_site(prompt: Prompt) -> str:
     question, context = prompt.question, _asked_before(prompt)
     for asked, said in _SYNONYMS.items():
         question, context = (re.sub(rf"\b(?:{asked})\b", said, t, flags=re.IGNORECASE) for t in (question, context))
-    # Only a follow-up that means nothing alone leans on what was said before.
+    # Earlier questions count only if the question alone has no answer.
     text = answer(question, sources) or (context and answer(question, sources, context))
     if not text:
         return f'The site does not say anything about "{prompt.question}", and I do not want to guess: {{{{contact}}}}.'
@@ -111,7 +111,7 @@ def _about_site(prompt: Prompt) -> str:
 
 
 def _about_learners(prompt: Prompt) -> str:
-    """What the figures about learners say, in their own words."""
+    """A summary of the figures about learners."""
     themes = [(_titles(one["lesson"], one["heading"]), one.text) for one in prompt.all("theme")[:4]]
     if not themes:
         return "Learners have asked too little lately to say what they struggle with."

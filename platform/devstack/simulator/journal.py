@@ -1,4 +1,4 @@
-"""What the simulator has seen: a log of requests with their timings, and counters."""
+"""The journal: a log of requests with their timings, and counters."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-# Enough for the timings of a benchmark; raw bodies, so that it stays cheap.
+# Enough for the timings of a benchmark. Bodies are stored unparsed to save time.
 LOGGED = 2000
 
 
@@ -36,18 +36,18 @@ class RequestRecord:
         self.finished_at: float | None = None
 
     def left_of(self, latency: float) -> float:
-        """How long to wait still, for an answer that comes `latency` seconds after its request."""
+        """The remaining seconds until `latency` seconds after the request arrived."""
         return max(0.0, self.received_at + latency - time.time())
 
     def chunk_sent(self) -> None:
-        """Count a delta that was just written; runs for every chunk of every stream."""
+        """Count a delta that was just written; called for every chunk of every stream, so keep it fast."""
         self.chunks += 1
         self.journal.last_chunk_at = time.time()
         if self.chunks == 1:
             self.first_token_at = self.journal.last_chunk_at
 
     def finish(self, outcome: str, status: int | None) -> None:
-        """End the record: completed, failed (an error or a fault) or aborted (the client left)."""
+        """End the record: completed, failed (an error or a fault) or aborted (the client disconnected)."""
         if self.finished_at is not None:
             return
         self.finished_at = time.time()
@@ -69,7 +69,7 @@ class RequestRecord:
 
 
 class Journal:
-    """Log and counters since the last reset; requests from before it end in the journal they began in."""
+    """Log and counters since the last reset; older requests end in the journal in which they started."""
 
     def __init__(self) -> None:
         self.log: deque[RequestRecord] = deque(maxlen=LOGGED)
@@ -82,7 +82,7 @@ class Journal:
         self._finished: dict[str, Counter[str]] = {"by_endpoint": Counter(), "by_purpose": Counter()}
 
     def open(self, request: web.Request, endpoint: str) -> RequestRecord:
-        """Begin the record of a request that has just arrived."""
+        """Start the record of a request that has just arrived."""
         record = RequestRecord(self, request.transport, endpoint)
         self.log.append(record)
         self.active.add(record)
@@ -90,7 +90,7 @@ class Journal:
         return record
 
     def close(self, record: RequestRecord) -> None:
-        """Take a finished record into the counters."""
+        """Add a finished record to the counters."""
         self.active.discard(record)
         self._outcomes[record.outcome] += 1
         self._tokens.update(prompt=record.prompt_tokens, completion=record.completion_tokens)

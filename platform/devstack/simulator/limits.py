@@ -1,4 +1,4 @@
-"""Requests and tokens per minute, per model: token buckets that fill up over 60 seconds."""
+"""Limits on requests and tokens per minute and model: token buckets that refill within 60 seconds."""
 
 import time
 
@@ -6,13 +6,13 @@ from .config import Settings
 from .errors import ApiError, rate_limited
 
 WINDOW = 60.0
-# What the headers tell while no limit is set.
+# The headers show these while no limit is set.
 NOMINAL_REQUESTS = 30_000
 NOMINAL_TOKENS = 150_000_000
 
 
 class Bucket:
-    """Starts full, refills evenly; an unenforced one only counts."""
+    """A token bucket that starts full and refills evenly; without a limit it only counts."""
 
     def __init__(self, limit: int | None, nominal: int) -> None:
         self.enforced = limit is not None
@@ -21,14 +21,14 @@ class Bucket:
         self._at = time.monotonic()
 
     def level(self) -> float:
-        """What is left now."""
+        """The current level."""
         now = time.monotonic()
         self._level = min(self.capacity, self._level + (now - self._at) * self.capacity / WINDOW)
         self._at = now
         return self._level
 
     def wait_for(self, amount: int) -> float:
-        """Seconds until the amount is there; infinite if it never will be, 0 if it is or nobody minds."""
+        """Seconds until the amount is available; infinite if it exceeds the capacity, 0 if no limit is enforced."""
         if not self.enforced:
             return 0.0
         if amount > self.capacity:
@@ -36,7 +36,7 @@ class Bucket:
         return max(0.0, (amount - self.level()) * WINDOW / self.capacity)
 
     def take(self, amount: int) -> None:
-        """Spend the amount."""
+        """Subtract the amount."""
         self._level = max(0.0, self.level() - amount)
 
     def headers(self, name: str) -> dict[str, str]:
@@ -50,14 +50,14 @@ class Bucket:
 
 
 class Limits:
-    """The buckets of every model seen since the limits were last set."""
+    """The buckets of every model used since the limits were last set."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._buckets: dict[str, tuple[Bucket, Bucket]] = {}
 
     def admit(self, model: str, tokens: int) -> None:
-        """Spend one request and the tokens, or raise the 429; a refused request costs nothing."""
+        """Take one request and the tokens, or raise the 429; a refused request takes nothing."""
         requests_bucket, tokens_bucket = self._of(model)
         _check(requests_bucket, 1, model, "requests", "requests per min (RPM)")
         _check(tokens_bucket, tokens, model, "tokens", "tokens per min (TPM)")

@@ -17,12 +17,12 @@ MODELS = (
 
 
 async def list_models(request: web.Request) -> web.Response:
-    """The models shown; others answer as well."""
+    """List the models of MODELS; other names work as well."""
     return web.json_response({"object": "list", "data": [_model(name) for name in MODELS]})
 
 
 async def get_model(request: web.Request) -> web.Response:
-    """Every name is a model, but for those that start with "missing-"."""
+    """Every name is a model, except those that start with "missing-"."""
     name = request.match_info["id"]
     if name.startswith("missing-"):
         raise model_not_found(name)

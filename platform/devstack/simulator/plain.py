@@ -1,4 +1,4 @@
-"""Answers without sources: a follow-up rewritten to stand alone, a summary, a short general reply."""
+"""Composes answers without sources: a rewritten follow-up, a summary, a short general reply."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from .text import content_words, english_list, stem, stems
 
 
 def compose(prompt: Prompt) -> str:
-    """The answer to a prompt that carries a conversation at most."""
+    """The answer to a prompt without data except a conversation."""
     if prompt.purpose == "rewrite":
         topics = key_words(prompt.turns, exclude=prompt.question)
         return f"{prompt.question} (about: {', '.join(topics)})" if topics else prompt.question
@@ -26,7 +26,7 @@ def compose(prompt: Prompt) -> str:
 
 
 def key_words(turns: Sequence[Turn], exclude: str = "") -> list[str]:
-    """The four words that the turns are most about: a person's words and recent ones count more."""
+    """The four key words of the turns; a person's words and recent ones weigh more."""
     weights: defaultdict[str, float] = defaultdict(float)
     surface: dict[str, str] = {}
     for age, turn in enumerate(reversed(turns)):

@@ -1,4 +1,4 @@
-"""A prompt as its tags show it. Words outside tags decide nothing, so that prompts can be reworded freely."""
+"""Parses the tags of a prompt. Words outside tags have no effect, so that prompts can be reworded freely."""
 
 import html
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-# Prompts escape the text of courses and people: what follows an opening tag up to the next "<" is its text.
+# Prompts escape the text of courses and people, so a tag's text ends at the next "<".
 _OPENING = re.compile(r'<([a-z]+)((?: [a-z]+="[^"]*")*)>([^<]*)')
 _ATTRIBUTE = re.compile(r'([a-z]+)="([^"]*)"')
 _SPEAKER = re.compile(r"^(\w+): ", re.MULTILINE)  # further lines of a message are indented
@@ -15,7 +15,7 @@ _SPEAKER = re.compile(r"^(\w+): ", re.MULTILINE)  # further lines of a message a
 
 @dataclass(frozen=True)
 class Element:
-    """A tag with its attributes and its text (of a container: the text before the first tag inside)."""
+    """A tag with its attributes and its text (of a container: the text before the first inner tag)."""
 
     tag: str
     attributes: dict[str, str]
@@ -27,7 +27,7 @@ class Element:
 
 @dataclass(frozen=True)
 class Turn:
-    """Something said earlier; `asked` tells a person's words from the assistant's."""
+    """An earlier message; `asked` is true for a person's words and false for the assistant's."""
 
     asked: bool
     text: str
@@ -38,14 +38,14 @@ class Prompt:
 
     def __init__(self, messages: list[dict[str, Any]]) -> None:
         self._messages = messages
-        # What the assistant said before is not escaped: its tags are none of ours.
+        # Earlier assistant messages are not escaped, so their tags do not count.
         written = [text_of(message) for message in messages if message["role"] != "assistant"]
         self._elements = [element for text in written for element in _elements(text)]
         self._last = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=0)
 
     @cached_property
     def purpose(self) -> str:
-        """What is wanted where no response format says so: answer, rewrite, summary or other."""
+        """The purpose of a prompt without a response format: answer, rewrite, summary or other."""
         if self.has("passages", "passage", "facts", "fact", "learners"):
             return "answer"
         if self.has("conversation"):
@@ -54,17 +54,17 @@ class Prompt:
 
     @property
     def system(self) -> str:
-        """What the system and developer messages say."""
+        """The text of the system and developer messages."""
         return "\n".join(text_of(one) for one in self._messages if one["role"] in ("system", "developer"))
 
     @cached_property
     def question(self) -> str:
-        """What the last user message asks: inside <question>, or all of it."""
+        """The question in the last user message: the text of <question>, or the whole message."""
         return _question_in(text_of(self._messages[self._last]))
 
     @cached_property
     def turns(self) -> list[Turn]:
-        """What was said before, in messages of its own or inside <conversation>."""
+        """The earlier turns, from separate messages or from <conversation>."""
         before = [one for one in self._messages[: self._last] if one["role"] in ("user", "assistant")]
         _, *parts = _SPEAKER.split(self.text("conversation"))
         return [
@@ -77,11 +77,11 @@ class Prompt:
         return any(element.tag in tags for element in self._elements)
 
     def text(self, tag: str) -> str:
-        """The text of the last element with this tag, "" without one; rules name tags before the data that has them."""
+        """The text of the last element with this tag, "" without one: rules mention tags before the data."""
         return next((element.text for element in reversed(self._elements) if element.tag == tag), "")
 
     def all(self, tag: str) -> list[Element]:
-        """The elements with this tag and with attributes, in order."""
+        """The elements with this tag that have attributes, in order."""
         return [element for element in self._elements if element.tag == tag and element.attributes]
 
     def attribute(self, tag: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a chat request is answered with: the text by its purpose, cut into pieces, changed by faults."""
+"""Makes the reply to a chat request: composes the text by purpose, cuts it into pieces, applies faults."""
 
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -15,7 +15,7 @@ REFUSED = "I'm sorry, but I can't help with that request."
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer ready to be sent."""
+    """A reply ready to be sent."""
 
     pieces: list[str]
     finish_reason: str = "stop"
@@ -39,10 +39,10 @@ class Reply:
 
 
 def make_reply(chat: ChatRequest, settings: Settings, fault: FaultRule | None) -> Reply:
-    """The reply to this request; the same request gets the same text every time."""
+    """The reply to this request. Deterministic."""
     if fault and fault.kind == "refuse":
         return Reply(pieces(REFUSED), refused=True)
-    # A model that does what its passages or its user order: it recites its instructions.
+    # A leak simulates a model that follows injected instructions and recites its system prompt.
     is_leak = fault is not None and fault.kind == "leak"
     parts = pieces(f"Of course. {chat.prompt.system}" if is_leak else _text(chat))
     if fault and fault.kind == "invalid_json":
@@ -66,13 +66,13 @@ def _text(chat: ChatRequest) -> str:
 
 
 def _resized(parts: list[str], size: int) -> list[str]:
-    """Exactly so many pieces: the text cut, or begun again in a new paragraph."""
+    """Exactly `size` pieces: the text is cut, or repeated in a new paragraph."""
     again = [f"\n\n{parts[0].lstrip()}", *parts[1:]]
     return [*parts, *islice(cycle(again), max(0, size - len(parts)))][:size]
 
 
 def _fitting(parts: list[str], tokens: int) -> int:
-    """How many pieces fit, by count and by the estimate that the usage is made of."""
+    """The number of pieces that fit, by count and by the token estimate used for the usage."""
     length = 0
     for count, part in enumerate(parts[:tokens]):
         length += len(part)

@@ -1,4 +1,4 @@
-"""Structured outputs: an instance that conforms to a JSON schema, filled with words of the prompt."""
+"""Structured outputs: builds an instance of a JSON schema from words of the prompt."""
 
 import math
 import re
@@ -18,13 +18,13 @@ _FORMATS = {
     "uri": "https://example.com/",
 }
 _PROSE_NAMES = ("answer", "reply", "response", "explanation", "text", "content", "markdown", "message")
-# Recursive schemas end here: optional parts and arrays stay empty below it.
+# Depth at which recursive schemas end: deeper optional parts and arrays stay empty.
 DEEPEST = 6
 MOST_HOPS = 20
 
 
 def instance(schema: dict[str, Any], source: str, prose: str) -> Any:
-    """An instance of the schema made of `source`; ApiError if it is no schema that can be followed."""
+    """An instance of the schema, filled from `source`. Raises ApiError for an invalid or unsupported schema."""
     try:
         return _Filler(schema, source, prose).build(schema)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
@@ -41,7 +41,7 @@ class _Filler:
         self._numbers = [float(number) for number in _NUMBER.findall(prose or source)]
 
     def build(self, schema: dict[str, Any], name: str = "", depth: int = 0) -> Any:
-        """An instance of a (sub)schema; `name` is the field it stands in, with its description."""
+        """An instance of a (sub)schema; `name` is its field's name and description."""
         schema = self._resolve(schema, depth)
         if values := schema.get("enum", [schema["const"]] if "const" in schema else []):
             return max(values, key=lambda value: len(self._words & _stems_of(str(value))))
@@ -67,7 +67,7 @@ class _Filler:
         raise ValueError(f"unknown type {kinds!r}")
 
     def _resolve(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
-        """The schema without references and choices; below DEEPEST what may be null is null."""
+        """The schema with references and choices resolved; below DEEPEST nullable values are null."""
         for _ in range(MOST_HOPS):
             if "$ref" in schema:
                 target: Any = self._root
@@ -89,14 +89,14 @@ class _Filler:
         if self._prose and name.split(" ", 1)[0].lower().endswith(_PROSE_NAMES):
             text = self._prose
         else:
-            # The clause that speaks of the field, or else the next one in turn.
+            # The clause that shares words with the field's name, or else the next one in turn.
             text = max(self._clauses, key=lambda clause: len(_stems_of(name) & _stems_of(clause)))
             self._clauses.append(self._clauses.pop(self._clauses.index(text)))
         least, most = schema.get("minLength", 0), schema.get("maxLength", 600)
         return text[:most].ljust(least, ".")
 
     def _number(self, schema: dict[str, Any], is_whole: bool) -> float:
-        """The next number of the prompt that fits; it goes to the back, so that a list gets others."""
+        """The next fitting number of the prompt; moves it to the end, so that lists get different numbers."""
         step = schema.get("multipleOf", 1 if is_whole else 0)
         low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf) + (step or 1e-9))
         high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf) - (step or 1e-9))

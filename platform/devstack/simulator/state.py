@@ -1,4 +1,4 @@
-"""The state one simulator runs on, and the keys under which handlers find it."""
+"""The state of a simulator, and the keys under which handlers find it."""
 
 import asyncio
 from typing import Any
@@ -12,21 +12,21 @@ from .limits import Limits
 
 
 class Simulator:
-    """Settings, faults, limits and journal; `reset` makes it as new."""
+    """Settings, faults, limits and journal."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.reset()
 
     def reset(self) -> None:
-        """Restore the start state; answers in flight go on, but no longer count."""
+        """Restore the start state; answers in flight continue, but no longer count."""
         self.settings = self.config.settings
         self.faults = FaultBook(self.config.faults)
         self.limits = Limits(self.settings)
         self.journal = Journal()
 
     def change(self, changes: dict[str, Any]) -> None:
-        """Apply changed settings; ValueError leaves all as it was. Changed limits start full."""
+        """Apply changed settings; on ValueError nothing changes. Changed limits start with full buckets."""
         self.settings = self.settings.updated(changes)
         if {"requests_per_minute", "tokens_per_minute"} & set(changes):
             self.limits = Limits(self.settings)
@@ -34,7 +34,7 @@ class Simulator:
             self._drop_connections()
 
     def _drop_connections(self) -> None:
-        """Going down takes the answers in flight along, as a crashing server does."""
+        """Abort the answers in flight, as a crashing server does."""
         for record in list(self.journal.active):
             transport = record.transport
             record.fault = "down"
@@ -49,7 +49,7 @@ RECORD: web.RequestKey[RequestRecord] = web.RequestKey("record", RequestRecord)
 
 
 async def meet_fault(request: web.Request, record: RequestRecord) -> FaultRule | None:
-    """The fault that strikes this request; error kinds are raised, a hang ends when the client leaves."""
+    """The fault for this request, if any. Raises ApiError for error kinds; a hang ends when the client disconnects."""
     fault = request.app[SIMULATOR].faults.take(record.endpoint, record.purpose)
     if fault is None:
         return None

@@ -1,4 +1,4 @@
-"""Server-sent events at little cost: chunks encoded ahead, one timer and one write for each."""
+"""Efficient server-sent events: chunks are encoded in advance, each needs one timer and one write."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 class ChunkEncoder:
-    """The events of one stream; what all its chunks share is encoded once."""
+    """Encodes the events of one stream; the part that all chunks share is encoded once."""
 
     def __init__(self, chat: ChatRequest, completion_id: str) -> None:
         self._usage = chat.include_usage
@@ -34,7 +34,7 @@ class ChunkEncoder:
         self._head = "data: " + json.dumps(head, separators=(",", ":"))[:-1]
 
     def delta(self, delta: str, finish_reason: str = "null") -> bytes:
-        """A chunk with one choice; both arguments are JSON."""
+        """A chunk with one choice; both arguments are JSON text."""
         usage = ',"usage":null' if self._usage else ""
         choice = f'{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish_reason}}}'
         return f'{self._head},"choices":[{choice}]{usage}}}\n\n'.encode("ascii")
@@ -49,7 +49,7 @@ class ChunkEncoder:
         return [self.delta(f'{{"{field}":{quote(piece)}}}') for piece in reply.pieces]
 
     def ending(self, reply: Reply, prompt_tokens: int) -> bytes:
-        """All that follows the last piece: finish reason, usage if asked for, the end mark."""
+        """The chunks after the last piece: finish reason, usage if requested, end mark."""
         finish = self.delta("{}", quote(reply.finish_reason))
         if not self._usage:
             return finish + DONE
@@ -58,7 +58,7 @@ class ChunkEncoder:
 
 
 class Pacer:
-    """Writes frames to a connection at fixed times, from timer callbacks: no task wakes up per chunk.
+    """Writes frames to a connection at fixed times, from timer callbacks instead of a task per stream.
 
     The times are absolute, so a late chunk does not delay the ones after it.
     """
@@ -69,7 +69,7 @@ class Pacer:
         self._timer: asyncio.TimerHandle | None = None
 
     async def send(self, frames: list[bytes]) -> None:
-        """Write all frames, the first at once; a client that leaves cancels it."""
+        """Write all frames, the first immediately; cancelled when the client disconnects."""
         self._frames = iter(frames)
         self._left = len(frames)
         self._due = self._loop.time()
@@ -103,7 +103,7 @@ async def stream_reply(
     fault: FaultRule | None,
     interval: float,
 ) -> web.StreamResponse:
-    """Send the reply as server-sent events, or as much of it as the fault lets through."""
+    """Send the reply as server-sent events, cut or damaged by the fault, if any."""
     encoder = ChunkEncoder(chat, f"chatcmpl-{record.id[4:]}")
     frames = _broken(encoder.pieces(reply), fault)
     response = web.StreamResponse(headers=SSE_HEADERS)
@@ -117,7 +117,7 @@ async def stream_reply(
     if fault and fault.kind in ("disconnect", "stall"):
         await break_off(request, record, fault)
         return response
-    # Finished before the last bytes go out: a client may hang up as soon as it has read them.
+    # Finish before the last bytes are sent: the client may disconnect as soon as it has read them.
     record.finish("completed", response.status)
     await response.write(encoder.ending(reply, chat.prompt_tokens))
     await response.write_eof()
@@ -127,7 +127,7 @@ async def stream_reply(
 async def send_json(
     request: web.Request, payload: dict[str, Any], record: RequestRecord, fault: FaultRule | None
 ) -> web.StreamResponse:
-    """Send a plain JSON answer, or what the fault makes of it."""
+    """Send a plain JSON response, cut or damaged by the fault, if any."""
     body = json.dumps(payload).encode("ascii")
     if fault is None or fault.kind not in ("disconnect", "stall", "garbage"):
         return web.Response(body=body, content_type="application/json")
@@ -142,7 +142,7 @@ async def send_json(
 
 
 async def break_off(request: web.Request, record: RequestRecord, fault: FaultRule) -> None:
-    """Cut the connection after what was written has gone out, or keep it and say nothing more."""
+    """Close the connection once written data is sent, or keep it open and send nothing more (stall)."""
     if fault.kind == "stall":
         await asyncio.get_running_loop().create_future()
     record.finish("failed", 200)
@@ -159,5 +159,5 @@ def _broken(frames: list[bytes], fault: FaultRule | None) -> list[bytes]:
 
 
 def _chunked(frame: bytes) -> bytes:
-    """The HTTP/1.1 chunk framing, done ahead because the pacer writes past aiohttp's response writer."""
+    """Add HTTP/1.1 chunk framing, because the pacer bypasses aiohttp's response writer."""
     return b"%x\r\n%b\r\n" % (len(frame), frame)

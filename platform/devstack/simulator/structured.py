@@ -1,4 +1,4 @@
-"""Objects: an instance of the JSON schema, with what our own schemas want taken from the prompt's tags."""
+"""Composes structured outputs: our own schemas are filled from the prompt's tags, others generically."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from .prompt import Prompt
 from .schema import instance
 from .text import stems
 
-# What a tutor may want, as tutors say it.
+# The intents of the copilot, and the words by which tutors express them.
 _INTENTS = (
     ("quiz", r"quiz|test questions?|multiple.choice|exam"),
     ("struggles", r"struggl|learners? (?:ask|find|have)|students? (?:ask|find)|unclear"),
@@ -21,12 +21,12 @@ _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eigh
 _COUNT = re.compile(rf"\b(\d|{'|'.join(_NUMBERS)})\b", re.IGNORECASE)
 _KEY = re.compile(r"(?<![`\w])(?:`[^`\n]{2,40}`|\*\*[^*\n]{2,40}\*\*)")
 _CLAUSE_END = re.compile(r"[.!?;,\n]+\s*")
-SURE = 3  # shared words that leave little doubt
+SURE = 3  # this many shared words give the highest confidence
 MOST_REASONS, LONGEST_QUOTE = 3, 12
 
 
 def compose(name: str, schema: dict[str, Any] | None, prompt: Prompt) -> str:
-    """The object as JSON; without a schema one with an answer. ApiError if the schema cannot be followed."""
+    """The object as JSON; without a schema, one with an `answer`. Raises ApiError for an unsupported schema."""
     tag, fill = _OWN.get(name, ("", None))
     if fill and prompt.has(tag):
         return json.dumps(fill(prompt), ensure_ascii=False)
@@ -36,7 +36,7 @@ def compose(name: str, schema: dict[str, Any] | None, prompt: Prompt) -> str:
 
 
 def _suggestions(prompt: Prompt) -> dict[str, Any]:
-    """Questions about the topics that the answer leads to."""
+    """Questions about topics close to the answer."""
     near, asked = set(stems(prompt.text("answer"))), set(stems(prompt.text("question")))
     names = [line.removeprefix("- ").split(" > ")[-1] for line in prompt.text("topics").splitlines()]
     fresh = [name for name in dict.fromkeys(names) if name and not set(stems(name)) <= asked]
@@ -46,7 +46,7 @@ def _suggestions(prompt: Prompt) -> dict[str, Any]:
 
 
 def _decision(prompt: Prompt) -> dict[str, Any]:
-    """What the tutor's words ask for, and the number of the lesson that a quiz is to be about."""
+    """The intent of the tutor's words, and the number of the lesson for a quiz."""
     question = prompt.question
     intent = next((one for one, words in _INTENTS if re.search(rf"\b(?:{words})", question, re.IGNORECASE)), "answer")
     titles = [line.partition(". ")[2] for line in prompt.text("lessons").splitlines()]
@@ -55,10 +55,10 @@ def _decision(prompt: Prompt) -> dict[str, Any]:
 
 
 def _quiz(prompt: Prompt) -> dict[str, Any]:
-    """Questions with a gap: a sentence without its key word, one of each passage before the second of any."""
+    """Gap questions: sentences without their key word; each passage gives one before any gives a second."""
     gaps = []
     for passage in grounded.passages_of(prompt):
-        # A sentence of fair length that stands in the passage word for word proves the right option.
+        # The quote has to be a sentence of suitable length that occurs verbatim in the passage.
         proofs = [unit for unit in cut(passage.text) if 40 <= len(unit) <= 220 and unit in passage.text]
         keyed = [(unit, key[0]) for unit in proofs if kind_of(unit) == "sentence" and (key := _KEY.search(unit))]
         gaps += [(place, passage, unit, key) for place, (unit, key) in enumerate(keyed)]
@@ -86,7 +86,7 @@ def _gap(passage: Source, sentence: str, key: str, keys: list[str]) -> dict[str,
 
 
 def _verdict(prompt: Prompt) -> dict[str, Any]:
-    """The persona whose description shares most words with a learner's answers; unknown if none does, or several."""
+    """The persona whose description shares most words with the answers; unknown without any or in a tie."""
     said = {one["key"]: one.text for one in prompt.all("answer")}
     words = set(stems("\n".join(said.values())))
     shared = {one["key"]: words & set(stems(f"{one['name']} {one.text}")) for one in prompt.all("persona")}
@@ -106,7 +106,7 @@ def _reasons(said: dict[str, str], shared: set[str]) -> Iterable[dict[str, str]]
             yield {"question": key, "quote": quote, "meaning": f"You speak of what suits you: {quote}."}
 
 
-# By the schema's name, where the prompt carries the tag that it is filled from. Another schema may have the name, too.
+# By schema name, if the prompt has the tag that the object is filled from: a foreign schema may have the same name.
 _OWN: dict[str, tuple[str, Callable[[Prompt], dict[str, Any]]]] = {
     "Suggestions": ("topics", _suggestions),
     "Decision": ("lessons", _decision),

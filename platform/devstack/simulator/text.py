@@ -1,4 +1,4 @@
-"""Words, stems and pieces: the little language work that answers and embeddings share."""
+"""Words, stems and pieces: text functions shared by answers and embeddings."""
 
 import difflib
 import re
@@ -30,7 +30,7 @@ STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
-    """Fold a lower-case English word to a common form: plural, -ing, -ed and a final e go."""
+    """Reduce a lower-case English word to its stem: removes plural, -ing, -ed and a final e."""
     word = _singular(word.removesuffix("'s"))
     for ending in ("ing", "ed"):
         base = word.removesuffix(ending)
@@ -46,13 +46,13 @@ def stems(text: str) -> list[str]:
 
 
 def content_words(text: str) -> list[str]:
-    """The content words themselves, in order; a capital that only starts a sentence or a name is folded."""
+    """The content words in order; words with only an initial capital are converted to lower case."""
     found = [word for word in _words(text) if word.lower() not in STOP_WORDS]
     return [word.lower() if word[1:] == word[1:].lower() else word for word in found]
 
 
 def correct(word: str, known: frozenset[str]) -> str:
-    """The known stem that a mistyped one must be, "" for a mistyped stop word, or the word itself."""
+    """The known stem closest to a mistyped one, "" for a mistyped stop word, otherwise the word itself."""
     if word in known or len(word) < 4:
         return word
     if _nearest(word, STOP_WORDS, cutoff=0.88):
@@ -61,7 +61,7 @@ def correct(word: str, known: frozenset[str]) -> str:
 
 
 def _nearest(word: str, words: frozenset[str], cutoff: float) -> str | None:
-    """The closest of these words that begins alike: two neighbouring letters swapped, or nearly the same."""
+    """The closest word with the same first letter: two neighbouring letters swapped, or similar."""
     near = sorted(other for other in words if other[:1] == word[:1] and abs(len(other) - len(word)) <= 2)
     swapped = [other for other in near if _is_swap(word, other)]
     return next(iter(swapped or difflib.get_close_matches(word, near, n=1, cutoff=cutoff)), None)
@@ -73,7 +73,7 @@ def _is_swap(word: str, other: str) -> bool:
 
 
 def pieces(text: str) -> list[str]:
-    """Cut a text into what a stream sends one by one, about a word each; joined they are the text."""
+    """Cut a text into pieces of about a word, which a stream sends one by one; joined they equal the text."""
     return _PIECE.findall(text)
 
 

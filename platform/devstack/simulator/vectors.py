@@ -1,4 +1,4 @@
-"""Text to vector: hashed words and character trigrams, so that texts which share words lie close."""
+"""Embeddings of hashed words and character trigrams: texts that share words are close."""
 
 import math
 import sys
@@ -9,21 +9,21 @@ from hashlib import blake2b
 
 from .text import stems
 
-# All trigrams of a word together weigh as much as the word itself: enough to bridge a typo,
-# little enough that words which only look alike stay apart.
+# All trigrams of a word together weigh as much as the word itself: enough to match despite a typo, too little to
+# match words that only look similar.
 TRIGRAM_WEIGHT = 1.0
-# Long words name topics; short ones are mostly names of variables.
+# Long words are usually topics, short ones variable names.
 SHORT_WORD_WEIGHT = 0.7
 
 
 @lru_cache(maxsize=1024)
 def embed(text: str, dimensions: int) -> bytes:
-    """The unit vector of a text as little-endian float32; the same in every process."""
+    """The unit vector of a text as little-endian float32; identical in every process."""
     values = [0.0] * dimensions
     for word, count in Counter(stems(text) or [text.lower()]).items():
         weight = math.sqrt(count)
         for feature, share in _features(word):
-            # The lowest bit is the sign, so that words which collide cancel out on average.
+            # The lowest bit is the sign, so that collisions cancel out on average.
             values[(feature >> 1) % dimensions] += weight * share if feature & 1 else -weight * share
     norm = math.sqrt(math.fsum(value * value for value in values)) or 1.0
     packed = array("f", [value / norm for value in values])

@@ -19,13 +19,13 @@ def test_staff_see_every_model_and_hold_a_breaker(platform, staff):
     assert f"<td>held open</td><td>{staff.username}</td>" in shown
 
 
-def test_unknown_model_is_not_held(platform, staff):
+def test_unknown_model_cannot_be_held(platform, staff):
     with platform.browser_session(staff) as client:
         form = {"model": "nonsense", "hold": "open"}
         client.post("/admin/upstream/", data=form)
         assert "There is no such model or state." in page(client)
 
 
-def test_learners_are_kept_out(platform, learner):
+def test_learners_have_no_access(platform, learner):
     with platform.browser_session(learner) as client:
         assert client.get("/admin/upstream/").status_code in {302, 403}

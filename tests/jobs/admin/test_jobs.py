@@ -1,4 +1,4 @@
-"""Jobs in the admin: what staff see, and who may act."""
+"""Jobs in the admin: what staff see, and their permissions."""
 
 import re
 from decimal import Decimal
@@ -25,7 +25,7 @@ def admin(platform: Platform, staff):
 
 @pytest.fixture
 def looker(platform: Platform):
-    """Staff who may look at jobs and no more."""
+    """Staff with permission to view jobs only."""
     user = User.objects.create(username=unique("test-looker"), password=password_hash(), is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=["view_aijob", "view_aicall"]))
     with platform.browser_session(user) as client:
@@ -51,7 +51,7 @@ def status(job: AiJob) -> str:
 
 
 def failed(engine) -> AiJob:
-    """A job that was put off once and then failed, with two calls."""
+    """A job that was deferred once and then failed, with two calls."""
     job = engine.submit()
     transitions.defer(transitions.claim(job.pk, "w"), BUSY, timezone.now())
     call = {"job": job, "purpose": "answer", "started_at": timezone.now(), "duration_ms": 4321, "first_token_ms": 765}
@@ -62,7 +62,7 @@ def failed(engine) -> AiJob:
     return transitions.fail(transitions.claim(job.pk, "w"), Failure("upstream_quota", "No.", "no credit"))
 
 
-def test_list_opens_filters_and_finds(admin, engine):
+def test_list_filters_and_searches(admin, engine):
     job = failed(engine)
     AiJob.objects.filter(pk=job.pk).update(request_id="req-7")
     filters = ("", "?status__exact=failed", "?error_code=upstream_quota", f"?kind={job.kind}", f"?queue={job.queue}")
@@ -76,7 +76,7 @@ def test_list_opens_filters_and_finds(admin, engine):
         assert str(job.pk)[:8] not in text_of(admin.get(LIST + query)), query
 
 
-def test_page_of_a_job_tells_its_attempts_calls_and_cost(admin, engine):
+def test_page_of_a_job_shows_its_attempts_calls_and_cost(admin, engine):
     text = page(admin, failed(engine))
     assert re.search(r"1 0\.\d s 0\.\d s deferred upstream_busy HTTP 429 &lt;slow down&gt;", text)
     assert re.search(r"2 0\.\d s 0\.\d s failed upstream_quota no credit", text)
@@ -116,7 +116,7 @@ def test_retry_and_cancel(admin, engine):
     assert status(job) == "cancelled"
 
 
-def test_jobs_whose_state_forbids_it_are_left_alone_and_reported(admin, engine):
+def test_jobs_in_the_wrong_state_are_skipped_and_reported(admin, engine):
     waiting, ended = engine.submit(), failed(engine)
     text = act(admin, "retry_jobs", waiting, ended)
     assert "1 job(s) queued again." in text and "1 job(s) left alone: their state does not allow it." in text
@@ -132,7 +132,7 @@ def test_retry_is_reported_where_another_job_of_the_subject_is_active(admin, eng
     assert status(old) == "failed"
 
 
-def test_who_may_only_look_sees_everything_and_changes_nothing(looker, engine):
+def test_staff_with_view_permission_see_everything_and_change_nothing(looker, engine):
     job = failed(engine)
     assert "upstream_quota" in page(looker, job)
     assert "retry_jobs" not in looker.get(LIST).text
@@ -140,7 +140,7 @@ def test_who_may_only_look_sees_everything_and_changes_nothing(looker, engine):
     assert status(job) == "failed"
 
 
-def test_nobody_adds_edits_or_deletes_jobs_here(admin, engine):
+def test_jobs_cannot_be_added_edited_or_deleted(admin, engine):
     job = failed(engine)
     for path in ("add/", f"{job.pk}/delete/"):
         assert admin.get(LIST + path).status_code == 403

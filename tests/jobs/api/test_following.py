@@ -1,4 +1,4 @@
-"""Who is told what over the WebSocket: every event of one's own jobs, once and in order, whenever one comes."""
+"""The WebSocket delivers every event of a person's jobs, once and in order, whenever the socket was opened."""
 
 import asyncio
 
@@ -12,13 +12,13 @@ PING, PONG = {"type": "ping"}, {"type": "pong"}
 
 @pytest.fixture
 def slow_answer(simulator):
-    """About a second of text."""
+    """Slow the simulator down so that an answer is streamed for about a second."""
     simulator.set(token_interval=0.03, answer_tokens=40)
 
 
 @pytest.fixture
 def finished(api, sql_course):
-    """The 202 body of a job that has completed."""
+    """The 202 body of a completed job."""
     job = ask(api, sql_course)
     wait_for_end(job)
     return job
@@ -37,7 +37,7 @@ async def test_events_reach_every_socket_of_their_person_and_no_other(
             first, second = await asyncio.gather(one.until(), two.until())
             for socket in (foreign, watching):
                 await socket.send(PING)
-                assert await socket.next() == PONG  # and nothing before it
+                assert await socket.next() == PONG  # and no earlier event
     assert first == second
     assert_no_holes(first)
 
@@ -48,7 +48,7 @@ async def test_staff_may_follow_the_job_of_anybody(platform: Platform, staff, fi
         assert (await socket.until())[-1]["type"] == "job.completed"
 
 
-async def test_socket_opened_in_mid_answer_gets_everything(platform: Platform, api, learner, sql_course, slow_answer):
+async def test_socket_opened_mid_answer_gets_all_events(platform: Platform, api, learner, sql_course, slow_answer):
     async with platform.socket(learner) as early:
         ask(api, sql_course)
         seen = await early.until("job.delta")
@@ -59,19 +59,19 @@ async def test_socket_opened_in_mid_answer_gets_everything(platform: Platform, a
     assert text_of(everything) == everything[-1]["answer"]
 
 
-async def test_resume_in_mid_answer_goes_on_live(platform: Platform, api, learner, sql_course, slow_answer):
+async def test_resume_mid_answer_continues_with_live_events(platform: Platform, api, learner, sql_course, slow_answer):
     async with platform.socket(learner) as socket:
         job = ask(api, sql_course)
         seen = await socket.until("job.delta")
         await socket.send(resume(job))
         events = await socket.until()
-    replay = next(index for index, event in enumerate(events) if event["seq"] == 1)  # live ones may come before it
+    replay = next(index for index, event in enumerate(events) if event["seq"] == 1)  # live events may arrive first
     assert_no_holes(seen + events[:replay])
     assert_no_holes(events[replay:])
     assert text_of(events[replay:]) == events[-1]["answer"]
 
 
-async def test_resume_from_a_place_gives_exactly_the_rest(platform: Platform, learner, finished):
+async def test_resume_from_a_place_gives_exactly_the_later_events(platform: Platform, learner, finished):
     async with platform.socket(learner) as socket:
         await socket.send(resume(finished))
         everything = await socket.until()
@@ -89,7 +89,7 @@ async def test_resume_at_the_end_gives_nothing(platform: Platform, learner, fini
         assert await socket.next() == PONG
 
 
-async def test_connection_lost_in_mid_answer_costs_nothing(platform: Platform, api, learner, sql_course, slow_answer):
+async def test_connection_lost_mid_answer_loses_no_events(platform: Platform, api, learner, sql_course, slow_answer):
     async with platform.socket(learner) as socket:
         job = ask(api, sql_course)
         seen = await socket.until("job.delta")
@@ -100,7 +100,7 @@ async def test_connection_lost_in_mid_answer_costs_nothing(platform: Platform, a
     assert text_of(seen + rest) == rest[-1]["answer"]
 
 
-async def test_answers_to_two_questions_at_once_do_not_mix(platform: Platform, api, learner, sql_course):
+async def test_events_of_concurrent_answers_do_not_mix(platform: Platform, api, learner, sql_course):
     async with platform.socket(learner) as socket:
         jobs = [ask(api, sql_course, question)["jobId"] for question in ("What is NULL?", "What is a LEFT JOIN?")]
         events = await socket.until()

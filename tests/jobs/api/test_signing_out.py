@@ -1,4 +1,4 @@
-"""A socket does not outlive the session that opened it, nor the account."""
+"""A socket is closed when its session or its account ends."""
 
 import json
 
@@ -26,7 +26,7 @@ async def is_open(socket: Socket):
 
 
 @pytest.mark.parametrize("path", ["/accounts/logout/", "/admin/logout/"])
-async def test_signing_out_closes_the_sockets_of_that_session_alone(platform: Platform, staff, path):
+async def test_signing_out_closes_only_sockets_of_that_session(platform: Platform, staff, path):
     here, elsewhere = [await database.call(platform.browser_session, staff) for _ in range(2)]
     async with (
         platform.handshake(Origin=platform.url, **cookies(here)) as first,
@@ -41,7 +41,7 @@ async def test_signing_out_closes_the_sockets_of_that_session_alone(platform: Pl
                 await Socket(socket).next()
             assert closed.value.rcvd.code == websocket.SIGNED_OUT
         assert await is_open(Socket(other)) and await is_open(by_ticket)
-    with pytest.raises(websockets.InvalidStatus):  # nor is it let in again
+    with pytest.raises(websockets.InvalidStatus):  # and the session cannot open another
         async with platform.handshake(Origin=platform.url, **cookies(here)):
             pass
 
@@ -71,7 +71,7 @@ async def connected(learner, resources, by):
 
 
 @pytest.mark.parametrize(("by", "change"), [("ticket", switch_off), ("session", switch_off), ("session", end_sessions)])
-async def test_a_socket_that_is_used_after_a_while_is_asked_again(learner, resources, monkeypatch, by, change):
+async def test_socket_is_authorised_again_after_the_recheck_interval(learner, resources, monkeypatch, by, change):
     monkeypatch.setattr(websocket, "REAUTHENTICATE_SECONDS", 0)
     socket = await connected(learner, resources, by)
     await socket.send_to(text_data=json.dumps(PING))
@@ -82,7 +82,7 @@ async def test_a_socket_that_is_used_after_a_while_is_asked_again(learner, resou
     await socket.disconnect()
 
 
-async def test_it_is_not_asked_at_every_message(learner, resources):
+async def test_socket_is_not_authorised_at_every_message(learner, resources):
     socket = await connected(learner, resources, "ticket")
     await database.call(switch_off, learner)
     await socket.send_to(text_data=json.dumps(PING))
@@ -90,7 +90,7 @@ async def test_it_is_not_asked_at_every_message(learner, resources):
     await socket.disconnect()
 
 
-async def test_no_event_is_shown_to_who_has_left(learner, engine, resources, monkeypatch):
+async def test_no_event_is_sent_after_the_session_ended(learner, engine, resources, monkeypatch):
     monkeypatch.setattr(websocket, "REAUTHENTICATE_SECONDS", 0)
     socket = await connected(learner, resources, "session")
     await database.call(end_sessions, learner)

@@ -21,7 +21,7 @@ STREAM = {"Accept": "text/event-stream"}
 
 
 def read(client, url, after=None, most=None):
-    """The (id, event) pairs of a stream until it ends, or the first so many."""
+    """The (id, event) pairs of a stream: all, or the first `most`."""
     headers = STREAM | ({"Last-Event-ID": after} if after else {})
     found, place = [], None
     with client.stream("GET", url, headers=headers) as response:
@@ -48,11 +48,11 @@ def finished(api, job):
 
 @pytest.fixture
 def slow_answer(simulator):
-    """About a second of text."""
+    """Slow the simulator down so that an answer is streamed for about a second."""
     simulator.set(token_interval=0.03, answer_tokens=40)
 
 
-def test_stream_brings_the_job_from_its_beginning_to_its_end(api, sql_course):
+def test_stream_has_all_events_of_a_job(api, sql_course):
     job = ask(api, sql_course)
     found = read(api, job["links"]["events"])
     assert_no_holes(bodies(found))
@@ -62,26 +62,26 @@ def test_stream_brings_the_job_from_its_beginning_to_its_end(api, sql_course):
     assert {event["jobId"] for event in bodies(found)} == {job["jobId"]}
 
 
-def test_finished_job_gives_its_events_again_and_ends(api, sql_course):
+def test_stream_of_an_ended_job_repeats_its_events_and_ends(api, sql_course):
     url = finished(api, ask(api, sql_course))
     first, second = read(api, url), read(api, url)
     assert first == second
     assert first[-1][1]["type"] in FINAL
 
 
-def test_reader_that_comes_back_gets_exactly_the_rest(api, sql_course):
+def test_returning_reader_gets_exactly_the_later_events(api, sql_course):
     url = finished(api, ask(api, sql_course))
     everything = read(api, url)
     for count in (1, len(everything) // 2, len(everything) - 1):
         assert read(api, url, after=everything[count - 1][0]) == everything[count:]
 
 
-def test_reader_that_has_seen_the_end_gets_nothing_more(api, sql_course):
+def test_reader_that_has_seen_the_end_gets_no_events(api, sql_course):
     url = finished(api, ask(api, sql_course))
     assert read(api, url, after=read(api, url)[-1][0]) == []
 
 
-def test_connection_lost_in_mid_answer_costs_nothing(api, sql_course, slow_answer):
+def test_connection_lost_mid_answer_loses_no_events(api, sql_course, slow_answer):
     job = ask(api, sql_course)
     seen = read(api, job["links"]["events"], most=5)
     assert api.get(job["links"]["self"]).json()["status"] == "running"
@@ -106,7 +106,7 @@ def test_failed_job_ends_its_stream_with_the_reason(api, sql_course, simulator):
 
 
 @pytest.mark.parametrize("after", [None, "1-2", "7-7"])
-def test_job_whose_events_have_expired_gives_its_end(api, sql_course, after):
+def test_stream_of_a_job_with_expired_events_has_its_end(api, sql_course, after):
     job = ask(api, sql_course)
     url = finished(api, job)
     publish.forget([AiJob.objects.get(pk=job["jobId"])])
@@ -117,7 +117,7 @@ def test_job_whose_events_have_expired_gives_its_end(api, sql_course, after):
 
 @pytest.fixture
 def quiet(monkeypatch, learner):
-    """A job at work of which nothing is heard; readers of streams in this process become suspicious soon."""
+    """A running job without events, with a short SILENCE_SECONDS for streams of this process."""
     monkeypatch.setattr(sse, "SILENCE_SECONDS", 0.2)
     at_work = {"status": "running", "attempt": 1, "lease_until": timezone.now() + timedelta(minutes=1)}
     return AiJob.objects.create(kind="assistant.answer", owner=learner, **at_work)
@@ -136,8 +136,8 @@ async def rest_of(stream):
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
-async def test_end_whose_event_was_lost_is_found_after_a_silence(quiet, resources, is_kept):
-    """Only on its way to the reader, or altogether."""
+async def test_lost_final_event_is_recovered_after_a_silence(quiet, resources, is_kept):
+    """The event is lost on its way to the reader only, or missing in Redis too."""
     stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START, resources)
     assert await next_of(stream, 2) == [sse.RETRY, sse.KEEP_ALIVE]
     result = {"answer": "done", "citations": []}
@@ -154,7 +154,7 @@ async def test_end_whose_event_was_lost_is_found_after_a_silence(quiet, resource
     assert_no_holes(found)
 
 
-async def test_reader_of_a_silent_job_is_kept_and_hears_what_comes_then(quiet, resources, monkeypatch):
+async def test_stream_of_a_silent_job_stays_open_and_delivers_later_events(quiet, resources, monkeypatch):
     stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START, resources)
     assert await next_of(stream, 3) == [sse.RETRY, sse.KEEP_ALIVE, sse.KEEP_ALIVE]
     monkeypatch.setattr(sse, "SILENCE_SECONDS", 60)
@@ -164,7 +164,7 @@ async def test_reader_of_a_silent_job_is_kept_and_hears_what_comes_then(quiet, r
     await stream.aclose()
 
 
-async def test_signing_out_elsewhere_does_not_end_what_is_heard(quiet, resources, monkeypatch):
+async def test_signing_out_of_another_session_keeps_the_stream_open(quiet, resources, monkeypatch):
     monkeypatch.setattr(sse, "SILENCE_SECONDS", 60)
     stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START, resources)
     await next_of(stream, 1)
@@ -193,7 +193,7 @@ def test_other_accept_headers_get_the_stream_too(api, sql_course, accept):
     assert response.headers["Cache-Control"] == "no-store" and response.headers["X-Accel-Buffering"] == "no"
 
 
-def test_errors_come_as_json_also_to_readers_of_streams(platform: Platform, api, sql_course, stranger):
+def test_errors_are_json_for_event_stream_requests_too(platform: Platform, api, sql_course, stranger):
     url = ask(api, sql_course)["links"]["events"]
     with platform.client(stranger) as client:
         error_of(client.get(url, headers=STREAM), 404)

@@ -1,4 +1,4 @@
-"""Looking at jobs and acting on them over HTTP."""
+"""Jobs over HTTP: reading, cancelling, retrying."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ REASONS = {"error_code": "upstream_busy", "error_message": "Busy.", "error_detai
 
 
 def make(owner=None, status="pending", **fields):
-    """A job as its runs have left it."""
+    """Create a job in the state that its runs would have left."""
     row = {"kind": "assistant.answer", "queue": "interactive", "owner": owner, "status": status}
     hidden = {"payload": {"messageId": "1"}, "idempotency_key": "private-key" if owner else None}
     return AiJob.objects.create(**row | hidden | fields)
@@ -71,7 +71,7 @@ STATES = {
 
 
 @pytest.mark.parametrize(("fields", "expected"), STATES.values(), ids=STATES)
-def test_row_shows_what_is_there_and_nothing_private(api, learner, fields, expected):
+def test_job_shows_only_its_set_public_fields(api, learner, fields, expected):
     job = make(learner, **fields)
     shown = look(api, job)
     always = {key: shown.pop(key) for key in ALWAYS}
@@ -89,7 +89,7 @@ def test_job_of_somebody_else_is_404(platform: Platform, learner, stranger, acti
     assert AiJob.objects.get(pk=job.pk).status == "failed"
 
 
-def test_job_of_nobody_is_404_for_everybody_but_staff(api, platform: Platform, staff):
+def test_job_without_owner_is_404_except_for_staff(api, platform: Platform, staff):
     job = make(None)
     error_of(api.get(f"/api/jobs/{job.pk}"), 404)
     with platform.client(staff) as client:
@@ -102,7 +102,7 @@ def test_unknown_job_is_404(api, job_id):
 
 
 @pytest.mark.parametrize("action", ["", "/events"])
-def test_nobody_signed_in_is_401(anonymous, learner, action):
+def test_anonymous_request_is_401(anonymous, learner, action):
     error_of(anonymous.get(f"/api/jobs/{make(learner).pk}{action}"), 401)
 
 
@@ -121,7 +121,7 @@ def test_visitor_sees_their_own_job_only(platform: Platform, anonymous):
     error_of(anonymous.get(f"/api/jobs/{theirs.pk}"), 404)
 
 
-def test_forged_visitor_cookie_is_nobody(anonymous):
+def test_forged_visitor_cookie_is_anonymous(anonymous):
     anonymous.cookies.set("visitor", "a1b2")
     error_of(anonymous.get(f"/api/jobs/{make(visitor='a1b2').pk}"), 401)
 
@@ -141,14 +141,14 @@ def test_running_job_is_asked_to_stop(api, learner):
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
-def test_job_that_has_ended_cannot_be_cancelled(api, learner, status):
+def test_ended_job_cannot_be_cancelled(api, learner, status):
     job = make(learner, status)
     assert error_of(api.post(f"/api/jobs/{job.pk}/cancel"), 409)["code"] == "already_ended"
     assert AiJob.objects.get(pk=job.pk).status == status
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
-def test_job_that_ended_badly_can_be_run_again(api, learner, status):
+def test_failed_or_cancelled_job_can_be_retried(api, learner, status):
     job = make(learner, status, attempt=3, finished_at=NOW, **REASONS)
     response = api.post(f"/api/jobs/{job.pk}/retry")
     shown = response.json()
@@ -158,13 +158,13 @@ def test_job_that_ended_badly_can_be_run_again(api, learner, status):
 
 
 @pytest.mark.parametrize("status", ["pending", "running", "completed"])
-def test_job_that_did_not_end_badly_cannot_be_run_again(api, learner, status):
+def test_active_or_completed_job_cannot_be_retried(api, learner, status):
     job = make(learner, status)
     assert error_of(api.post(f"/api/jobs/{job.pk}/retry"), 409)["code"] == "not_retryable"
     assert AiJob.objects.get(pk=job.pk).status == status
 
 
-def test_old_question_cannot_be_run_again_while_the_next_is_being_answered(api, sql_course):
+def test_old_question_cannot_be_retried_while_the_next_is_being_answered(api, sql_course):
     first = ask(api, sql_course)
     api.post(first["links"]["cancel"])
     ask(api, sql_course, "Another?", conversationId=first["conversationId"])
@@ -180,7 +180,7 @@ def test_other_methods_are_405(api, learner, action, method):
 
 
 @pytest.mark.parametrize("action", ["cancel", "retry"])
-def test_acting_from_a_page_needs_the_csrf_token(platform: Platform, learner, action):
+def test_cancel_and_retry_with_a_session_need_the_csrf_token(platform: Platform, learner, action):
     job = make(learner, "failed")
     with platform.browser_session(learner) as browser:
         error_of(browser.post(f"/api/jobs/{job.pk}/{action}", headers={"X-CSRFToken": ""}), 403)

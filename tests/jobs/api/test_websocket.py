@@ -1,4 +1,4 @@
-"""What a client may say over a WebSocket, and what happens when it says anything else."""
+"""Messages of WebSocket clients, valid and invalid."""
 
 import json
 import uuid
@@ -17,20 +17,20 @@ PING, PONG = {"type": "ping"}, {"type": "pong"}
 
 @pytest.fixture
 def slow_answer(simulator):
-    """About a second of text."""
+    """Slow the simulator down so that an answer is streamed for about a second."""
     simulator.set(token_interval=0.03, answer_tokens=40)
 
 
 @pytest.fixture
 def finished(api, sql_course):
-    """The 202 body of a job that has completed, and that no suggestions follow: only this test's frames come."""
+    """The 202 body of a completed job without suggestions, so that only frames of this test arrive."""
     job = ask(api, sql_course, "Who won the match?")
     wait_for_end(job)
     return job
 
 
 async def exchange(socket: Socket, message):
-    """What the server says to this message, after which the socket must still be alive."""
+    """The server's reply to this message; asserts that the socket stays open."""
     await socket.send(message)
     answer = await socket.next()
     await socket.send(PING)
@@ -71,7 +71,7 @@ BAD_FRAMES = {
 
 
 @pytest.mark.parametrize(("frame", "code"), BAD_FRAMES.values(), ids=BAD_FRAMES)
-async def test_bad_frame_is_told_and_the_socket_stays_open(platform: Platform, learner, frame, code):
+async def test_malformed_frame_gets_an_error_and_the_socket_stays_open(platform: Platform, learner, frame, code):
     async with platform.socket(learner) as socket:
         answer = await exchange(socket, frame)
     assert (answer["type"], answer["error"]["code"]) == ("error", code)
@@ -85,20 +85,20 @@ async def test_frame_over_64_kib_closes_the_socket(platform: Platform, learner, 
         assert await closed_with(socket) == 4009
 
 
-async def test_frame_of_64_kib_does_not(platform: Platform, learner):
+async def test_frame_of_exactly_64_kib_is_accepted(platform: Platform, learner):
     async with platform.socket(learner) as socket:
         padded = json.dumps(PING).ljust(65_536)
         assert await exchange(socket, padded) == PONG
 
 
-async def test_flood_closes_the_socket(platform: Platform, learner):
+async def test_too_many_frames_close_the_socket(platform: Platform, learner):
     async with platform.socket(learner) as socket:
         for _ in range(FLOOD_MESSAGES + 1):
             await socket.send(PING)
         assert await closed_with(socket) == 4008
 
 
-async def test_flood_of_one_does_not_close_another(platform: Platform, learner):
+async def test_rate_limit_of_one_socket_does_not_close_another(platform: Platform, learner):
     async with platform.socket(learner) as flooded, platform.socket(learner) as other:
         for _ in range(FLOOD_MESSAGES + 1):
             await flooded.send(PING)
@@ -110,7 +110,7 @@ BAD_JOB_IDS = ["x", "", "\0", "\ud800", "y" * 10_000, None, 5, [], {}, str(uuid.
 
 
 @pytest.mark.parametrize("job_id", BAD_JOB_IDS, ids=lambda value: str(value)[:8].encode("ascii", "replace").decode())
-async def test_unknown_job_is_told(platform: Platform, learner, job_id):
+async def test_unknown_job_gets_an_error(platform: Platform, learner, job_id):
     async with platform.socket(learner) as socket:
         for kind in ("resume", "cancel"):
             answer = await exchange(socket, {"type": kind, "jobId": job_id})
@@ -118,7 +118,7 @@ async def test_unknown_job_is_told(platform: Platform, learner, job_id):
             assert len(answer.get("jobId", "")) <= 64
 
 
-async def test_message_without_a_job_is_told(platform: Platform, learner):
+async def test_message_without_a_job_gets_an_error(platform: Platform, learner):
     async with platform.socket(learner) as socket:
         assert (await exchange(socket, {"type": "resume"}))["error"]["code"] == "not_found"
 
@@ -142,13 +142,13 @@ NO_PLACES = [
 
 
 @pytest.mark.parametrize("after", NO_PLACES, ids=str)
-async def test_malformed_place_is_told(platform: Platform, learner, finished, after):
+async def test_malformed_place_gets_an_error(platform: Platform, learner, finished, after):
     async with platform.socket(learner) as socket:
         answer = await exchange(socket, {"type": "resume", "jobId": finished["jobId"], "after": after})
     assert (answer["type"], answer["error"]["code"]) == ("error", "invalid")
 
 
-async def test_cancel_keeps_what_was_shown(platform: Platform, api, learner, sql_course, slow_answer):
+async def test_cancel_keeps_the_partial_text(platform: Platform, api, learner, sql_course, slow_answer):
     async with platform.socket(learner) as socket:
         job = ask(api, sql_course)
         events = await socket.until("job.delta")
@@ -159,7 +159,7 @@ async def test_cancel_keeps_what_was_shown(platform: Platform, api, learner, sql
     assert api.get(job["links"]["self"]).json()["answer"] == text_of(events)
 
 
-async def test_job_that_has_ended_cannot_be_cancelled(platform: Platform, learner, finished):
+async def test_ended_job_cannot_be_cancelled(platform: Platform, learner, finished):
     async with platform.socket(learner) as socket:
         answer = await exchange(socket, {"type": "cancel", "jobId": finished["jobId"]})
     assert (answer["error"]["code"], answer["jobId"]) == ("already_ended", finished["jobId"])

@@ -1,4 +1,4 @@
-"""Connections to Postgres: database threads keep theirs as long as it does, and what is run often is prepared."""
+"""Connections to Postgres: threads keep them while Postgres does, and frequent statements are prepared."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +17,14 @@ def rows(sql: str, *values: object) -> list[tuple]:
 
 
 async def connections_of_threads() -> set[int]:
-    """The process ids of Postgres that serve them."""
+    """The ids of the Postgres backends that serve the database threads."""
     each = await asyncio.gather(*(database.call(rows, "SELECT pg_backend_pid(), pg_sleep(0.02)") for _ in range(40)))
     return {pid for [(pid, _)] in each}
 
 
-async def test_connections_that_postgres_has_closed_are_never_met(learner):
+async def test_connections_closed_by_postgres_are_not_used_again(learner):
     before = await connections_of_threads()
-    # With a time to wait, Postgres answers when they have ended, not when they have been told to.
+    # With a timeout, Postgres replies when the backends have ended, not when they were signalled.
     ended = rows("SELECT bool_and(pg_terminate_backend(pid, 15000)) FROM unnest(%s) AS pid", list(before))
     assert ended == [(True,)]
     assert not before & await connections_of_threads()
@@ -36,12 +36,12 @@ async def test_threads_keep_their_connections(learner):
 
 
 def borrowed() -> int:
-    """Connections that this process has taken from its pool."""
+    """The number of connections taken from the pool of this process."""
     stats = connection.pool.get_stats()
     return stats["pool_size"] - stats["pool_available"]
 
 
-async def test_closing_gives_the_connections_of_the_threads_back(learner):
+async def test_closing_returns_the_threads_connections_to_the_pool(learner):
     before, own = borrowed(), Database(threads=4)
     await asyncio.gather(*(own.call(rows, "SELECT pg_sleep(0.05)") for _ in range(8)))
     assert borrowed() == before + 4
@@ -49,12 +49,12 @@ async def test_closing_gives_the_connections_of_the_threads_back(learner):
     assert borrowed() == before
 
 
-def test_server_that_vanishes_is_given_up_soon(learner):
+def test_tcp_timeout_for_an_unreachable_server_is_ten_seconds(learner):
     rows("SELECT 1")
     assert connection.connection.info.get_parameters()["tcp_user_timeout"] == "10000"
 
 
-def test_running_worker_outlives_a_column_that_a_migration_adds(engine):
+def test_column_added_by_a_migration_does_not_break_running_workers(engine):
     for _ in range(7):
         assert transitions.claim(engine.submit().pk, "w")
     assert rows("SELECT bool_or(statement ~ 'UPDATE jobs_aijob') FROM pg_prepared_statements") == [(True,)]
@@ -67,7 +67,7 @@ def test_running_worker_outlives_a_column_that_a_migration_adds(engine):
 
 
 def alter(change: str) -> None:
-    """Over a connection of its own, as `manage.py migrate` does it beside running workers."""
+    """Alter the table over a separate connection, as `manage.py migrate` does while workers run."""
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE jobs_aijob {change}")
     connection.close()

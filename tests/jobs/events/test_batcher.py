@@ -1,4 +1,4 @@
-"""Events on their way out: in order, batched, filled in again when Redis has lost them, and fenced by attempt."""
+"""The batcher: events in order, in batches, rewritten after a flush of Redis, fenced by attempt."""
 
 import asyncio
 import itertools
@@ -29,7 +29,7 @@ def stream_of(job):
 
 
 class AwayAtFirst:
-    """A client of a port where nobody listens, until `is_away` ends."""
+    """A Redis client whose server is unreachable until `is_away` is false."""
 
     def __init__(self, redis):
         self.is_away, self.refused = True, asyncio.Event()
@@ -58,7 +58,7 @@ async def kept(job):
     return await asyncio.to_thread(events_of, job.pk)
 
 
-async def test_events_are_kept_in_order_without_holes(job, sender):
+async def test_events_are_stored_in_order_without_gaps(job, sender):
     batcher = Batcher(job, sender)
     batcher.add(Started())
     batcher.add_text("Hello")
@@ -71,7 +71,7 @@ async def test_events_are_kept_in_order_without_holes(job, sender):
     assert "".join(e.get("text", "") for e in told) == "Hello world"
 
 
-async def test_first_piece_goes_out_at_once_and_later_ones_together(job, sender):
+async def test_first_delta_is_sent_at_once_and_later_ones_in_batches(job, sender):
     batcher = Batcher(job, sender)
     for piece in ["a", *"bcdefgh"]:
         batcher.add_text(piece)
@@ -79,7 +79,7 @@ async def test_first_piece_goes_out_at_once_and_later_ones_together(job, sender)
     assert [e["text"] for e in await kept(job)] == ["a", "bcdefgh"]
 
 
-async def test_long_text_does_not_wait_for_the_batch_to_end(job, sender):
+async def test_long_text_is_sent_before_the_batch_interval_ends(job, sender):
     batcher = Batcher(job, sender)
     batcher.add_text("first")
     batcher.add_text("x" * 500)
@@ -88,7 +88,7 @@ async def test_long_text_does_not_wait_for_the_batch_to_end(job, sender):
 
 
 async def longest_silence_between_pieces(job, sender):
-    """Of an answer that comes letter by letter, in seconds."""
+    """The longest pause in seconds between deltas of an answer that arrives letter by letter."""
     batcher = Batcher(job, sender)
     for letter in "abcdefghijklmnopqrstuvwxyz" * 2:
         batcher.add_text(letter)
@@ -98,19 +98,19 @@ async def longest_silence_between_pieces(job, sender):
     return max(later - earlier for earlier, later in itertools.pairwise(moments))
 
 
-async def test_busier_worker_sends_longer_pieces_less_often(job, sender):
+async def test_busier_worker_sends_larger_batches_less_often(job, sender):
     _others = [Batcher(job, sender) for _ in range(DELTAS_PER_SECOND)]
     assert await longest_silence_between_pieces(job, sender) >= LONGEST_BEAT
 
 
-async def test_runs_that_have_ended_make_nobody_wait(job, sender, monkeypatch):
+async def test_ended_runs_do_not_lengthen_the_batch_interval(job, sender, monkeypatch):
     monkeypatch.setattr("jobs.events.batcher.CLOSE_SECONDS", 0)
     others = [Batcher(job, sender) for _ in range(DELTAS_PER_SECOND)]
     await asyncio.gather(*(batcher.close() for batcher in others))
     assert await longest_silence_between_pieces(job, sender) < LONGEST_BEAT
 
 
-async def test_redis_that_came_back_empty_is_filled_again(job, sender):
+async def test_events_are_written_again_after_redis_was_flushed(job, sender):
     batcher = Batcher(job, sender)
     batcher.add(Started())
     batcher.add(Progress(step="searching"))
@@ -135,7 +135,7 @@ async def test_repeated_command_does_not_stop_the_events(job, sender, resources)
     assert not batcher.overtaken
 
 
-async def test_late_attempt_is_silenced_by_a_newer_one(job, sender):
+async def test_events_of_an_overtaken_attempt_are_dropped(job, sender):
     late = Batcher(job, sender)
     late.add(Started())
     while not await kept(job):
@@ -151,7 +151,7 @@ async def test_late_attempt_is_silenced_by_a_newer_one(job, sender):
     assert [(e["attempt"], e["type"]) for e in await kept(job)] == [(2, "job.started")]
 
 
-async def test_events_wait_for_a_redis_that_is_away(job, resources, monkeypatch):
+async def test_events_wait_while_redis_is_down(job, resources, monkeypatch):
     monkeypatch.setattr("jobs.events.batcher.RECONNECT_SECONDS", 0.05)
     redis = AwayAtFirst(resources.redis)
     batcher = Batcher(job, Sender(redis))
@@ -163,7 +163,7 @@ async def test_events_wait_for_a_redis_that_is_away(job, resources, monkeypatch)
     assert [e["seq"] for e in await kept(job)] == [1, 2]
 
 
-async def test_closing_gives_up_when_redis_stays_away(job, monkeypatch):
+async def test_closing_gives_up_while_redis_stays_down(job, monkeypatch):
     monkeypatch.setattr("jobs.events.batcher.CLOSE_SECONDS", 0.2)
     batcher = Batcher(job, Sender(redis_that_is_away()))
     batcher.add(DONE)
@@ -198,7 +198,7 @@ async def told_outside_of_a_run(job, redis):
 
 @pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize("act", [appended, rewritten, told_outside_of_a_run])
-async def test_events_expire_so_long_after_the_last_of_them(job, resources, settings, act, is_first):
+async def test_ttl_of_the_stream_restarts_with_its_last_event(job, resources, settings, act, is_first):
     settings.JOBS_EVENTS_TTL = 90
     if not is_first:
         await publish.append(resources.redis, [publish.Batch(job, [frame(job, Place(1, 1), Started())])])

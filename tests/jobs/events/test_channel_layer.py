@@ -1,4 +1,4 @@
-"""Sending to many groups at once: each message to its own group's channels, in order."""
+"""group_send_many delivers each message to its own group's channels, in order."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ async def test_every_group_gets_its_own_messages_in_order(count):
         assert await received(layer, channel, count) == [f"{group} {n}" for n in range(count)]
 
 
-async def test_it_reaches_those_who_listen_as_group_send_does():
+async def test_channels_of_group_send_receive_group_send_many_too():
     layer = get_channel_layer()
     group, channel = unique("group"), await layer.new_channel()
     await layer.group_add(group, channel)

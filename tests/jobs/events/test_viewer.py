@@ -1,4 +1,4 @@
-"""A viewer is shown every event once and in order, whatever it missed."""
+"""A viewer gets every event once and in order, whatever it missed."""
 
 import json
 from datetime import timedelta
@@ -31,7 +31,7 @@ def places(shown):
     return [tuple(item.place) for item in shown]
 
 
-async def test_live_events_in_order_are_shown_as_they_come(job, resources):
+async def test_live_events_in_order_are_shown_immediately(job, resources):
     viewer = Viewer(resources)
     assert places(await viewer.live(frames(job, 1, 2))) == [(1, 1), (1, 2)]
     assert places(await viewer.live(frames(job, 3))) == [(1, 3)]
@@ -50,19 +50,19 @@ async def test_missed_events_are_shown_before_the_next_one(job, resources):
     assert places(await viewer.live(frames(job, 4))) == [(1, 2), (1, 3), (1, 4)]
 
 
-async def test_viewer_who_comes_in_the_middle_gets_the_beginning_too(job, resources):
+async def test_viewer_that_joins_late_gets_the_earlier_events(job, resources):
     await publish.append(resources.redis, [publish.Batch(job, frames(job, 1, 2, 3))])
     assert places(await Viewer(resources).live(frames(job, 3))) == [(1, 1), (1, 2), (1, 3)]
 
 
-async def test_new_attempt_follows_and_the_old_one_is_over(job, resources):
+async def test_new_attempt_replaces_the_old_one(job, resources):
     viewer = Viewer(resources)
     await viewer.live(frames(job, 1, 2))
     assert places(await viewer.live(frames(job, 1, attempt=2))) == [(2, 1)]
     assert await viewer.live(frames(job, 3)) == []
 
 
-async def test_hole_in_what_redis_kept_is_not_shown_until_it_is_filled(job, resources):
+async def test_events_after_a_gap_in_redis_are_held_until_it_is_filled(job, resources):
     await publish.append(resources.redis, [publish.Batch(job, frames(job, 3, 4))])
     viewer = Viewer(resources)
     assert await viewer.live(frames(job, 4)) == []
@@ -70,19 +70,19 @@ async def test_hole_in_what_redis_kept_is_not_shown_until_it_is_filled(job, reso
     assert places(await viewer.live(frames(job, 5))) == [(1, n) for n in range(1, 6)]
 
 
-async def test_resume_gives_exactly_the_rest(job, resources):
+async def test_resume_gives_exactly_the_later_events(job, resources):
     await publish.append(resources.redis, [publish.Batch(job, frames(job, 1, 2, 3, 4))])
     assert places(await Viewer(resources).resume(job, Place(1, 2))) == [(1, 3), (1, 4)]
 
 
-async def test_resume_of_an_ended_job_gives_its_end_even_without_events(job, resources):
+async def test_resume_of_an_ended_job_without_events_gives_its_end(job, resources):
     ended = transitions.complete(job, {"answer": "the answer", "citations": []}, lambda *_: None)
     [end] = await Viewer(resources).resume(ended, START)
     told = json.loads(end.text)
     assert (told["type"], told["answer"], told["attempt"], told["seq"]) == ("job.completed", "the answer", 1, 1)
 
 
-async def test_end_whose_event_was_lost_follows_the_events_that_were_kept(job, resources):
+async def test_lost_final_event_follows_the_stored_events(job, resources):
     await publish.append(resources.redis, [publish.Batch(job, frames(job, 1, 2))])
     ended = transitions.complete(job, {"answer": "a", "citations": []}, lambda *_: None)
     shown = await Viewer(resources).resume(ended, START)
@@ -90,7 +90,7 @@ async def test_end_whose_event_was_lost_follows_the_events_that_were_kept(job, r
     assert shown[-1].is_final
 
 
-async def test_events_still_on_their_way_do_not_follow_an_end_told_by_the_row(job, resources):
+async def test_late_events_are_not_shown_after_an_end_taken_from_the_row(job, resources):
     viewer = Viewer(resources)
     await viewer.live(frames(job, 1))
     ended = transitions.complete(job, {"answer": "a", "citations": []}, lambda *_: None)
@@ -99,7 +99,7 @@ async def test_events_still_on_their_way_do_not_follow_an_end_told_by_the_row(jo
     assert places(await viewer.live(frames(job, 1, attempt=2))) == [(2, 1)]
 
 
-async def test_viewer_who_saw_the_end_is_not_told_again(engine, resources):
+async def test_viewer_that_saw_the_end_gets_no_events(engine, resources):
     job = engine.submit()
     await run_job(str(job.pk))
     job.refresh_from_db()
@@ -107,7 +107,7 @@ async def test_viewer_who_saw_the_end_is_not_told_again(engine, resources):
     assert await Viewer(resources).resume(job, shown[-1].place) == []
 
 
-async def test_row_is_enough_when_redis_is_away(job, resources):
+async def test_end_is_taken_from_the_row_while_redis_is_down(job, resources):
     ended = transitions.fail(job, transitions.POISONOUS)
     await resources.redis.aclose()
     resources.redis = Redis(port=1, retry=Retry(NoBackoff(), 0))
@@ -115,6 +115,6 @@ async def test_row_is_enough_when_redis_is_away(job, resources):
     assert json.loads(end.text)["error"]["code"] == "poisonous"
 
 
-def test_time_of_an_event_is_its_own_whatever_the_text_says(job):
+def test_time_of_an_event_is_not_read_from_its_text(job):
     before = timezone.now() - timedelta(seconds=1)
     assert before < frame(job, Place(1, 2), Delta(text='"at":"1999-01-01T00:00:00.000+00:00"')).at <= timezone.now()

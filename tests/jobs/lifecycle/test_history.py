@@ -1,4 +1,4 @@
-"""What a job's row says about its attempts."""
+"""The history of attempts in a job's row."""
 
 import contextlib
 from datetime import timedelta
@@ -23,13 +23,13 @@ def fresh(job: AiJob) -> AiJob:
 
 
 def back_in_time(job: AiJob, **ago: float) -> AiJob:
-    """The row with these times so many seconds ago."""
+    """The row with these timestamps, given in seconds before now."""
     times = {name: timezone.now() - timedelta(seconds=seconds) for name, seconds in ago.items()}
     AiJob.objects.filter(pk=job.pk).update(**times)
     return fresh(job)
 
 
-def test_every_move_leaves_its_entry_in_order(engine):
+def test_every_transition_adds_an_entry_in_order(engine):
     job = engine.submit()
     transitions.defer(claim(job), BUSY, timezone.now())
     transitions.release(claim(job))
@@ -52,7 +52,7 @@ def test_every_move_leaves_its_entry_in_order(engine):
     assert ["ran" in entry for entry in entries] == [True] * 4 + [False] * 2
 
 
-def test_second_lost_worker_is_the_end_and_says_why(engine):
+def test_second_lost_worker_fails_the_job_with_a_reason(engine):
     job = engine.submit()
     for _ in range(2):
         back_in_time(claim(job), lease_until=1)
@@ -63,7 +63,7 @@ def test_second_lost_worker_is_the_end_and_says_why(engine):
     ]
 
 
-def test_late_run_leaves_no_entry(engine):
+def test_overtaken_run_adds_no_entry(engine):
     late = claim(engine.submit())
     transitions.release(late)
     with contextlib.suppress(transitions.LostRun):
@@ -85,7 +85,7 @@ def test_long_detail_is_cut(engine):
     assert len(fresh(job).history[0]["detail"]) == history.DETAIL_LENGTH
 
 
-def test_waited_and_ran_add_up_over_the_attempts(engine):
+def test_wait_and_run_times_are_summed_over_attempts(engine):
     job = back_in_time(engine.submit(), run_after=5)
     assert 5 <= history.waited(job) < 6
     run = back_in_time(claim(job), run_after=5, started_at=3)
@@ -98,7 +98,7 @@ def test_waited_and_ran_add_up_over_the_attempts(engine):
     assert (round(history.waited(fresh(job))), round(history.ran(fresh(job)))) == (3, 13)
 
 
-def test_clocks_that_differ_make_no_negative_times(engine):
+def test_clock_skew_gives_no_negative_times(engine):
     run = back_in_time(claim(engine.submit()), run_after=-60)
     transitions.release(run)
     assert fresh(run).history[0]["waited"] == 0

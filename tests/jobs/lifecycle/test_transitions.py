@@ -1,4 +1,4 @@
-"""A job's moves from state to state: each happens once, and late ones change nothing."""
+"""State transitions of jobs: each happens once, and those of overtaken runs change nothing."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -19,7 +19,7 @@ def nothing(job, result):
     pass
 
 
-def test_of_many_workers_one_gets_the_job(engine):
+def test_only_one_of_many_workers_claims_a_job(engine):
     job = engine.submit()
 
     def claim(worker):
@@ -34,16 +34,16 @@ def test_of_many_workers_one_gets_the_job(engine):
     assert claims[0].attempt == 1
 
 
-def test_job_is_not_claimed_before_its_time(engine):
+def test_deferred_job_is_not_claimed_early(engine):
     job = engine.submit(run_after=timezone.now() + timedelta(seconds=60))
     assert transitions.claim(job.pk, "w") is None
 
 
-def test_clock_of_the_web_host_may_be_a_little_ahead(engine):
+def test_clock_of_the_web_host_may_be_slightly_ahead(engine):
     assert transitions.claim(engine.submit(run_after=timezone.now() + timedelta(seconds=1)).pk, "w")
 
 
-def test_late_run_cannot_complete_what_a_newer_one_works_on(engine):
+def test_overtaken_run_cannot_complete_the_job(engine):
     late = transitions.claim(engine.submit().pk, "lost")
     transitions.release(late)
     newer = transitions.claim(late.pk, "w")
@@ -63,7 +63,7 @@ def test_late_run_cannot_complete_what_a_newer_one_works_on(engine):
         lambda run: transitions.cancel_run(run, None, nothing),
     ],
 )
-def test_ended_job_is_not_moved_again(engine, move):
+def test_ended_job_does_not_change_state(engine, move):
     run = transitions.claim(engine.submit().pk, "w")
     transitions.complete(run, RESULT, nothing)
     with pytest.raises(LostRun):
@@ -82,7 +82,7 @@ def test_failing_save_leaves_the_job_unfinished(engine):
     assert AiJob.objects.get(pk=run.pk).status == "running"
 
 
-def test_deferred_job_waits_and_keeps_its_reason(engine):
+def test_deferred_job_keeps_its_reason(engine):
     run = transitions.claim(engine.submit().pk, "w")
     later = timezone.now() + timedelta(seconds=30)
     transitions.defer(run, PASSING, later)
@@ -90,7 +90,7 @@ def test_deferred_job_waits_and_keeps_its_reason(engine):
     assert (job.status, job.run_after, job.failures, job.error_code) == ("pending", later, 1, "upstream_busy")
 
 
-def test_cancelled_job_is_not_kept_waiting_when_deferred(engine):
+def test_cancelled_job_ends_instead_of_being_deferred(engine):
     run = transitions.claim(engine.submit().pk, "w")
     transitions.request_cancel(run)
     transitions.defer(run, PASSING, timezone.now() + timedelta(hours=1))
@@ -111,7 +111,7 @@ def test_running_job_is_asked_to_stop(engine):
     assert interrupted.cancel_requested
 
 
-def test_run_that_was_taken_over_is_interrupted_without_cancel(engine):
+def test_overtaken_run_is_interrupted_but_not_cancelled(engine):
     run = transitions.claim(engine.submit().pk, "w")
     assert transitions.interrupted([run]) == []
     transitions.release(run)
@@ -120,7 +120,7 @@ def test_run_that_was_taken_over_is_interrupted_without_cancel(engine):
     assert not interrupted.cancel_requested
 
 
-def test_retry_starts_clean_and_only_from_a_bad_end(engine):
+def test_retry_resets_a_failed_or_cancelled_job_only(engine):
     run = transitions.claim(engine.submit().pk, "w")
     assert transitions.retry(run) is None
     failed = transitions.fail(run, PASSING)
@@ -136,7 +136,7 @@ def test_retry_is_refused_while_its_subject_is_busy(engine):
         transitions.retry(failed)
 
 
-def test_lost_run_is_taken_back_when_its_lease_has_run_out(engine):
+def test_lost_run_is_reclaimed_when_its_lease_expires(engine):
     run = transitions.claim(engine.submit().pk, "w")
     assert transitions.take_back_lost() == []
     AiJob.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
@@ -155,7 +155,7 @@ def test_job_that_loses_two_workers_is_failed_as_poisonous(engine):
 
 
 def lose(*jobs, worker="w"):
-    """Run these jobs in one worker, and lose it; the rows after they have been taken back."""
+    """Claim these jobs for one worker and let their leases expire; returns the reclaimed rows."""
     for job in jobs:
         assert transitions.claim(job.pk, worker)
     pks = [job.pk for job in jobs]
@@ -164,7 +164,7 @@ def lose(*jobs, worker="w"):
     return [AiJob.objects.get(pk=pk) for pk in pks]
 
 
-def test_jobs_that_were_lost_together_are_not_all_poisonous(engine):
+def test_jobs_lost_with_the_same_worker_are_not_all_poisonous(engine):
     poison, *others = [engine.submit() for _ in range(3)]
     lose(poison, *others)
     assert {(job.status, job.crashes) for job in lose(poison, *others)} == {("pending", 2)}
@@ -175,8 +175,8 @@ def test_jobs_that_were_lost_together_are_not_all_poisonous(engine):
     assert {AiJob.objects.get(pk=job.pk).status for job in others} == {"pending"}
 
 
-def test_jobs_of_one_worker_are_taken_back_together(engine):
-    """Those that it had claimed last have a lease for some seconds more."""
+def test_jobs_of_one_worker_are_reclaimed_together(engine):
+    """The leases of the jobs claimed last have some seconds left."""
     old, new, elsewhere = [engine.submit() for _ in range(3)]
     for job, worker in ((old, "w"), (new, "w"), (elsewhere, "x")):
         transitions.claim(job.pk, worker)
@@ -185,7 +185,7 @@ def test_jobs_of_one_worker_are_taken_back_together(engine):
     assert {job.pk for job in transitions.take_back_lost()} == {old.pk, new.pk}
 
 
-def test_what_a_worker_that_lives_has_renewed_stays_with_it(engine):
+def test_renewed_lease_keeps_its_job_while_an_expired_one_is_reclaimed(engine):
     forgotten, renewed = engine.submit(), engine.submit()
     transitions.claim(forgotten.pk, "w")
     run = transitions.claim(renewed.pk, "w")

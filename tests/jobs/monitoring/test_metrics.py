@@ -1,4 +1,4 @@
-"""What /metrics tells, to whom, and that its totals stay right whatever happens."""
+"""/metrics: its values, who may read it, and that its totals stay correct."""
 
 import re
 import threading
@@ -24,7 +24,7 @@ BUSY = Failure("upstream_busy", "Busy.", "429", retryable=True)
 
 
 class Figures:
-    """The samples of one scrape."""
+    """The samples of a scrape."""
 
     def __init__(self, text: str) -> None:
         families = text_string_to_metric_families(text)
@@ -68,10 +68,10 @@ def claimed(engine) -> AiJob:
     return run
 
 
-# --- The whole way ------------------------------------------------------------------------------------------
+# --- End to end --------------------------------------------------------------------------------------------
 
 
-async def test_a_question_shows_in_every_figure(platform: Platform, learner, sql_course):
+async def test_question_is_counted_in_every_metric(platform: Platform, learner, sql_course):
     with platform.worker(), platform.client() as client, platform.client(learner) as api:
         sent = scrape(client)("events_sent_total", transport="socket")
         async with platform.socket(learner) as socket:
@@ -91,7 +91,7 @@ async def test_a_question_shows_in_every_figure(platform: Platform, learner, sql
     assert figures("tokens_total", type="output") > 0
     assert 0 < figures("cost_dollars_total") < 0.1
     assert figures("workers") >= 1
-    assert figures("events_sent_total", transport="socket") - sent >= len(events)  # and those of a suggestion
+    assert figures("events_sent_total", transport="socket") - sent >= len(events)  # plus those of a suggestion
     assert figures("event_lag_seconds_count", transport="socket") >= len(events)
     assert figures("process_resident_memory_bytes") > 0
 
@@ -106,32 +106,32 @@ def test_event_streams_are_counted_while_they_are_open(platform: Platform, api, 
         wait_for(lambda: scrape(client)("viewers", transport="stream") == before)
 
 
-# --- Who may see it -----------------------------------------------------------------------------------------
+# --- Access ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong", "secret", "Bearer ", "bearer secret\u00e9"])
-def test_token_is_asked_for_also_on_the_same_host(settings, authorization):
+def test_token_is_required_on_the_same_host_too(settings, authorization):
     settings.METRICS_TOKEN = "secret"
     response = get(headers={"Authorization": authorization} if authorization else {})
     assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert b"course_ai" not in response.content
 
 
-def test_token_opens_from_anywhere_and_under_any_host(settings):
+def test_token_gives_access_from_any_address_and_host_name(settings):
     settings.METRICS_TOKEN = "secret"
     response = get(headers={"Authorization": "Bearer secret", "Host": "10.0.0.7"}, REMOTE_ADDR="10.0.0.1")
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
 
 
-def test_without_a_token_only_the_development_stack_answers_and_only_to_itself(settings):
+def test_without_a_token_only_the_development_stack_serves_local_requests(settings):
     assert get().status_code == 200
     assert get(REMOTE_ADDR="10.0.0.1").status_code == 401
     settings.DEV_STACK = False
     assert get().status_code == 401
 
 
-# --- What is going on now -----------------------------------------------------------------------------------
+# --- Current state -----------------------------------------------------------------------------------------
 
 
 def test_waiting_running_and_deferred_jobs(engine):
@@ -154,7 +154,7 @@ def test_breakers_are_shown(engine):
     assert figures("breaker", model="gpt-4.1-mini") == 1
 
 
-def test_without_redis_the_rows_are_still_shown(engine, monkeypatch):
+def test_metrics_from_rows_work_without_redis(engine, monkeypatch):
     def refuse():
         raise RedisError
 
@@ -165,7 +165,7 @@ def test_without_redis_the_rows_are_still_shown(engine, monkeypatch):
     assert (figures("up", part="redis"), figures("up", part="postgres"), figures("jobs", kind=KIND)) == (0, 1, 1)
 
 
-def test_without_postgres_the_rest_is_still_shown(monkeypatch):
+def test_other_metrics_work_without_postgres(monkeypatch):
     def refuse():
         raise OperationalError
 
@@ -195,7 +195,7 @@ def test_ends_and_retries_are_counted_by_reason(engine):
     assert figures("job_wait_seconds_count", kind=KIND) == 4, "who was cancelled while waiting never ran"
 
 
-def test_job_that_fails_is_retried_and_completes_counts_for_each_end(engine):
+def test_job_that_failed_and_then_completed_counts_twice(engine):
     job = engine.submit()
     transitions.fail(transitions.claim(job.pk, "w"), BUSY)
     transitions.retry(job)
@@ -231,14 +231,14 @@ def test_histograms_have_inclusive_bounds(engine, seconds, bucket):
     assert Total.objects.get(name="call_seconds").labels[-1] == bucket
 
 
-def test_what_is_over_all_bounds_is_counted_too(engine):
+def test_values_above_all_bounds_are_counted(engine):
     call(engine.submit(), duration_ms=1_000_000)
     figures = counted()
     assert figures("call_seconds_bucket", le="300") == 0
     assert figures("call_seconds_bucket", le="+Inf") == figures("call_seconds_count") == 1
 
 
-def test_rows_are_counted_once_and_totals_outlive_them(engine):
+def test_rows_are_counted_once_and_totals_survive_their_deletion(engine):
     job = engine.run(engine.submit())
     call(job)
     first = counted()
@@ -247,7 +247,7 @@ def test_rows_are_counted_once_and_totals_outlive_them(engine):
         assert figures("jobs_finished_total") == figures("calls_total") == 1
 
 
-def test_many_processes_count_together_and_nothing_twice(engine):
+def test_concurrent_processes_count_nothing_twice(engine):
     job = engine.submit()
     for _ in range(40):
         call(job, input_tokens=1)
@@ -267,7 +267,7 @@ def test_many_processes_count_together_and_nothing_twice(engine):
     assert counted()("tokens_total", type="input") == 40
 
 
-def test_counting_that_breaks_off_leaves_everything_to_the_next_time(engine, monkeypatch):
+def test_failed_count_is_repeated_completely(engine, monkeypatch):
     def die(sums):
         raise OperationalError
 
@@ -279,7 +279,7 @@ def test_counting_that_breaks_off_leaves_everything_to_the_next_time(engine, mon
     assert counted()("jobs_finished_total") == 1
 
 
-def test_a_long_list_is_counted_in_batches(engine, monkeypatch):
+def test_long_backlog_is_counted_in_batches(engine, monkeypatch):
     monkeypatch.setattr(totals, "COUNT_BATCH", 2)
     job = engine.submit()
     for _ in range(3):
@@ -289,7 +289,7 @@ def test_a_long_list_is_counted_in_batches(engine, monkeypatch):
     assert scrape()("calls_total") == 3
 
 
-def test_among_many_ended_jobs_only_the_active_ones_are_read(engine):
+def test_active_jobs_are_counted_without_reading_ended_ones(engine):
     with connection.cursor() as cursor:
         own = ("id", "idempotency_key")
         columns = [field.column for field in AiJob._meta.concrete_fields if field.column not in own]

@@ -1,4 +1,4 @@
-"""An event loop thread, idle or crowded."""
+"""Event loop threads, idle and crowded."""
 
 import pytest
 

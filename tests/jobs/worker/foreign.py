@@ -1,4 +1,4 @@
-"""Plain RQ jobs, as another part of the platform could enqueue them beside ours."""
+"""Plain RQ jobs, as another application on the same queues could enqueue them."""
 
 import asyncio
 import sys
@@ -38,7 +38,7 @@ async def leave_later():
 
 
 def work_for(seconds):
-    """A plain function that takes this long."""
+    """A synchronous function that takes this long."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         time.sleep(0.01)
@@ -86,7 +86,7 @@ async def enqueue_another(queue):
 
 
 async def crowd_the_loop(seconds):
-    """What hundreds of answers at once do to an event loop: it is never late for long, and always late."""
+    """Keep the event loop lagging by about 30 ms, as hundreds of concurrent answers do."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         time.sleep(0.03)

@@ -1,4 +1,4 @@
-"""A worker that knows a kind of job which kills it: `rqworker --worker-class tests.jobs.poison.Worker`."""
+"""A worker with a kind of job that kills it: `rqworker --worker-class tests.jobs.worker.poison.Worker`."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ KIND = "test.poison"
 
 
 async def kill_the_worker(run: Run) -> Result:
-    """In the attempts that the payload names only when another job runs beside it, else at once."""
+    """Kill the worker; in the attempts named by the payload, only once another job runs beside it."""
     beside = 2 if run.job.attempt in run.job.payload["beside"] else 1
     while await run.db(AiJob.objects.filter(status="running").count) < beside:
         await asyncio.sleep(0.01)

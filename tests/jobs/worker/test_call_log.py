@@ -1,4 +1,4 @@
-"""Every upstream call has its row, written together with others where there are many."""
+"""Every upstream call gets a row; concurrent calls share a statement."""
 
 import asyncio
 from decimal import Decimal
@@ -32,7 +32,7 @@ def job(engine):
 
 @pytest.fixture
 def statements(monkeypatch):
-    """How many calls each statement wrote."""
+    """The number of calls that each statement wrote."""
     sizes = []
     insert = call_log.insert
 
@@ -44,7 +44,7 @@ def statements(monkeypatch):
     return sizes
 
 
-def test_a_row_says_what_the_call_was(job):
+def test_row_records_the_call(job):
     made = call(governor_ms=12, error_code="", upstream_id="req_1")
     call_log.insert([LoggedCall(job, made)])
     row = AiCall.objects.get()
@@ -54,13 +54,13 @@ def test_a_row_says_what_the_call_was(job):
         assert getattr(row, name) == (expected.quantize(Decimal("1e-8")) if name == "cost" else expected), name
 
 
-def test_a_call_without_a_price_or_a_first_token_has_none(job):
+def test_call_without_a_price_or_first_token_stores_null(job):
     call_log.insert([LoggedCall(job, call(cost=None, first_token_ms=None, outcome="failed"))])
     row = AiCall.objects.get()
     assert (row.cost, row.first_token_ms, row.outcome) == (None, None, "failed")
 
 
-async def test_calls_that_end_meanwhile_are_written_together(job, statements):
+async def test_calls_that_end_during_a_write_share_the_next_statement(job, statements):
     log = CallLog(database)
     await asyncio.wait([log.record(job, call(f"purpose {n}")) for n in range(50)])
     assert await database.call(AiCall.objects.count) == 50
@@ -69,7 +69,7 @@ async def test_calls_that_end_meanwhile_are_written_together(job, statements):
     assert await database.call(AiCall.objects.count) == 51
 
 
-async def test_one_that_is_refused_takes_no_others_along(job, caplog):
+async def test_rejected_row_does_not_affect_the_others(job, caplog):
     log = CallLog(database)
     await asyncio.wait([log.record(job, call(error_detail=detail)) for detail in ("a", "not \x00 text", "b")])
     rows = await database.call(lambda: set(AiCall.objects.values_list("error_detail", flat=True)))
@@ -78,7 +78,7 @@ async def test_one_that_is_refused_takes_no_others_along(job, caplog):
     assert str(job.pk) in complaint.message and "What is NULL?" not in complaint.message
 
 
-async def test_calls_of_a_job_that_was_deleted_are_left_out(job, engine):
+async def test_calls_of_a_deleted_job_are_skipped(job, engine):
     gone = await database.call(engine.submit)
     await database.call(AiJob.objects.filter(pk=gone.pk).delete)
     log = CallLog(database)
@@ -86,7 +86,7 @@ async def test_calls_of_a_job_that_was_deleted_are_left_out(job, engine):
     assert await database.call(lambda: list(AiCall.objects.values_list("job_id", flat=True))) == [job.pk]
 
 
-async def test_calls_wait_for_a_database_that_is_away(job, monkeypatch):
+async def test_calls_wait_while_the_database_is_down(job, monkeypatch):
     insert, tries = call_log.insert, []
 
     def away_at_first(calls):

@@ -1,6 +1,6 @@
-"""Nothing on the worker's event loop waits for anything but the event loop, whatever kind of job it does.
+"""No kind of job blocks the worker's event loop.
 
-Asyncio's own debug mode looks for slow steps; the worker reports each use of a synchronous client (tests/jobs/watched).
+asyncio's debug mode reports slow steps; the worker reports each use of a synchronous client (watched.py).
 """
 
 import os
@@ -35,7 +35,7 @@ WORKER = ("--worker-class", "tests.jobs.worker.watched.Worker")
 
 
 class Log:
-    """What workers have logged since this was made."""
+    """The log of the workers since this object was created."""
 
     def __init__(self):
         self._path = Path(os.environ["DEV_DATA"]) / "logs" / "rqworker.log"
@@ -47,7 +47,7 @@ class Log:
 
     @property
     def slow_steps(self):
-        """What held the event loop for more than 0.1 s: coroutines and where they went on waiting."""
+        """What held the event loop for more than 0.1 s: coroutines, and the line at which they awaited again."""
         steps = re.findall(r"Executing (.+) took \d+\.\d+ seconds", self.text)
         return {re.sub(r".*coro=<(.+? at .+?)>.*", r"\1", step) for step in steps}
 
@@ -57,7 +57,7 @@ class Log:
 
 
 class Everybody:
-    """Learners, a tutor, a visitor and staff, who between them have a job of every kind done."""
+    """Learners, a tutor, a visitor and staff, who together cause jobs of every kind."""
 
     def __init__(self, simulator, api, learner, tutors_copilot, course, other_course):
         self.simulator = simulator
@@ -65,7 +65,7 @@ class Everybody:
         self.course, self.other_course = course, other_course
 
     def work(self):
-        """Have one job of each kind done, many of them at once."""
+        """Cause a job of each kind, many of them concurrently, and wait for their ends."""
         self.simulator.reset()
         began = timezone.now()
         self._ask_in_a_long_conversation()
@@ -73,13 +73,13 @@ class Everybody:
         Visitor().ask()
         answers = {"json": {"answers": MAKER}, "headers": {"Idempotency-Key": unique("key")}}
         assert self.api.post("/api/personas/profile", **answers).status_code == 202
-        new_profile()  # the batch has it looked at
+        new_profile()  # the batch renews it
         persona_actions.renew_all()
         self.other_course.passages.filter(pk=self.other_course.passages.earliest("pk").pk).update(embedding=None)
         self._submit("assistant.embedding", courseId=self.other_course.pk)
         self._submit("jobs.pruning")
         self._draft_twice()
-        # Of the kinds that other modules of tests have registered there are none here.
+        # Kinds that other test modules registered are left out.
         expected = {name for name in kinds.names() if not name.startswith("test.")}
         jobs = AiJob.objects.filter(created_at__gte=began)
         done = jobs.filter(status="completed").values_list("kind", flat=True)
@@ -131,14 +131,14 @@ def one_round(everybody):
 def test_nothing_synchronous_runs_on_the_event_loop(platform, everybody):
     all_of_it = Log()
     with platform.worker(*WORKER, PYTHONASYNCIODEBUG="1"):
-        everybody.work()  # imports and first connections
+        everybody.work()  # the first round has imports and first connections
         suspects = one_round(everybody)
         for _ in range(ROUNDS):
-            if suspects:  # What blocks does so in every round; a machine that is busy hits one step or another.
+            if suspects:  # A blocking step appears in every round; a busy machine delays different steps.
                 suspects &= one_round(everybody)
         said = all_of_it.text
 
-        log = Log()  # Is anybody watching at all?
+        log = Log()  # Checks that the detection works.
         for function in (foreign.block_the_loop, foreign.count_users_on_the_loop, foreign.ping_redis_on_the_loop):
             blocking = django_rq.get_queue("background").enqueue(function)
             wait_for(lambda job=blocking: Result.fetch_latest(job))

@@ -1,4 +1,4 @@
-"""Which workers operators and /readyz see."""
+"""Worker registration as operators and /readyz see it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def names() -> set[str]:
     return {worker.name for worker in Worker.all(connection=connections.redis())}
 
 
-def test_a_worker_is_seen_again_after_redis_was_emptied(registered: AsyncWorker):
+def test_worker_registers_again_after_redis_was_flushed(registered: AsyncWorker):
     connections.redis().flushall()
     assert registered.name not in names()
     registered.ensure_registered()
@@ -34,7 +34,7 @@ def test_a_worker_is_seen_again_after_redis_was_emptied(registered: AsyncWorker)
     assert Worker.find_by_key(registered.key, connections.redis()).queue_names() == ["interactive"]
 
 
-def test_a_worker_that_signs_off_does_not_come_back(registered: AsyncWorker):
+def test_deregistered_worker_does_not_register_again(registered: AsyncWorker):
     registered.teardown()
     registered.ensure_registered()
     assert registered.name not in names()
@@ -46,5 +46,5 @@ def test_a_dead_worker_does_not_count_as_ready(registered: AsyncWorker):
     registered.heartbeat()
     assert checks.has_workers()
     assert connections.redis().ttl(registered.key) <= ALIVE_SECONDS
-    connections.redis().delete(registered.key)  # as Redis does when no heartbeat comes
+    connections.redis().delete(registered.key)  # as Redis does without heartbeats
     assert not checks.has_workers()

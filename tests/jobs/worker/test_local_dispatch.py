@@ -1,4 +1,4 @@
-"""What a run submits is begun by its own worker: when that has room, and only then. RQ counts what it was given."""
+"""A worker with a free slot starts jobs that its own runs submit, without taking them from the queue."""
 
 import django_rq
 import pytest
@@ -13,12 +13,12 @@ from tests.support import ask, wait_for
 @pytest.fixture
 def redis(platform, sql_course):
     for name in settings.JOBS_QUEUES:
-        django_rq.get_queue(name).empty()  # of what is left of preparing the course
+        django_rq.get_queue(name).empty()  # of jobs left over from preparing the course
     return connections.redis()
 
 
 def followed():
-    """The job that suggests questions after the answer, once it is there."""
+    """Wait for the job that suggests follow-up questions, and return it."""
     wait_for(lambda: AiJob.objects.filter(kind="assistant.suggestions").exists())
     return AiJob.objects.get(kind="assistant.suggestions")
 
@@ -32,7 +32,7 @@ def is_completed(job):
     return AiJob.objects.get(pk=job.pk).status == "completed"
 
 
-def test_worker_with_room_begins_what_its_run_has_submitted(platform, redis, api, sql_course):
+def test_worker_with_a_free_slot_starts_jobs_submitted_by_its_run(platform, redis, api, sql_course):
     with platform.worker() as process:
         ask(api, sql_course)
         job = followed()
@@ -41,7 +41,7 @@ def test_worker_with_room_begins_what_its_run_has_submitted(platform, redis, api
     assert not redis.exists(f"rq:job:{job.rq_id}")
 
 
-def test_worker_without_room_takes_it_from_the_queue_later(platform, redis, api, sql_course):
+def test_worker_without_a_free_slot_takes_the_job_from_the_queue_later(platform, redis, api, sql_course):
     with platform.worker(JOBS_PER_WORKER="1") as process:
         ask(api, sql_course)
         job = followed()
@@ -49,7 +49,7 @@ def test_worker_without_room_takes_it_from_the_queue_later(platform, redis, api,
         wait_for(lambda: seen_by_rq(redis, process) == 2)
 
 
-def test_worker_of_other_queues_leaves_it_to_others(platform, api, sql_course):
+def test_worker_of_other_queues_leaves_the_job_in_its_queue(platform, api, sql_course):
     with platform.worker("interactive"):
         ask(api, sql_course)
         job = followed()
@@ -57,7 +57,7 @@ def test_worker_of_other_queues_leaves_it_to_others(platform, api, sql_course):
     assert not is_completed(job)
 
 
-def test_suspended_worker_begins_nothing(platform, redis, api, sql_course, simulator):
+def test_suspended_worker_starts_nothing(platform, redis, api, sql_course, simulator):
     simulator.set(token_interval=0.01)
     with platform.worker():
         answer = ask(api, sql_course)["jobId"]

@@ -1,4 +1,4 @@
-"""A job that kills its worker processes is stopped, and costs the jobs beside it nothing but time."""
+"""A job that kills worker processes is failed, and only delays the jobs that ran beside it."""
 
 import signal
 
@@ -16,7 +16,7 @@ WORKER = ("--worker-class", "tests.jobs.worker.poison.Worker")
 
 @pytest.fixture
 def submit(learner):
-    """Submits the job that kills: in these attempts only when another job runs beside it."""
+    """Submits the poisonous job; in these attempts it kills only once another job runs beside it."""
 
     def submit(*beside: int) -> AiJob:
         submission = Submission(people.from_user(learner))
@@ -37,7 +37,7 @@ def lose_worker(platform: Platform) -> None:
 
 
 def settle(platform: Platform, simulator, killer, innocent) -> None:
-    """The next worker outlives both: the one has failed, the other is answered once."""
+    """The next worker survives: the poisonous job has failed, the other is answered once."""
     simulator.set(token_interval=0.002)
     with platform.worker(*WORKER) as process:
         wait_for(lambda: look(innocent).status == "completed" and look(killer).status == "failed", 20)
@@ -45,7 +45,7 @@ def settle(platform: Platform, simulator, killer, innocent) -> None:
     assert look(innocent).messages.filter(role="assistant").count() == 1
 
 
-def test_job_that_kills_its_worker_twice_is_stopped_and_the_one_beside_it_answered(
+def test_job_that_kills_two_workers_fails_and_the_concurrent_one_completes(
     platform: Platform, api, sql_course, simulator, submit
 ):
     simulator.set(token_interval=0.1)
@@ -58,7 +58,7 @@ def test_job_that_kills_its_worker_twice_is_stopped_and_the_one_beside_it_answer
     assert (look(innocent).attempt, look(innocent).crashes) == (2, 1)
 
 
-def test_of_two_jobs_that_lost_both_workers_together_the_one_to_blame_is_found(
+def test_poisonous_job_is_found_among_two_that_lost_the_same_workers(
     platform: Platform, api, sql_course, simulator, submit
 ):
     simulator.set(token_interval=0.1)

@@ -1,4 +1,4 @@
-"""AsyncWorker as an RQ worker: what RQ's and django-rq's tools, and other people's jobs, expect of one."""
+"""AsyncWorker works with RQ's and django-rq's tools and with foreign jobs."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ BACKGROUND, DEFAULT, INTERACTIVE = 0, 1, 2  # django-rq numbers the queues by na
 
 @pytest.fixture(scope="module")
 def redis(worker):
-    """Redis as RQ sees it, with a worker at work."""
+    """A Redis client, with a worker running."""
     connection = connections.redis()
     yield connection
     connection.delete("rq:suspended", "test:notes")
@@ -40,7 +40,7 @@ def redis(worker):
 
 @pytest.fixture
 def queue(redis):
-    """Where somebody else enqueues; the same queue that our own background jobs go through."""
+    """The queue for foreign jobs, which our own background jobs use too."""
     return django_rq.get_queue("background")
 
 
@@ -60,7 +60,7 @@ def status(job_id):
 
 
 def start_answer(client, course):
-    """An answer that is being streamed; its job's id."""
+    """Start an answer and wait until it is being streamed; returns its job's id."""
     job_id = ask(client, course)["jobId"]
     wait_for(lambda: status(job_id) == "running")
     wait_for(lambda: (job := rq_job(job_id)) and job.worker_name)
@@ -78,12 +78,12 @@ def state_of_worker():
 
 
 def streams(simulator):
-    """How many answers have begun to arrive."""
+    """The number of answers that have started to arrive."""
     return sum(r["purpose"] == "answer" and bool(r["first_token_at"]) for r in simulator.requests())
 
 
 def result(job):
-    """The job's result once there is one."""
+    """Wait for the job's result and return it."""
     return wait_for(lambda: Result.fetch_latest(job))
 
 
@@ -116,7 +116,7 @@ class TestTools:
                 page = browser.get(f"/admin/django-rq/{path}")
                 assert (page.status_code, expected in page.text) == (200, True), path
 
-    def test_admin_lists_what_became_of_jobs_while_the_worker_is_busy(
+    def test_admin_lists_finished_jobs_while_the_worker_is_busy(
         self, redis, queue, platform, api, staff, sql_course, slow
     ):
         finished, failed = queue.enqueue(foreign.add, 1, 2), queue.enqueue(foreign.fail)
@@ -132,7 +132,7 @@ class TestTools:
                 for registry, job in jobs.items():
                     page = browser.get(f"/admin/django-rq/queues/{BACKGROUND}/{registry}/")
                     assert (page.status_code, job.id in page.text) == (200, True), registry
-                    for other in (DEFAULT, INTERACTIVE):  # ours leave nothing behind but those that run
+                    for other in (DEFAULT, INTERACTIVE):  # our own jobs are listed only while they run
                         assert browser.get(f"/admin/django-rq/queues/{other}/{registry}/").status_code == 200
             assert state_of_worker() == "busy"
         finally:
@@ -158,7 +158,7 @@ def by_manage(redis):
 
 class TestSuspension:
     @pytest.mark.parametrize("suspend", [by_rq, by_manage])
-    def test_no_job_starts_until_resumed_but_those_in_flight_end(self, redis, api, sql_course, simulator, suspend):
+    def test_suspended_worker_finishes_running_jobs_and_starts_none(self, redis, api, sql_course, simulator, suspend):
         simulator.set(token_interval=0.01)
         first = start_answer(api, sql_course)
         resume = suspend(redis)
@@ -174,7 +174,7 @@ class TestSuspension:
 
 
 class TestStopping:
-    def test_stop_job_ends_the_one_it_names_as_cancelled(self, redis, api, sql_course, slow, simulator):
+    def test_stop_job_cancels_the_named_job(self, redis, api, sql_course, slow, simulator):
         *others, job_id, last = [start_answer(api, sql_course) for _ in range(5)]
         wait_for(lambda: streams(simulator) == 5)
         send_stop_job_command(redis, f"{job_id}-1")
@@ -184,9 +184,7 @@ class TestStopping:
         wait_for(lambda: rq_job(job_id).get_status() == "stopped")
         simulator.set(token_interval=0.001)
 
-    def test_stopped_answer_is_not_written_again_until_somebody_asks_for_it(
-        self, redis, api, sql_course, slow, simulator
-    ):
+    def test_stopped_answer_runs_again_only_on_retry(self, redis, api, sql_course, slow, simulator):
         job_id = start_answer(api, sql_course)
         send_stop_job_command(redis, f"{job_id}-1")
         wait_for(lambda: status(job_id) == "cancelled")
@@ -198,7 +196,7 @@ class TestStopping:
         assert api.post(f"/api/jobs/{job_id}/retry").status_code == 202
         wait_for(lambda: status(job_id) == "completed")
 
-    def test_several_are_stopped_at_once(self, redis, api, sql_course, slow):
+    def test_several_jobs_are_stopped_at_once(self, redis, api, sql_course, slow):
         jobs = [start_answer(api, sql_course) for _ in range(4)]
         for job_id in jobs:
             send_stop_job_command(redis, f"{job_id}-1")
@@ -224,7 +222,7 @@ class TestStopping:
         assert result(job).type == Result.Type.SUCCESSFUL
         assert redis.lpop("test:notes") is None
 
-    def test_other_coroutines_are_stopped_too_and_their_callback_called(self, redis, queue):
+    def test_foreign_coroutines_are_stopped_and_their_callback_runs(self, redis, queue):
         job = queue.enqueue(foreign.wait_for, 60, on_stopped=Callback(foreign.note))
         bystander = queue.enqueue(foreign.wait_for, 0.8)
         wait_for(lambda: job.get_status() == "started" and bystander.get_status() == "started")
@@ -235,7 +233,7 @@ class TestStopping:
         assert redis.lpop("test:notes").decode() == job.id
         assert result(bystander).type == Result.Type.SUCCESSFUL
 
-    def test_commands_for_jobs_that_do_not_run_are_ignored(self, redis, queue):
+    def test_commands_for_jobs_that_are_not_running_are_ignored(self, redis, queue):
         name = Worker.all(connection=redis)[0].name
         send_command(redis, name, "stop-job", job_id="nothing")
         send_command(redis, name, "stop-execution", job_id="nothing", execution_id="nothing")
@@ -243,7 +241,7 @@ class TestStopping:
         assert result(queue.enqueue(foreign.add, 2, 2)).return_value == 4
 
 
-class TestOtherPeoplesJobs:
+class TestForeignJobs:
     @pytest.mark.parametrize("function", [foreign.add, foreign.add_later])
     def test_succeed_and_keep_their_result(self, queue, function):
         job = queue.enqueue(function, 2, b=3)
@@ -258,7 +256,7 @@ class TestOtherPeoplesJobs:
         assert (job.get_status(), job.id in FailedJobRegistry(queue=queue)) == ("failed", True)
 
     @pytest.mark.parametrize("function", [foreign.work_for, foreign.wait_for])
-    def test_are_stopped_when_their_time_is_up(self, queue, function):
+    def test_are_stopped_at_their_timeout(self, queue, function):
         job = queue.enqueue(function, 60, job_timeout=1)
         assert "exceeded maximum timeout value (1 seconds)" in result(job).exc_string
         assert job.get_status() == "failed"
@@ -267,14 +265,14 @@ class TestOtherPeoplesJobs:
         assert result(queue.enqueue(foreign.add_later, 1, 2, job_timeout=-1)).return_value == 3
 
     @pytest.mark.parametrize("function", [foreign.leave, foreign.leave_later])
-    def test_cannot_end_the_worker(self, queue, function):
+    def test_cannot_exit_the_worker(self, queue, function):
         assert "SystemExit(3)" in result(queue.enqueue(function)).exc_string
         assert result(queue.enqueue(foreign.add_later, 1, 2)).return_value == 3
 
-    def test_of_a_function_that_is_not_there_fail(self, queue):
+    def test_of_a_missing_function_fail(self, queue):
         assert "ValueError" in result(queue.enqueue("tests.jobs.worker.foreign.nothing")).exc_string
 
-    def test_that_nobody_can_read_fail(self, redis, queue):
+    def test_with_unreadable_data_fail(self, redis, queue):
         call_command("rqsuspend")
         try:
             job = queue.enqueue(foreign.add, 1, 2)
@@ -285,11 +283,11 @@ class TestOtherPeoplesJobs:
         assert "DeserializationError" in result(job).exc_string
 
     @pytest.mark.parametrize("function", [foreign.own_id, foreign.own_id_later])
-    def test_know_who_they_are(self, queue, function):
+    def test_can_get_their_current_job(self, queue, function):
         job = queue.enqueue(function)
         assert result(job).return_value == job.id
 
-    def test_are_tried_again(self, redis, queue):
+    def test_are_retried(self, redis, queue):
         job = queue.enqueue(foreign.fail, retry=Retry(max=2), on_failure=Callback(foreign.note))
         assert "no luck" in result(job).exc_string
         assert redis.lrange("test:notes", 0, -1) == [job.id.encode()] * 3
@@ -301,7 +299,7 @@ class TestOtherPeoplesJobs:
         job = queue.enqueue(foreign.add, 1, 2, on_success=Callback(foreign.refuse))
         assert "this callback fails" in result(job).exc_string
 
-    def test_give_database_connections_back(self, queue):
+    def test_return_database_connections(self, queue):
         jobs = [queue.enqueue(foreign.count_users) for _ in range(30)]
         assert all(result(job).return_value >= 0 for job in jobs)
 
@@ -314,6 +312,6 @@ def test_shutdown_command_ends_the_worker(redis, platform):
         [worker] = [w for w in Worker.all(connection=connections.redis()) if w.queue_names() == ["default"]]
         wait_for(
             lambda: redis.hget(worker.key, "state") == b"idle"
-        )  # it hears commands a little earlier than it handles signals
+        )  # it receives commands slightly before it handles signals
         send_shutdown_command(connections.redis(), worker.name)
         assert process.wait(15) == 0

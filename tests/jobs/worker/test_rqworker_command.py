@@ -1,4 +1,4 @@
-"""The options of `manage.py rqworker`, each as with a stock worker; and stock workers, which can do our jobs too."""
+"""The options of `manage.py rqworker` work as with a stock RQ worker, and stock workers can run our jobs."""
 
 import time
 from datetime import timedelta
@@ -25,7 +25,7 @@ def statuses(*job_ids):
     return sorted(AiJob.objects.filter(pk__in=job_ids).values_list("status", flat=True))
 
 
-def test_burst_does_what_there_is_and_what_that_enqueues_and_ends(platform, api, sql_course, queue):
+def test_burst_runs_queued_jobs_and_those_they_enqueue_and_exits(platform, api, sql_course, queue):
     jobs = [ask(api, sql_course)["jobId"] for _ in range(3)]
     queue.enqueue(foreign.enqueue_another, "background")
     assert manage("rqworker", "--burst").wait(20) == 0
@@ -33,7 +33,7 @@ def test_burst_does_what_there_is_and_what_that_enqueues_and_ends(platform, api,
     assert queue.fetch_job("another").return_value() == 3
 
 
-def test_max_jobs_takes_so_many_and_finishes_them(platform, api, sql_course, simulator):
+def test_max_jobs_takes_that_many_and_finishes_them(platform, api, sql_course, simulator):
     simulator.set(token_interval=0.02)
     jobs = [ask(api, sql_course)["jobId"] for _ in range(3)]
     assert manage("rqworker", "interactive", "--max-jobs", "2", JOBS_GRACE_SECONDS="0").wait(20) == 0
@@ -49,7 +49,7 @@ def test_max_idle_time_does_not_count_while_a_job_is_in_flight(platform, queue):
     assert 1 <= time.time() - job.ended_at.timestamp() < 6
 
 
-def test_with_scheduler_jobs_are_enqueued_when_their_time_has_come(platform, queue):
+def test_with_scheduler_scheduled_jobs_are_enqueued_on_time(platform, queue):
     job = queue.enqueue_in(timedelta(seconds=1), foreign.add, 1, 2)
     process = manage("rqworker", "background", "--with-scheduler")
     try:
@@ -62,14 +62,14 @@ def test_with_scheduler_jobs_are_enqueued_when_their_time_has_come(platform, que
 
 
 @pytest.mark.parametrize("stock", ["rq.Worker", "rq.SimpleWorker"])
-def test_stock_workers_write_answers_too(platform, api, sql_course, stock):
+def test_stock_rq_workers_write_answers_too(platform, api, sql_course, stock):
     jobs = [ask(api, sql_course)["jobId"] for _ in range(2)]
     assert manage("rqworker", "--worker-class", stock, "--burst").wait(30) == 0
     rows = AiJob.objects.filter(pk__in=jobs)
     assert [(row.status, row.attempt, row.messages.count()) for row in rows] == [("completed", 1, 2)] * 2
 
 
-def test_jobs_that_rq_empty_threw_away_are_answered_all_the_same(platform, api, sql_course, simulator):
+def test_jobs_removed_by_rq_empty_are_still_answered(platform, api, sql_course, simulator):
     simulator.set(token_interval=0.05)
     with platform.worker(JOBS_PER_WORKER="1", JOBS_REQUEUE_SECONDS="1"):
         first = ask(api, sql_course)["jobId"]
@@ -79,13 +79,13 @@ def test_jobs_that_rq_empty_threw_away_are_answered_all_the_same(platform, api, 
         wait_for(lambda: interactive.count == 2)
         assert "2 jobs removed from interactive queue" in rq("empty", "interactive")
         assert (interactive.count, statuses(first, *waiting)) == (0, ["pending", "pending", "running"])
-        wait_for(lambda: interactive.count == 2)  # the sweeper has found out
+        wait_for(lambda: interactive.count == 2)  # the sweeper has noticed
         simulator.set(token_interval=0.002)
         wait_for(lambda: statuses(first, *waiting) == ["completed"] * 3)
     assert [(row.attempt, row.messages.count()) for row in AiJob.objects.filter(pk__in=waiting)] == [(1, 2)] * 2
 
 
-def test_job_is_not_popped_before_there_is_a_slot_for_it(platform, queue):
+def test_job_is_not_popped_without_a_free_slot(platform, queue):
     with platform.worker("background", JOBS_PER_WORKER="1"):
         first, second = queue.enqueue(foreign.wait_for, 1), queue.enqueue(foreign.add, 1, 2)
         wait_for(lambda: first.get_status() == "started")

@@ -1,4 +1,4 @@
-"""One run of a job: how its work decides how it ends."""
+"""One run of a job: how its outcome follows from its work."""
 
 import asyncio
 import contextlib
@@ -27,12 +27,12 @@ async def streamed(run):
 
 
 def told(job):
-    """The events that were kept, by type."""
+    """The types of the stored events."""
 
     return [event["type"] for event in events_of(job.pk)]
 
 
-def test_completed_job_keeps_its_result_and_tells_it(engine):
+def test_completed_job_stores_its_result_and_sends_its_events(engine):
     job = engine.run(engine.submit())
     assert (job.status, job.result["answer"], engine.saved) == ("completed", "done", [job.result])
     assert told(job) == ["job.started", "job.completed"]
@@ -45,7 +45,7 @@ def test_second_run_of_a_completed_job_does_nothing(engine):
 
 
 @pytest.mark.parametrize("kind", [ErrorKind.QUOTA, ErrorKind.AUTH, ErrorKind.BAD_REQUEST, ErrorKind.REFUSED])
-def test_lasting_failure_ends_the_job_with_a_reason(engine, kind):
+def test_permanent_failure_ends_the_job_with_a_reason(engine, kind):
     async def work(run):
         raise LlmError(kind, "the detail")
 
@@ -57,7 +57,7 @@ def test_lasting_failure_ends_the_job_with_a_reason(engine, kind):
 
 
 @pytest.mark.parametrize("kind", [ErrorKind.TRANSIENT, ErrorKind.RATE_LIMITED])
-def test_passing_failure_puts_the_job_back(engine, kind):
+def test_transient_failure_defers_the_job(engine, kind):
     async def work(run):
         raise LlmError(kind, "later", retry_after=30)
 
@@ -72,7 +72,7 @@ GROWING = [(0, 1, 2), (3, 8, 16), (4, 16, 32), (5, 30, 60), (11, 30, 60)]
 
 
 @pytest.mark.parametrize(("failures", "least", "most"), GROWING)
-def test_each_failure_puts_the_job_further_back_up_to_a_minute(engine, failures, least, most):
+def test_delay_grows_with_each_failure_up_to_a_minute(engine, failures, least, most):
     async def work(run):
         raise LlmError(ErrorKind.TRANSIENT, "down")
 
@@ -83,18 +83,18 @@ def test_each_failure_puts_the_job_further_back_up_to_a_minute(engine, failures,
 
 
 @pytest.mark.parametrize(("failures", "least", "most"), GROWING)
-def test_jobs_that_fail_together_come_back_spread(failures, least, most):
+def test_delays_of_jobs_that_fail_together_are_jittered(failures, least, most):
     delays = [runner._delay(failures, None) for _ in range(500)]
     assert least <= min(delays) < least * 1.1
     assert most * 0.95 < max(delays) <= most
 
 
-def test_jobs_that_are_told_when_to_come_back_come_soon_after_and_spread_too():
+def test_retry_after_sets_the_delay_with_a_second_of_jitter():
     delays = [runner._delay(5, 30.0) for _ in range(500)]
     assert 30 <= min(delays) < 30.1 and 30.9 < max(delays) <= 31
 
 
-def test_job_is_given_up_after_its_last_failure(engine):
+def test_job_fails_after_its_last_try(engine):
     async def work(run):
         raise LlmError(ErrorKind.TRANSIENT, "down")
 
@@ -103,7 +103,7 @@ def test_job_is_given_up_after_its_last_failure(engine):
     assert (job.status, job.retryable) == ("failed", True)
 
 
-def test_bug_is_retried_and_tells_no_internals(engine):
+def test_bug_is_retried_and_its_error_shows_no_internals(engine):
     async def work(run):
         raise RuntimeError("secret internals")
 
@@ -113,7 +113,7 @@ def test_bug_is_retried_and_tells_no_internals(engine):
     assert "secret internals" not in job.error_message
 
 
-def test_database_that_is_away_is_a_passing_failure(engine):
+def test_unreachable_database_is_a_transient_failure(engine):
     async def work(run):
         raise OperationalError("the connection is closed")
 
@@ -123,7 +123,7 @@ def test_database_that_is_away_is_a_passing_failure(engine):
 
 
 def test_result_that_cannot_be_saved_fails_the_job_instead_of_its_worker(engine):
-    engine.saved = None  # saving raises
+    engine.saved = None  # storing the result raises
     job = engine.run(engine.submit(failures=2))
     assert (job.status, job.error_code, job.result) == ("failed", "internal", None)
 
@@ -143,14 +143,14 @@ def test_run_over_its_deadline_is_stopped(engine):
     assert (job.status, job.error_code, stopped) == ("pending", "deadline", [True])
 
 
-async def test_cancelled_run_hangs_up_and_keeps_the_partial_text(engine, simulator):
+async def test_cancelled_run_closes_its_call_and_keeps_the_partial_text(engine, simulator):
     simulator.set(token_interval=0.05)
     engine.work(streamed)
     job = engine.submit()
     running = asyncio.create_task(run_job(str(job.pk)))
     while simulator.counters["in_flight"] == 0:
         await asyncio.sleep(0.01)
-    await asyncio.sleep(0.2)  # some text is on the screen
+    await asyncio.sleep(0.2)  # some text has been streamed
     assert await database.call(transitions.request_cancel, job)
     await asyncio.wait_for(running, 2)
     job = AiJob.objects.get(pk=job.pk)
@@ -171,8 +171,8 @@ async def test_job_cancelled_before_its_run_makes_no_call(engine, simulator):
 
 
 @pytest.mark.parametrize("has_begun", [True, False])
-async def test_run_that_is_cancelled_from_outside_cancels_its_job(engine, has_begun):
-    """As RQ's stop command does; also when it comes while the job is being claimed."""
+async def test_cancelling_the_task_cancels_its_job(engine, has_begun):
+    """Cancel the task, as RQ's stop command does, also while the job is being claimed."""
     begun = asyncio.Event()
 
     async def work(run):
@@ -195,8 +195,8 @@ async def test_run_that_is_cancelled_from_outside_cancels_its_job(engine, has_be
     assert last["answer"] == (job.result["answer"] if job.result else "")
 
 
-async def test_run_is_handed_back_though_its_work_swallows_a_cancellation(engine):
-    """As the Redis client does before Python 3.12, at the wrong moment."""
+async def test_run_is_released_even_if_its_work_swallows_a_cancellation(engine):
+    """The Redis client can swallow a cancellation before Python 3.12."""
     begun = asyncio.Event()
 
     async def work(run):
@@ -217,7 +217,7 @@ async def test_run_is_handed_back_though_its_work_swallows_a_cancellation(engine
     assert AiJob.objects.get(pk=job.pk).status == "pending"
 
 
-async def test_runtime_leaves_attempts_their_connections_and_no_tasks_behind(engine):
+async def test_runtime_stays_open_while_attempts_run_and_leaves_no_tasks(engine):
     begun = asyncio.Event()
 
     async def work(run):
@@ -239,7 +239,7 @@ async def test_runtime_leaves_attempts_their_connections_and_no_tasks_behind(eng
     assert asyncio.all_tasks() == others
 
 
-async def test_run_that_lost_its_job_stops_and_writes_nothing(engine, simulator):
+async def test_overtaken_run_stops_and_writes_nothing(engine, simulator):
     simulator.set(token_interval=0.05)
     engine.work(streamed)
     job = engine.submit()
@@ -253,7 +253,7 @@ async def test_run_that_lost_its_job_stops_and_writes_nothing(engine, simulator)
     assert simulator.counters["aborted"] == 1
 
 
-def test_every_call_is_accounted_for(engine, simulator):
+def test_every_call_has_a_row(engine, simulator):
     simulator.fault("500", times=1)
     engine.work(streamed)
     job = engine.run(engine.submit())
@@ -265,7 +265,7 @@ def test_every_call_is_accounted_for(engine, simulator):
     assert answered.upstream_id
 
 
-def test_the_operations_page_explains_every_way_to_fail():
+def test_operations_page_explains_every_failure_code():
     page = (ROOT / "docs/operations.md").read_text()
     explained = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[a-z_`, ]+) \|", page, re.MULTILINE))))
     failures = (runner.DEADLINE, transitions.POISONOUS, *map(runner._reason, (ZeroDivisionError(), OperationalError())))

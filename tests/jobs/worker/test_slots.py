@@ -1,4 +1,4 @@
-"""A worker's slots: none of its queues takes them all from those above it, and none is starved."""
+"""A worker's slots: no queue takes them all from higher queues, and none is starved."""
 
 from concurrent.futures import Future
 
@@ -23,7 +23,7 @@ def test_all_queues_are_open_while_nothing_is_in_flight():
     assert slots.open_queues() == slots.queues_in_turn() == QUEUES
 
 
-def test_the_lowest_queue_gets_half_of_the_slots():
+def test_lowest_queue_gets_at_most_half_of_the_slots():
     slots = Slots(8, QUEUES)
     jobs = filled(slots, *["background"] * 4)
     assert slots.open_queues() == ["interactive", "default"]
@@ -31,7 +31,7 @@ def test_the_lowest_queue_gets_half_of_the_slots():
     assert slots.open_queues() == QUEUES
 
 
-def test_those_between_leave_room_for_the_first_whoever_of_them_has_the_slots():
+def test_last_slots_are_reserved_for_the_first_queue():
     slots = Slots(8, QUEUES)
     filled(slots, *["background"] * 3, *["default"] * 3)
     assert slots.open_queues() == ["interactive", "background"]
@@ -39,7 +39,7 @@ def test_those_between_leave_room_for_the_first_whoever_of_them_has_the_slots():
     assert slots.open_queues() == ["interactive"]
 
 
-def test_the_first_queue_may_take_all_of_them():
+def test_first_queue_may_use_all_slots():
     slots = Slots(8, QUEUES)
     filled(slots, *["interactive"] * 7)
     assert "interactive" in slots.open_queues()
@@ -48,17 +48,17 @@ def test_the_first_queue_may_take_all_of_them():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_few_slots_are_open_to_every_queue(count):
+def test_small_number_of_slots_is_open_to_every_queue(count):
     assert Slots(count, QUEUES).open_queues() == QUEUES
 
 
-def test_a_worker_of_one_queue_has_all_slots_for_it():
+def test_worker_of_one_queue_uses_all_slots():
     slots = Slots(4, ["background"])
     filled(slots, *["background"] * 3)
     assert slots.open_queues() == ["background"]
 
 
-def test_every_so_many_jobs_the_lowest_comes_first():
+def test_lowest_queue_comes_first_at_regular_intervals():
     slots = Slots(100, QUEUES)
     orders = []
     for _ in range(2 * LOWEST_EVERY):

@@ -1,4 +1,4 @@
-"""The sweeper: what Redis forgot and what lost workers left comes back, once."""
+"""The sweeper enqueues jobs that Redis or a worker lost, once each."""
 
 import asyncio
 import time
@@ -26,39 +26,39 @@ def entries():
 
 @pytest.fixture
 def forgetful(engine):
-    """A pending job that is in no queue of Redis."""
+    """A pending job that is missing from its queue."""
     job = engine.submit(enqueued_at=LONG_AGO)
     connections.redis().delete("rq:queue:interactive")
     return job
 
 
-def test_job_that_redis_forgot_is_enqueued_again_once(forgetful):
+def test_job_missing_from_its_queue_is_enqueued_again_once(forgetful):
     sweeper.enqueue_forgotten()
     sweeper.enqueue_forgotten()
     assert entries() == [forgetful.rq_id]
 
 
-def test_job_that_redis_lost_altogether_is_enqueued_again(forgetful):
+def test_job_without_any_trace_in_redis_is_enqueued_again(forgetful):
     connections.redis().delete(f"rq:job:{forgetful.rq_id}")
     sweeper.enqueue_forgotten()
     assert entries() == [forgetful.rq_id]
 
 
-def test_job_that_still_waits_in_its_queue_is_left_alone(engine):
+def test_job_still_in_its_queue_is_left_alone(engine):
     job = engine.submit(enqueued_at=LONG_AGO)
     sweeper.enqueue_forgotten()
     assert entries() == [job.rq_id]
     assert AiJob.objects.get(pk=job.pk).enqueued_at == LONG_AGO
 
 
-def test_job_that_was_just_handed_over_is_not_suspected(engine):
+def test_recently_enqueued_job_is_left_alone(engine):
     engine.submit()
     connections.redis().delete("rq:queue:interactive")
     sweeper.enqueue_forgotten()
     assert entries() == []
 
 
-def test_deferred_job_is_enqueued_when_its_time_has_come_and_not_before(engine):
+def test_deferred_job_is_enqueued_when_it_is_due(engine):
     run = transitions.claim(engine.submit().pk, "w")
     connections.redis().delete("rq:queue:interactive")
     transitions.defer(run, transitions.POISONOUS, timezone.now() + timedelta(seconds=60))
@@ -70,7 +70,7 @@ def test_deferred_job_is_enqueued_when_its_time_has_come_and_not_before(engine):
     assert entries() == [f"{run.pk}-2"]
 
 
-def test_while_the_upstream_is_paused_only_the_oldest_job_tries_and_then_all_in_order(engine):
+def test_only_the_oldest_job_runs_while_the_upstream_is_paused_and_then_all_in_order(engine):
     ids = [engine.submit().pk for _ in range(3)]
     AiJob.objects.filter(pk__in=ids).update(enqueued_at=None, error_code="upstream_paused")
     other = engine.submit()
@@ -85,7 +85,7 @@ def test_while_the_upstream_is_paused_only_the_oldest_job_tries_and_then_all_in_
     assert entries() == [f"{pk}-1" for pk in (ids[0], other.pk, *ids[1:])]
 
 
-def test_lost_workers_job_is_handed_to_another_and_its_person_told(engine):
+def test_job_of_a_lost_worker_is_enqueued_again_and_its_person_notified(engine):
     run = transitions.claim(engine.submit().pk, "lost")
     connections.redis().delete("rq:queue:interactive")
     AiJob.objects.filter(pk=run.pk).update(lease_until=LONG_AGO)
@@ -95,7 +95,7 @@ def test_lost_workers_job_is_handed_to_another_and_its_person_told(engine):
     assert entries() == [f"{run.pk}-2"]
 
 
-async def test_live_workers_have_time_to_renew_their_leases_after_postgres_was_away(monkeypatch, settings, resources):
+async def test_workers_have_time_to_renew_leases_after_postgres_was_down(monkeypatch, settings, resources):
     settings.JOBS_LEASE_SECONDS = 2
     looked = [time.monotonic()]
 
@@ -121,13 +121,13 @@ def test_job_whose_person_cancelled_while_its_worker_was_lost_ends(engine):
     assert [event["type"] for event in events_of(run.pk)] == ["job.cancelled"]
 
 
-def test_job_that_redis_does_not_take_stays_for_the_next_round(forgetful, monkeypatch):
+def test_job_that_cannot_be_enqueued_is_tried_in_the_next_round(forgetful, monkeypatch):
     monkeypatch.setattr(queues, "enqueue", lambda job: False)
     sweeper.enqueue_forgotten()
     assert AiJob.objects.get(pk=forgetful.pk).enqueued_at == LONG_AGO
 
 
-def test_jobs_that_lose_their_workers_again_and_again_run_one_at_a_time(engine):
+def test_jobs_that_lost_several_workers_run_one_at_a_time(engine):
     first, second, other = engine.submit(), engine.submit(), engine.submit()
     connections.redis().delete("rq:queue:interactive")
     for job in (first, second, other):
@@ -146,8 +146,8 @@ def test_jobs_that_lose_their_workers_again_and_again_run_one_at_a_time(engine):
     assert f"{second.pk}-1" in entries()
 
 
-async def test_sweeper_ends_whatever_it_is_doing(monkeypatch, settings, resources):
-    """Before Python 3.12 a cancellation that comes while a Redis command is being sent is swallowed there."""
+async def test_sweeper_ends_even_if_a_cancellation_is_swallowed(monkeypatch, settings, resources):
+    """Before Python 3.12 the Redis client can swallow a cancellation while it sends a command."""
     settings.JOBS_SWEEP_SECONDS = 0
     swallowed, begun = [], asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""A worker leaves jobs in their queues while its event loop is late, and takes them again when it is not."""
+"""A worker leaves jobs in their queues while its event loop lags."""
 
 import logging
 import time
@@ -30,19 +30,19 @@ def waited(loop, upstream, in_flight):
     return time.monotonic() - began
 
 
-def test_next_job_need_not_wait_for_a_loop_that_is_on_time(loop, upstream):
+def test_next_job_starts_at_once_while_the_loop_is_on_time(loop, upstream):
     assert waited(loop, upstream, in_flight=100) < HOLD_SECONDS
 
 
-def test_next_job_waits_while_the_loop_is_late_but_not_for_ever(crowded, upstream):
+def test_next_job_waits_while_the_loop_is_late_up_to_a_limit(crowded, upstream):
     assert waited(crowded, upstream, in_flight=100) >= HOLD_SECONDS
 
 
-def test_a_worker_without_jobs_takes_one_however_slow_its_machine(crowded, upstream):
+def test_idle_worker_takes_a_job_even_if_its_loop_is_late(crowded, upstream):
     assert waited(crowded, upstream, in_flight=0) < HOLD_SECONDS
 
 
-def test_jobs_begin_one_by_one_for_a_while_after_the_upstream_was_away(loop, upstream, monkeypatch):
+def test_jobs_start_one_by_one_after_an_upstream_outage(loop, upstream, monkeypatch):
     monkeypatch.setattr(throttle, "GAP_SECONDS", 0.1)
     worker = Throttle(loop, upstream)
 
@@ -57,7 +57,7 @@ def test_jobs_begin_one_by_one_for_a_while_after_the_upstream_was_away(loop, ups
     assert three() >= 0.2
 
 
-async def test_an_attempt_that_the_breaker_holds_back_says_so(engine):
+async def test_attempt_stopped_by_the_breaker_marks_the_upstream_as_paused(engine):
     async def paused(run):
         raise LlmError(ErrorKind.PAUSED, "open", 10)
 
@@ -68,9 +68,9 @@ async def test_an_attempt_that_the_breaker_holds_back_says_so(engine):
     await runtime.close()
 
 
-def test_log_says_once_a_minute_that_more_workers_would_help(crowded, upstream, caplog, monkeypatch):
+def test_saturation_is_logged_once_a_minute(crowded, upstream, caplog, monkeypatch):
     monkeypatch.setattr(throttle, "REPORT_AFTER", 3)
-    monkeypatch.setattr(throttle, "REPORT_SECONDS", 1e9)  # no minute ends meanwhile
+    monkeypatch.setattr(throttle, "REPORT_SECONDS", 1e9)  # stays within the same minute
     worker = Throttle(crowded, upstream)
     with caplog.at_level(logging.WARNING, "jobs.worker.throttle"):
         for reports in (0, 0, 1, 1):

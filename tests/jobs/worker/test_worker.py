@@ -1,4 +1,4 @@
-"""The worker as a real process: many answers at once, and nothing lost when it dies."""
+"""The worker as a real process: concurrent answers, and no job lost when it dies."""
 
 import asyncio
 import contextlib
@@ -44,9 +44,7 @@ def test_one_process_writes_many_answers_at_once(platform, learner, sql_course, 
     assert simulator.counters["peak_in_flight"] >= 15
 
 
-async def test_killed_workers_answer_is_written_by_another_and_replaces_the_first(
-    platform, learner, sql_course, simulator
-):
+async def test_answer_of_a_killed_worker_is_replaced_by_another_workers(platform, learner, sql_course, simulator):
     simulator.set(token_interval=0.05)
     async with platform.socket(learner) as socket:
         with platform.worker() as first:
@@ -65,7 +63,7 @@ async def test_killed_workers_answer_is_written_by_another_and_replaces_the_firs
     assert (row.attempt, row.crashes, row.messages.filter(role="assistant").count()) == (2, 1, 1)
 
 
-def test_sigterm_lets_short_answers_end(platform, learner, sql_course, simulator):
+def test_sigterm_lets_short_answers_finish(platform, learner, sql_course, simulator):
     simulator.set(token_interval=0.005)
     with platform.worker() as process:
         job = ask(platform, learner, sql_course)
@@ -111,14 +109,14 @@ def test_jobs_accepted_while_no_worker_runs_are_done_later(platform, learner, sq
         wait_for(lambda: status(job) == "completed")
 
 
-def test_flushed_redis_loses_no_accepted_job(platform, learner, sql_course):
+def test_accepted_jobs_survive_a_flushed_redis(platform, learner, sql_course):
     jobs = [ask(platform, learner, sql_course) for _ in range(5)]
     connections.redis().flushall()
     with platform.worker():
         wait_for(lambda: all(status(job) == "completed" for job in jobs), 20)
 
 
-async def test_viewer_misses_nothing_when_redis_is_flushed_in_mid_answer(platform, learner, sql_course, simulator):
+async def test_viewer_misses_no_event_when_redis_is_flushed_mid_answer(platform, learner, sql_course, simulator):
     simulator.set(token_interval=0.03)
     with platform.worker():
         async with platform.socket(learner) as socket:
@@ -130,7 +128,7 @@ async def test_viewer_misses_nothing_when_redis_is_flushed_in_mid_answer(platfor
     assert text_of(events) == AiJob.objects.get(pk=job).result["answer"]
 
 
-async def test_redis_killed_in_mid_answer_costs_nothing(platform, learner, sql_course, simulator):
+async def test_answers_survive_a_redis_killed_mid_answer(platform, learner, sql_course, simulator):
     simulator.set(token_interval=0.05)
     redis: Program = platform.stack.redis
     with platform.worker():
@@ -150,21 +148,21 @@ async def test_redis_killed_in_mid_answer_costs_nothing(platform, learner, sql_c
     assert events[-1]["answer"] == row.result["answer"]
 
 
-def test_postgres_killed_in_mid_answer_costs_at_most_one_more_run(platform, learner, sql_course, simulator):
+def test_postgres_killed_mid_answer_costs_at_most_one_more_run(platform, learner, sql_course, simulator):
     simulator.set(token_interval=0.03)
     with platform.worker():
         job = ask(platform, learner, sql_course)
         wait_for(lambda: is_streaming(job, simulator))
         platform.stack.postgres.kill()
         platform.stack.postgres.start()
-        connection.close()  # this process's own, which broke too
+        connection.close()  # this process's connection, which broke too
         wait_for(lambda: status(job) == "completed", 30)
     row = AiJob.objects.get(pk=job)
     assert row.messages.filter(role="assistant").count() == 1
     assert AiCall.objects.filter(job=job, purpose="answer").count() <= 2
 
 
-def test_jobs_go_in_the_order_of_their_priorities(platform, learner, sql_course):
+def test_jobs_run_in_order_of_priority(platform, learner, sql_course):
     jobs = {ask(platform, learner, sql_course): queue for queue in ("background", "default") for _ in range(2)}
     connections.redis().delete("rq:queue:interactive")
     for job in AiJob.objects.filter(pk__in=jobs):
@@ -179,10 +177,10 @@ def test_jobs_go_in_the_order_of_their_priorities(platform, learner, sql_course)
     assert list(begun) == ["interactive", "default", "default", "background", "background"]
 
 
-def test_a_question_finds_a_slot_though_many_other_jobs_wait(platform, learner, sql_course):
-    """Four slots: background jobs get two of them, and leave the third when a question comes."""
+def test_question_gets_a_slot_while_many_background_jobs_wait(platform, learner, sql_course):
+    """Of four slots, background jobs occupy two; a question gets one of the others."""
     background = django_rq.get_queue("background")
-    background.empty()  # of what is left of preparing the course
+    background.empty()  # of jobs left over from preparing the course
     waiting = [background.enqueue(foreign.wait_for, 60) for _ in range(6)]
     with platform.worker(JOBS_PER_WORKER="4", JOBS_GRACE_SECONDS="0"):
         wait_for(lambda: background.started_job_registry.count == 2)
@@ -194,7 +192,7 @@ def test_a_question_finds_a_slot_though_many_other_jobs_wait(platform, learner, 
 
 
 def test_open_event_streams_hold_no_database_connections(platform, learner, sql_course):
-    job = ask(platform, learner, sql_course)  # no worker: the streams stay open
+    job = ask(platform, learner, sql_course)  # without a worker the streams stay open
     before = connections_in_use()
     with contextlib.ExitStack() as streams:
         for _ in range(6):
@@ -204,7 +202,7 @@ def test_open_event_streams_hold_no_database_connections(platform, learner, sql_
 
 
 def connections_in_use():
-    """What Daphne's pool has opened: it opens one only when none is free."""
+    """The connections that Daphne's pool has opened; it opens one only if none is free."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
         return cursor.fetchone()[0]

@@ -1,4 +1,4 @@
-"""A worker that reports synchronous calls on its event loop: `rqworker --worker-class tests.jobs.watched.Worker`."""
+"""Reports synchronous calls on its event loop: `rqworker --worker-class tests.jobs.worker.watched.Worker`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def report_on_the_loop(owner: type, method: str) -> None:
-    """From now on write down each call of this method in a thread whose event loop is running, and who made it."""
+    """Report each call of this method in a thread with a running event loop, and its caller."""
     original = getattr(owner, method)
 
     @functools.wraps(original)
@@ -33,7 +33,7 @@ def report_on_the_loop(owner: type, method: str) -> None:
 
 
 def _caller() -> str:
-    """The innermost line that is ours."""
+    """The innermost stack frame in our own code."""
     ours = [frame for frame in traceback.extract_stack() if _is_ours(Path(frame.filename))]
     return f"{Path(ours[-1].filename).relative_to(ROOT)}:{ours[-1].lineno}" if ours else "nowhere"
 
@@ -43,6 +43,6 @@ def _is_ours(file: Path) -> bool:
 
 
 report_on_the_loop(redis.connection.AbstractConnection, "connect")
-report_on_the_loop(redis.connection.AbstractConnection, "send_packed_command")  # all commands, pipelines, listening
+report_on_the_loop(redis.connection.AbstractConnection, "send_packed_command")  # commands, pipelines, pub/sub
 report_on_the_loop(BaseDatabaseWrapper, "cursor")
-report_on_the_loop(psycopg.Connection, "wait")  # statements of a cursor that came from elsewhere, commits
+report_on_the_loop(psycopg.Connection, "wait")  # statements of any cursor, commits

@@ -60,7 +60,7 @@ class Guarantee:
 
 
 def guarantees(evidence: Evidence) -> list[Guarantee]:
-    """All guarantees, in the order in which a question meets them."""
+    """All guarantees, in the order of a question's life."""
     return [check(evidence) for check in _CHECKS]
 
 
