@@ -36,7 +36,7 @@ def _hold(request: HttpRequest, model: str, hold: str) -> None:
     if model not in upstream.models() or hold not in HOLDS:
         return messages.error(request, "There is no such model or state.")
     async_to_sync(_set)(model, HOLDS[hold], request.user.get_username())
-    what = "works by itself again" if hold == "auto" else f"is held {hold}"
+    what = "is automatic again" if hold == "auto" else f"is held {hold}"
     messages.success(request, f"The breaker of {model} {what}.")
 
 

@@ -92,14 +92,14 @@ end
 
 local reply
 if command == 'look' then return {told(), table.concat(changes, '\n')} end
-if command ~= 'hold' and stored.hold ~= '' and hold == '' then record('works by itself again', '') end  -- expired
+if command ~= 'hold' and stored.hold ~= '' and hold == '' then record('automatic again', '') end  -- expired
 if command == 'enter' then
   reply = enter(ARGV[7])
 elseif command == 'leave' then
   reply = leave(ARGV[7], ARGV[8], tonumber(ARGV[9]))
 elseif command == 'hold' then
   hold, hold_until = ARGV[7], now + keep_seconds
-  reply = hold == '' and 'works by itself again' or 'held ' .. hold
+  reply = hold == '' and 'automatic again' or 'held ' .. hold
   record(reply, ARGV[8])
 end
 if is_changed then

@@ -267,7 +267,7 @@ async def test_hold_ends_by_itself_after_weeks(redis, breakers, model, key):
     await redis.hset(key, "hold_until", time.time() - 1)
     assert await breaker.state_of(redis, model) == "closed"
     assert await call(breakers, model)
-    assert await states(redis, model) == ["works by itself again", "held open"]
+    assert await states(redis, model) == ["automatic again", "held open"]
 
 
 async def test_changes_are_kept_with_who_made_them(redis, breakers, model, probes_at_once):
@@ -279,7 +279,7 @@ async def test_changes_are_kept_with_who_made_them(redis, breakers, model, probe
     await breakers.hold(model, None, "ada")
     changes = await breaker.changes(redis, model)
     kept = [(change.state, change.by) for change in changes]
-    assert kept == [("works by itself again", "ada"), ("held open", "ada"), ("closed", ""), ("opened", "")]
+    assert kept == [("automatic again", "ada"), ("held open", "ada"), ("closed", ""), ("opened", "")]
     assert {change.model for change in changes} == {model}
     assert began - 1 < min(change.at.timestamp() for change in changes) < time.time() + 1
     for _ in range(CHANGES_KEPT):
