@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 MOVING = "() => document.getAnimations().length"
-WITH_CODE = "Why does NOT IN return no rows when the list has a NULL?"
+WITH_CODE = "Which query is not disturbed by NULL?"
 
 # Lists accessibility errors: missing names, labels, headings, landmarks.
 COMPLAINTS = """() => {

@@ -38,7 +38,7 @@ async def test_answer_is_streamed_and_lists_its_sources(chat, simulator):
     await expect(answer.body.locator("code").first).to_have_text("COALESCE(a, b, c)")
     await expect(chat.send).to_be_visible()
 
-    await expect(answer.sources.get_by_role("link")).to_have_text(f"{LESSON} \u203a COALESCE and NULLIF")
+    await expect(answer.sources.get_by_role("link").first).to_have_text(f"{LESSON} \u203a COALESCE and NULLIF")
     await answer.citations.first.click()
     await chat.page.wait_for_url("**/lessons/*/#coalesce-and-nullif")
     heading = chat.page.get_by_role("heading", name="COALESCE and NULLIF")

@@ -26,7 +26,7 @@ SILENCES = """async () => {
   const watch = new JobWatch("any", { attempt: 0, seq: 0 }, () => {});
   for (let asked = now, end = now + 300_000; now < end; now += 1_000)
     if (watch.isSilent(9_999)) { // it wants more than its patience
-      watch.ask();
+      watch.noteRequest();
       silences.push((now - asked) / 1_000);
       asked = now;
     }

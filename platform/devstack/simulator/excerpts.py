@@ -69,7 +69,7 @@ def answer(question: str, sources: Sequence[Source], context: str = "") -> str:
     def weigh(words: frozenset[str]) -> float:
         return sum(min(1.5, rarity[word]) / (1 if word in asked else 2) for word in rarity.keys() & words)
 
-    return _render(_chosen(fitting, weigh))
+    return _render(_chosen(fitting, weigh, weigh(frozenset(rarity))))
 
 
 @lru_cache(maxsize=2048)
@@ -105,21 +105,24 @@ def kind_of(unit: str) -> str:
     return "item" if unit.startswith("- ") else "list" if "\n- " in unit else "sentence"
 
 
-def _chosen(sources: Sequence[Source], weigh: Callable[[frozenset[str]], float]) -> list[Unit]:
-    """The units that cover most of the question in few words: the best first, the others in source order."""
+def _chosen(sources: Sequence[Source], weigh: Callable[[frozenset[str]], float], total: float) -> list[Unit]:
+    """The units that cover most of the question in few words: the best first, the others in source order.
+
+    `total` is the weight of all words of the question.
+    """
     units = []
     for source in sources:
         titled, before = 0.4 * weigh(_stem_set("\n".join(source.titles))), 0.0
+        fits = (1 + 0.5 / source.n) * (0.5 + weigh(source.words) / total)  # found early, and of the whole question
         for at, text in enumerate(cut(source.text)):
             leans = text.endswith(":") or text.split(maxsplit=1)[0].lower().strip(",*_`") in _LEANING
             stands_alone = 0.5 if leans or kind_of(text) in ("code", "item") else 1.0
-            found_early = 1 + 0.5 / source.n
-            score = found_early * stands_alone * (weigh(_stem_set(text)) + titled) / (1 + len(text) / 800)
+            score = fits * stands_alone * (weigh(_stem_set(text)) + titled) / (1 + len(text) / 800)
             units.append(Unit(source.n, at, text, score + 0.4 * before))  # it may continue the unit before it
             before = score
     if not units:
         return []
-    best = max(units, key=lambda unit: unit.score * (1.6 if _opens_with(unit, weigh) else 1))
+    best = max(units, key=lambda unit: unit.score * (1 + 0.6 * _opening(unit, weigh) / total))
     left, chosen = [unit for unit in units if unit.score >= 0.3 * best.score], list[Unit]()
     while left and (length := sum(len(unit.text) for unit in chosen)) < SHORTEST:
         said = frozenset().union(*(_stem_set(unit.text) for unit in chosen))
@@ -129,9 +132,9 @@ def _chosen(sources: Sequence[Source], weigh: Callable[[frozenset[str]], float])
     return sorted(chosen, key=lambda unit: (unit != best, unit.n != chosen[0].n, unit.n, unit.at))
 
 
-def _opens_with(unit: Unit, weigh: Callable[[frozenset[str]], float]) -> bool:
-    """Whether a sentence begins with words of the question, as a definition does: "A CTE is ..."."""
-    return kind_of(unit.text) == "sentence" and weigh(_stem_set(" ".join(unit.text.split()[:4]))) > 0
+def _opening(unit: Unit, weigh: Callable[[frozenset[str]], float]) -> float:
+    """The weight of a sentence's first words: a definition begins with those of the question, "A CTE is ..."."""
+    return weigh(_stem_set(" ".join(unit.text.split()[:4]))) if kind_of(unit.text) == "sentence" else 0.0
 
 
 def _render(units: list[Unit]) -> str:

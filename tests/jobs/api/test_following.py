@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.support import Platform, Socket, ask, assert_no_holes, text_of, wait_for_end
+from jobs.models import AiJob
+from tests.support import Platform, Socket, ask, assert_no_holes, text_of, wait_for, wait_for_end
 
 pytestmark = pytest.mark.usefixtures("worker")
 PING, PONG = {"type": "ping"}, {"type": "pong"}
@@ -17,10 +18,11 @@ def slow_answer(simulator):
 
 
 @pytest.fixture
-def finished(api, sql_course):
-    """The 202 body of a completed job."""
+def finished(api, learner, sql_course):
+    """The 202 body of a completed job of a learner without active jobs."""
     job = ask(api, sql_course)
     wait_for_end(job)
+    wait_for(lambda: not AiJob.objects.filter(owner=learner, status__in=AiJob.ACTIVE).exists())  # suggestions, too
     return job
 
 
