@@ -8,6 +8,7 @@ from typing import Any
 from accounts.tone import tone_of
 from assistant.models import Guidance
 from assistant.prompts import Setting
+from config.sql import first_row
 from conversations.models import Message
 from conversations.pipeline import QuestionInContext
 from conversations.rows import question_of
@@ -46,24 +47,42 @@ def case_of(job: AiJob) -> Case:
         lesson = Lesson.objects.filter(pk=job.payload["lessonId"], course=course).defer("body").first()
     setting = Setting(
         course=course.title,
-        guidance=Guidance.of(course).level,
+        guidance=_guidance_of(course),
         lesson=lesson.title if lesson else "",
         tone=tone_of(job.owner_id) if job.owner_id else "",
     )
     return Case(question, setting, course.pk, lesson.pk if lesson else None)
 
 
+# Hand-written, like the other statements that every answer runs: through the ORM they cost a worker a fifth more CPU
+# (docs/decisions/0020). The topics are the sections of the lessons that the answer cites, then the course's lessons.
+_EXCHANGE = """
+SELECT course.title, asked.text, answer.text, ARRAY(
+    SELECT lesson.title || ' > ' || passage.heading
+    FROM courses_lesson lesson JOIN courses_passage passage ON passage.lesson_id = lesson.id
+    WHERE passage.heading <> '' AND lesson.id IN (
+        SELECT (cited ->> 'lessonId')::bigint FROM jsonb_array_elements(answer.citations) cited
+    )
+    ORDER BY lesson.position, passage.position
+), ARRAY(SELECT title FROM courses_lesson WHERE course_id = course.id ORDER BY position)
+FROM conversations_message answer
+JOIN conversations_message asked ON asked.job_id = answer.job_id AND asked.role = 'user'
+JOIN conversations_conversation conversation ON conversation.id = answer.conversation_id
+JOIN courses_course course ON course.id = conversation.course_id
+WHERE answer.id = %(answer)s AND NOT EXISTS (
+    SELECT FROM conversations_message newer
+    WHERE newer.conversation_id = conversation.id AND newer.id > asked.id AND newer.id <> answer.id
+)
+"""
+
+
 def newest_exchange(job: AiJob) -> Exchange | None:
     """Return the exchange to suggest questions for; None if it was deleted or is no longer the newest."""
-    answers = Message.objects.filter(role=Message.Role.ASSISTANT).select_related("conversation__course")
-    answer = answers.filter(pk=job.payload.get("messageId")).first()
-    asked = Message.objects.filter(job=answer.job_id, role=Message.Role.USER).first() if answer else None
-    if answer is None or asked is None or answer.conversation.course is None:
+    row = first_row(_EXCHANGE, {"answer": job.payload.get("messageId")})
+    if row is None:
         return None
-    if answer.conversation.messages.filter(pk__gt=asked.pk).exclude(pk=answer.pk).exists():
-        return None
-    course = answer.conversation.course
-    return Exchange(course.title, asked.text, answer.text, _topics(course, answer))
+    course, asked, answer, sections, lessons = row
+    return Exchange(course, asked, answer, list(dict.fromkeys([*sections, *lessons]))[:MAX_TOPICS])
 
 
 def save_suggestions(job: AiJob, result: dict[str, Any]) -> None:
@@ -71,13 +90,7 @@ def save_suggestions(job: AiJob, result: dict[str, Any]) -> None:
     Message.objects.filter(pk=result["messageId"]).update(suggestions=result["suggestions"])
 
 
-def _topics(course: Course, answer: Message) -> list[str]:
-    """Return the sections of the lessons that the answer cites, then the titles of all lessons."""
-    cited = course.passages.filter(lesson__in={citation["lessonId"] for citation in answer.citations})
-    sections = (
-        cited.exclude(heading="").order_by("lesson__position", "position").values_list("lesson__title", "heading")
-    )
-    lessons = course.lessons.order_by("position").values_list("title", flat=True)
-    named = (" > ".join(section) for section in sections.values_list("lesson__title", "heading"))
-    topics = dict.fromkeys([*named, *lessons])
-    return list(topics)[:MAX_TOPICS]
+def _guidance_of(course: Course) -> str:
+    """Return Guidance.of(course).level with a hand-written statement."""
+    row = first_row("SELECT level FROM assistant_guidance WHERE course_id = %s", [course.pk])
+    return row[0] if row else Guidance().level

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from config.sql import first_row
 from jobs.models import AiJob
 from personas import versions
 from personas.models import Persona, Profile
@@ -64,13 +65,20 @@ def save(job: AiJob, result: dict[str, Any]) -> dict[str, Any]:
     return {"personaId": persona.key if persona else UNKNOWN, "confidence": result["confidence"]}
 
 
+# Hand-written, because every answer of the assistant runs it (docs/decisions/0020).
+_TONE = """
+SELECT persona.tone, persona.pace
+FROM personas_profile profile JOIN personas_persona persona ON persona.id = profile.persona_id
+WHERE profile.user_id = %s AND persona.is_active
+"""
+
+
 def tone_of(user_id: int) -> str:
     """Return the tone and pace of this learner's persona, for a prompt; "" without a persona."""
-    personas = Profile.objects.filter(user=user_id, persona__is_active=True)
-    found = personas.values_list("persona__tone", "persona__pace").first()
-    if found is None:
+    row = first_row(_TONE, [user_id])
+    if row is None:
         return ""
-    tone, pace = found
+    tone, pace = row
     return f"Tone that suits this learner: {_phrase(tone)}. Pace that suits them: {_phrase(pace)}."
 
 
