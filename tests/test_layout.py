@@ -482,6 +482,26 @@ def test_one_module_moves_jobs_from_state_to_state():
 
 @pytest.mark.parametrize(
     "code",
+    ["AiJob.objects.filter(pk=1).update(result=x)", "AiJob.objects.create(x)", "job.save()", "job.delete()"],
+)
+def test_the_check_above_sees_rows_written(code):
+    assert writers_of_rows({"surface.py": ast.parse(code)})
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [
+        ("@functools.cache\ndef f(): pass", {"cache"}),
+        ("seen = weakref.WeakKeyDictionary()", {"WeakKeyDictionary"}),
+        ("def f():\n    global x", {"global"}),
+    ],
+)
+def test_the_check_of_module_globals_sees_them(code, kept):
+    assert kept_state(ast.parse(code)) == kept
+
+
+@pytest.mark.parametrize(
+    "code",
     [
         "job.status = 'failed'",
         "setattr(job, 'status', x)",

@@ -13,7 +13,7 @@ import uvloop
 
 from jobs.backends.cancellation import end
 
-PAUSE_SECONDS = 0.25  # while work that can wait waits
+POSTPONE_SECONDS = 0.25  # before work that can wait asks again whether the loop is late
 LATE_SECONDS = 0.005  # an answer takes some thirty turns of the loop, most of them seconds after it was begun
 
 
@@ -44,14 +44,14 @@ class LoopThread(threading.Thread):
     async def wait_until_on_time(self, timeout: float) -> None:
         """Wait while the loop is late, up to `timeout` seconds. On the loop."""
         until = time.monotonic() + timeout
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(POSTPONE_SECONDS)
         while time.monotonic() < until:
             began = time.monotonic()
             await asyncio.sleep(0)  # until the end of this turn
             await asyncio.sleep(0)  # and a complete one
             if time.monotonic() - began <= LATE_SECONDS:
                 return
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(POSTPONE_SECONDS)
 
     def submit(self, work: Coroutine[Any, Any, None]) -> concurrent.futures.Future[None]:
         """Run a coroutine on the loop. From any thread."""

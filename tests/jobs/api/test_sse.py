@@ -46,12 +46,6 @@ def finished(api, job):
     return job["links"]["events"]
 
 
-@pytest.fixture
-def slow_answer(simulator):
-    """Slow the simulator down so that an answer is streamed for about a second."""
-    simulator.set(token_interval=0.03, answer_tokens=40)
-
-
 def test_stream_has_all_events_of_a_job(api, sql_course):
     job = ask(api, sql_course)
     found = read(api, job["links"]["events"])

@@ -16,12 +16,6 @@ PING, PONG = {"type": "ping"}, {"type": "pong"}
 
 
 @pytest.fixture
-def slow_answer(simulator):
-    """Slow the simulator down so that an answer is streamed for about a second."""
-    simulator.set(token_interval=0.03, answer_tokens=40)
-
-
-@pytest.fixture
 def finished(api, sql_course):
     """The 202 body of a completed job without suggestions, so that only frames of this test arrive."""
     job = ask(api, sql_course, "Who won the match?")
