@@ -5,7 +5,6 @@ import graphlib
 import importlib.metadata
 import os
 import platform as stdlib_platform
-import posixpath
 import re
 import subprocess
 import sys
@@ -14,25 +13,14 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.template.base import Lexer, TokenType
 
 from jobs import kinds
 from tests.support import ROOT
+from tests.tree import COMPOSITION, FACE, FOLDERS, MAY_KNOW, NAMED, PACKAGES, SOURCES, SURFACES, WINGS, imported
 
-SURFACES = {folder.parent.name for folder in ROOT.glob("*/apps.py")} - {"jobs"}
-FOLDERS = {
-    file.parent.name: file.parent for pattern in ("*/apps.py", "platform/*/__init__.py") for file in ROOT.glob(pattern)
-}
-PACKAGES = set(FOLDERS)
-# config is common ground (errors, pagination, schema); these of its modules put the parts together.
-COMPOSITION = {"config/asgi.py", "config/urls.py", "config/settings.py"}
-BELOW_CONVERSATIONS = {"jobs", "llm", "courses", "accounts", "config"}
 MOST_LINES = 350
 MOST_MODULES = 20  # in one folder
 
-# jobs/: what surfaces may import, and the wings behind it, from top to bottom.
-FACE = {"kinds", "accept", "submission", "limits", "models", "actions", "disclosure", "retention", "tasks"}
-WINGS = ("api", "admin", "worker", "monitoring", "events", "lifecycle", "backends")
 # Private names of other packages that we use or override, and the versions in which we have checked them.
 PRIVATE_NAMES = {
     "rq==3.0.0": {
@@ -47,39 +35,6 @@ PRIVATE_NAMES = {
     "drf-spectacular==0.30.0": {"_get_response_for_code"},
     "Django==5.2.19": {"_default_manager", "_meta"},
 }  # fmt: skip
-# What an app may know beside itself. devstack knows everybody, and nobody knows it.
-MAY_KNOW = {
-    "config": set(),
-    "llm": set(),
-    "accounts": {"config"},
-    "courses": {"config"},
-    "jobs": {"accounts", "llm", "config"},
-    "conversations": BELOW_CONVERSATIONS,
-    "devstack": PACKAGES,
-    **{surface: {"conversations"} | BELOW_CONVERSATIONS for surface in SURFACES},
-}
-
-
-def sources():
-    """Our Python files: {path relative to the import root it lives under: its full path}."""
-    return {
-        file.relative_to(folder.parent).as_posix(): file
-        for folder in FOLDERS.values()
-        for file in folder.rglob("*.py")
-        if "migrations" not in file.parts
-    }
-
-
-SOURCES = sources()
-
-
-def imported(file: Path):
-    """The full names of all modules that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
 
 
 def packages_imported(path):
@@ -275,102 +230,6 @@ def test_private_names_of_other_packages_stand_in_one_list():
     for requirement in PRIVATE_NAMES:
         package, _, version = requirement.partition("==")
         assert importlib.metadata.version(package) == version, f"check our use of {PRIVATE_NAMES[requirement]}"
-
-
-# Each template and static file by the name that others use for it, with its app.
-NAMED = {
-    file.relative_to(folder / kind).as_posix(): package
-    for package, folder in FOLDERS.items()
-    for kind in ("templates", "static")
-    for file in (folder / kind).rglob("*.*")
-}
-
-
-def app_of_url(name):
-    """The app of a URL's name; "config" for names without a namespace, None for apps of others."""
-    namespace, _, view = name.rpartition(":")
-    if namespace == "admin":
-        return next((package for package in PACKAGES if view.startswith(f"{package}_")), None)
-    return (namespace or "config") if namespace in PACKAGES | {""} else None
-
-
-def named_in_template(text):
-    """The apps of everything that a template includes, extends, links or loads."""
-    for token in Lexer(text).tokenize():
-        if token.token_type is not TokenType.BLOCK:
-            continue
-        tag, *arguments = token.split_contents()
-        if tag in ("include", "extends", "static", "url"):
-            name = arguments[0].strip("\"'")
-            assert name != arguments[0], f"nobody can see what this names: {token.contents}"
-            yield app_of_url(name) if tag == "url" else NAMED.get(name)
-
-
-def named_in_python(text):
-    """The apps of URLs and templates that strings name, whichever function they are for."""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            url = re.match(r"[a-z_]+:([a-z_-]+$)?", node.value)
-            yield app_of_url(url[0]) if url else NAMED.get(node.value)
-
-
-def named_in_script(text, folder):
-    """The apps of modules and style sheets that one in this folder imports."""
-    for name in re.findall(r"""(?:from|import)\b[\s(]*(?:url\()?["']([^"']+)["']""", text):
-        yield NAMED.get(posixpath.normpath(posixpath.join(folder, name)))
-
-
-def named(file):
-    match file.suffix:
-        case ".html":
-            return {*named_in_template(file.read_text())}
-        case ".py":
-            return {*named_in_python(file.read_text())}
-        case ".js" | ".css":
-            *_, name = file.as_posix().partition("/static/")
-            return {*named_in_script(file.read_text(), posixpath.dirname(name))}
-    return set()
-
-
-@pytest.mark.parametrize("package", sorted(PACKAGES))
-def test_templates_scripts_and_names_of_urls_go_to_lower_apps_only(package):
-    for file in {*FOLDERS[package].rglob("*.*")} - {ROOT / "platform" / path for path in COMPOSITION}:
-        if "vendor" not in file.parts:
-            assert named(file) - {None} <= {package} | MAY_KNOW[package], file
-
-
-@pytest.mark.parametrize(
-    ("apps", "app"),
-    [
-        (named_in_template("""{% include "assistant/lesson_tools.html" with lesson=lesson only %}"""), "assistant"),
-        (named_in_template("{%extends 'tutors/thread.html'%}"), "tutors"),
-        (named_in_template("{% if x %}{% url 'personas:profile' as address %}{% endif %}"), "personas"),
-        (named_in_template("{% url 'admin:landing_faqentry_changelist' %}"), "landing"),
-        (named_in_template("{% static 'conversations/chat.css' %}"), "conversations"),
-        (named_in_template("{% extends 'admin/jobs/upstream.html' %}"), "jobs"),
-        (named_in_template("{% url 'home' %}"), "config"),
-        (named_in_template("{% url 'django_rq:home' %}"), None),
-        (named_in_python("redirect('tutors:copilot', slug)"), "tutors"),
-        (named_in_python("reverse(f'jobs:{view}')"), "jobs"),
-        (named_in_python("render(request, 'personas/profile.html')"), "personas"),
-        (named_in_script('import { Chat } from "../conversations/chat.js";', "jobs"), "conversations"),
-        (named_in_script("""const part = await import('./widget.js')""", "landing"), "landing"),
-        (named_in_script('@import url("../landing/site.css");', "site"), "landing"),
-    ],
-)
-def test_the_check_above_sees_every_name(apps, app):
-    assert app in {*apps}
-
-
-def test_the_check_above_refuses_what_it_cannot_read():
-    with pytest.raises(AssertionError):
-        list(named_in_template("{% include which %}"))
-
-
-def test_names_of_urls_without_a_namespace_are_those_of_config():
-    for path in SOURCES:
-        if path.endswith("/urls.py") and path not in COMPOSITION:
-            assert f'app_name = "{path.partition("/")[0]}"' in SOURCES[path].read_text(), path
 
 
 def registrations(text):

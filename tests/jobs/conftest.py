@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from accounts import people
 from conversations.kinds import AnswerKind
 from jobs import kinds
+from jobs.backends import connections
 from jobs.kinds import Result, Run
 from jobs.models import AiJob
 from jobs.submission import Submission, submit, submit_once
@@ -51,3 +56,18 @@ def engine(learner: User) -> Engine:
     engine = Engine(learner)
     engine.work(_nothing)
     return engine
+
+
+@pytest.fixture
+def hanging_redis(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
+    """While its context lasts, synchronous code uses a Redis that accepts connections and never answers."""
+
+    @contextmanager
+    def hang() -> Iterator[None]:
+        with socket.create_server(("127.0.0.1", 0)) as mute, monkeypatch.context() as patch:
+            port = mute.getsockname()[1]
+            hung = connections.Client(port=port, socket_timeout=0.3, retry=Retry(NoBackoff(), 0))
+            patch.setattr(connections, "redis", lambda: hung)
+            yield
+
+    return hang

@@ -1,17 +1,14 @@
 """Submission creates one row and one queue entry, or nothing."""
 
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.conf import settings
 from django.db import connection, transaction
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from jobs import kinds, submission
-from jobs.backends import connections, queues
+from jobs.backends import queues
 from jobs.lifecycle import sql
 from jobs.models import AiJob
 from jobs.submission import KeyReused, SubjectBusy
@@ -109,14 +106,11 @@ def test_subject_that_becomes_free_concurrently_is_used(engine, monkeypatch):
     assert tries == [False, True]
 
 
-def test_hanging_redis_is_not_tried_again_immediately(engine, monkeypatch):
+def test_hanging_redis_is_not_tried_again_immediately(engine, hanging_redis):
     job = engine.submit()
-    with socket.create_server(("127.0.0.1", 0)) as mute:
-        hung = connections.Client(port=mute.getsockname()[1], socket_timeout=0.3, retry=Retry(NoBackoff(), 0))
-        monkeypatch.setattr(connections, "redis", lambda: hung)
+    with hanging_redis():
         assert not queues.enqueue(job)
         began = time.monotonic()
         assert not any(queues.enqueue(job) for _ in range(20))
         assert time.monotonic() - began < 0.2
-    monkeypatch.undo()
     wait_for(lambda: queues.enqueue(job), 3)

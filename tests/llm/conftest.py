@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
+from llm import breaker
+from llm.breaker import Breakers
+
 
 @pytest.fixture
 async def redis() -> AsyncIterator[Redis]:
@@ -44,3 +47,19 @@ async def slow_redis(redis: Redis) -> AsyncIterator[tuple[Redis, asyncio.Event]]
 @pytest.fixture
 def model() -> str:
     return f"model-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def breakers(redis) -> Breakers:
+    return Breakers(redis)
+
+
+@pytest.fixture
+def key(model) -> str:
+    return f"breaker:{{{model}}}"
+
+
+@pytest.fixture
+def probes_at_once(monkeypatch) -> None:
+    """An opened breaker lets its first probe through without a pause."""
+    monkeypatch.setattr(breaker, "OPEN_SECONDS", 0.0)

@@ -7,7 +7,7 @@ import pytest
 from courses.models import Enrollment
 from jobs.models import AiJob
 from tests.support import ROOT, error_of, wait_for
-from tests.test_layout import FACE, imported
+from tests.tree import FACE, imported
 
 FOLDER = ROOT / "tests" / "surfaces" / "flashcards"
 PAGE = (ROOT / "docs" / "adding-a-surface.md").read_text()

@@ -239,6 +239,18 @@ async def test_runtime_stays_open_while_attempts_run_and_leaves_no_tasks(engine)
     assert asyncio.all_tasks() == others
 
 
+async def test_runtime_ends_its_threads_though_redis_cannot_be_closed(monkeypatch):
+    async def fail():
+        raise ConnectionError
+
+    runtime = Runtime()
+    monkeypatch.setattr(runtime.redis, "aclose", fail)
+    with pytest.raises(ConnectionError):
+        await runtime.close()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        await runtime.db.call(int)
+
+
 async def test_overtaken_run_stops_and_writes_nothing(engine, simulator):
     simulator.set(token_interval=0.05)
     engine.work(streamed)
