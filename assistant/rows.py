@@ -91,6 +91,6 @@ def save_suggestions(job: AiJob, result: dict[str, Any]) -> None:
 
 
 def _guidance_of(course: Course) -> str:
-    """Return Guidance.of(course).level with a hand-written statement."""
+    """Return the course's guidance level: Guidance.of, hand-written like _EXCHANGE."""
     row = first_row("SELECT level FROM assistant_guidance WHERE course_id = %s", [course.pk])
     return row[0] if row else Guidance().level

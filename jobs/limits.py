@@ -21,7 +21,7 @@ SAMPLED, FEWEST_SAMPLES, MOST_SAMPLES = timedelta(seconds=60), 10, 50
 
 
 class LimitReached(Exception):
-    """A limit refuses a job. `retry_after` (seconds) says when to try again; `is_ours` that the system is full."""
+    """A limit refuses a job; `is_ours`: not the person's own. `retry_after` (seconds) says when to try again."""
 
     def __init__(self, code: str, message: str, retry_after: int, *, is_ours: bool = False) -> None:
         super().__init__(message)

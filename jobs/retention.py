@@ -49,7 +49,7 @@ def delete_sessions() -> int:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows that are deleted by age: `delete` deletes a batch and returns its size; `is_due`: a job is worth it."""
+    """Rows deleted by age. `delete` deletes a batch and returns its size; `is_due` tells whether to submit a job."""
 
     name: str
     delete: Callable[[], int]

@@ -14,11 +14,11 @@ import uvloop
 from jobs.backends.cancellation import end
 
 POSTPONE_SECONDS = 0.25  # before work that can wait asks again whether the loop is late
-LATE_SECONDS = 0.005  # an answer takes some thirty turns of the loop, most of them seconds after it was begun
+LATE_SECONDS = 0.005  # an answer takes about thirty turns of the loop, so this much in each adds 0.15 s to it
 
 
 class LoopThread(threading.Thread):
-    """An event loop with background tasks that run until it ends, and what is done at its end."""
+    """Runs an event loop on a thread of its own: the background tasks until `stop`, then `at_end`."""
 
     def __init__(
         self, *background: Callable[[], Coroutine[Any, Any, None]], at_end: Callable[[], Coroutine[Any, Any, None]]

@@ -91,7 +91,7 @@ class AsyncWorker(RegisteredWorker):
         return result
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Hand the job to the event loop and return. A Redis failure here ends the worker; the job is swept up."""
+        """Hand the job to the event loop and return. If Redis fails here, the worker ends; a sweeper finds the job."""
         execution = self.prepare_execution(job)
         running = JobExecution(job, job.timeout or self.queue_class.DEFAULT_TIMEOUT, self._runtime)
         self._running[execution.id] = running
@@ -147,7 +147,7 @@ class AsyncWorker(RegisteredWorker):
             raise StopRequested  # out of the blocking pop
 
     def _next_job(self, timeout: int | None, max_idle_time: int | None) -> tuple[Job, Queue] | None:
-        """None when the worker is done: not while jobs are in flight, which may enqueue others."""
+        """Pop a job. None when the worker is done, which it is not while jobs in flight may enqueue others."""
         is_burst = timeout is None
         while True:
             is_open = self._choose_queues()
@@ -211,7 +211,7 @@ class AsyncWorker(RegisteredWorker):
             del self._running[execution.id]
             self.executions.pop(execution.id, None)
             if not self.executions:
-                await self._on_thread(self._rest)
+                await self._on_thread(self._set_idle)
 
     def _finalize_stopped(self, job: Job, queue: Queue, execution: Execution, exc_info: Any) -> None:
         self.log.warning("Worker %s: job %s stopped by user", self.name, job.id)
@@ -222,7 +222,7 @@ class AsyncWorker(RegisteredWorker):
             self._stopped_job_id = job.id
             self.handle_job_failure(job, queue, exc_string="Job stopped by user.", execution=execution)
 
-    def _rest(self) -> None:
+    def _set_idle(self) -> None:
         if self.get_state() == WorkerStatus.BUSY:
             self.set_state(WorkerStatus.IDLE)
 
