@@ -21,6 +21,7 @@ class JobsConfig(AppConfig):
         register(checks.prices_are_known)
         health.register("redis", checks.redis_answers)
         health.register("worker", checks.has_workers)
+        health.register("sweeper", checks.is_swept)
         user_logged_out.connect(_close_sockets)
 
 

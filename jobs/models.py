@@ -61,6 +61,13 @@ class AiJob(models.Model):
     error_message = models.TextField(blank=True, help_text="What the person is told.")
     error_detail = models.TextField(blank=True, help_text="What staff need to know. Never carries secrets.")
     retryable = models.BooleanField(default=False, help_text="Whether asking again may help.")
+    waits_for = models.CharField(
+        max_length=120,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The model whose circuit breaker held the last attempt back.",
+    )
     is_erased = models.BooleanField(default=False, help_text="Its text was deleted for good.")
     history = models.JSONField(default=list, help_text="What became of each attempt.")
     uncounted = models.PositiveSmallIntegerField(
@@ -72,6 +79,7 @@ class AiJob(models.Model):
     enqueued_at = models.DateTimeField(null=True, blank=True, help_text="When it was last handed to Redis.")
     lease_until = models.DateTimeField(null=True, blank=True, help_text="The worker has been lost if this passes.")
     created_at = models.DateTimeField(auto_now_add=True)
+    asked_at = models.DateTimeField(null=True, blank=True, help_text="When it was submitted, or last retried.")
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -80,6 +88,8 @@ class AiJob(models.Model):
     request_id = models.CharField(max_length=64, blank=True, help_text="Of the call that asked for it, as in the logs.")
 
     objects = AiJobQuerySet.as_manager()
+
+    claimed: float | None = None  # when this process claimed it, by time.monotonic(); not a column
 
     class Meta:
         verbose_name = "AI job"

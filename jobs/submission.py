@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from accounts.people import Person
 from config import logs
@@ -89,8 +88,6 @@ def submit(
         payload=payload,
         subject=subject,
         max_attempts=settings.JOBS_MAX_FAILURES,
-        run_after=timezone.now(),
-        enqueued_at=timezone.now(),
         idempotency_key=submission.key,
         request_hash=submission.hash,
         request_id=submission.request_id,

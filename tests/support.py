@@ -19,6 +19,7 @@ import httpx2
 import websockets
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.test import Client as DjangoClient
 from rest_framework.authtoken.models import Token
 
@@ -30,6 +31,7 @@ from devstack.servers.stack import Stack
 from jobs import kinds, submission
 from jobs.backends import connections
 from jobs.backends.db import Database
+from jobs.lifecycle import transitions
 from jobs.models import AiJob
 from jobs.tasks import run_job
 
@@ -79,6 +81,12 @@ def run_pending(kind: str, payload: Json) -> AiJob:
 def perform(job_id: object) -> None:
     """Run a job in this process, without a worker."""
     asyncio.run(run_job(str(job_id)))
+
+
+def take_back_lost() -> list[AiJob]:
+    """Take jobs back from lost workers, as the sweeper does."""
+    with transaction.atomic():
+        return [transitions.take_back(run, is_poisonous) for run, is_poisonous in transitions.lost()]
 
 
 def events_of(job_id: object) -> list[Json]:

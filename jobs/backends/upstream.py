@@ -38,9 +38,10 @@ class Upstream:
         """Note that a circuit breaker held a call back just now."""
         self.paused_at = time.monotonic()
 
-    async def is_paused(self) -> bool:
-        """Whether a circuit breaker holds calls back at the moment. RedisError when Redis is away."""
-        return any([await breaker.is_blocking(self._redis, model) for model in models()])
+    async def blocked(self) -> dict[str, bool]:
+        """The models whose circuit breakers hold calls back, and whether a probe may go. RedisError without Redis."""
+        states = {model: await breaker.state_of(self._redis, model) for model in models()}
+        return {model: state != breaker.HELD_OPEN for model, state in states.items() if breaker.blocks(state)}
 
     async def close(self) -> None:
         """Close the connections to the upstream."""

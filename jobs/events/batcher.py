@@ -11,6 +11,7 @@ from redis import RedisError
 from redis.asyncio import Redis
 
 from jobs.backends.cancellation import end
+from jobs.backends.faults import Faults
 from jobs.events import publish
 from jobs.events.publish import Batch
 from jobs.events.schema import Delta, Event, Frame, Place, frame
@@ -36,7 +37,7 @@ class Batcher:
 
     def __init__(self, job: AiJob, sender: Sender) -> None:
         self.overtaken = False
-        self._job = job
+        self.job = job
         self._frames: list[Frame] = []
         self._sent = 0
         self._text: list[str] = []
@@ -49,8 +50,8 @@ class Batcher:
     def add(self, event: Event) -> None:
         """Queue an event, behind the text that was added before it."""
         self._flush_text()
-        place = Place(self._job.attempt, len(self._frames) + 1)
-        self._frames.append(frame(self._job, place, event))
+        place = Place(self.job.attempt, len(self._frames) + 1)
+        self._frames.append(frame(self.job, place, event))
         self._all_sent.clear()
         self._sender.wake(self)
 
@@ -72,13 +73,13 @@ class Batcher:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._all_sent.wait()
         except TimeoutError:
-            logger.warning("job %s: the last events have not reached Redis yet", self._job.pk)
+            logger.warning("job %s: the last events have not reached Redis yet", self.job.pk)
         else:
-            logger.info("job %s: %d events pushed to its viewers", self._job.pk, self._sent)
+            logger.info("job %s: %d events pushed to its viewers", self.job.pk, self._sent)
 
     def unsent(self) -> Batch:
         """The events to publish next."""
-        return Batch(self._job, self._frames[self._sent :])
+        return Batch(self.job, self._frames[self._sent :])
 
     async def is_kept(self, redis: Redis, batch: Batch, kept: int) -> bool:
         """Whether the stream holds this batch, given how many events it holds. Fills in those that Redis lost."""
@@ -86,8 +87,13 @@ class Batcher:
         if kept == upto:
             return True
         # Refused, too: by a command that the Redis client repeated, or by a newer attempt.
-        self.overtaken = not await publish.rewrite(redis, self._job, self._frames[:upto])
+        self.overtaken = not await publish.rewrite(redis, self.job, self._frames[:upto])
         return not self.overtaken
+
+    def drop(self) -> None:
+        """Publish nothing more of this attempt: its text was deleted, or cannot be published."""
+        self.overtaken = True
+        self._all_sent.set()
 
     def note_sent(self, batch: Batch) -> None:
         """Mark this batch as published."""
@@ -112,9 +118,10 @@ class Sender:
     It pauses after each publication, so that the busier a worker is, the less each event costs.
     """
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, faults: Faults) -> None:
         self.open: WeakSet[Batcher] = WeakSet()  # of the attempts under way
         self._redis = redis
+        self._faults = faults
         self._waiting: set[Batcher] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -144,6 +151,20 @@ class Sender:
                 logger.warning("events of %d jobs wait, Redis is away: %s", len(batchers), type(error).__name__)
                 self._waiting.update(batchers)
                 await asyncio.sleep(RECONNECT_SECONDS)
+            except Exception as error:
+                self._faults.note("send", error)
+                await self._publish_each(batchers)
+
+    async def _publish_each(self, batchers: Sequence[Batcher]) -> None:
+        """Publish them one by one, after a failure of all: one that cannot be published is given up."""
+        for batcher in batchers:
+            try:
+                await self._publish([batcher])
+            except (RedisError, OSError):
+                self._waiting.add(batcher)
+            except Exception as error:
+                self._faults.note("send", error, batcher.job.pk)
+                batcher.drop()
 
     async def _publish(self, batchers: Sequence[Batcher]) -> None:
         batches = [batcher.unsent() for batcher in batchers]

@@ -6,6 +6,7 @@ Only transitions.py adds to it, in the UPDATE that makes the move.
 from __future__ import annotations
 
 import json
+import time
 from datetime import datetime
 from typing import Any, TypedDict
 
@@ -37,7 +38,9 @@ def of_run(run: AiJob, outcome: str, code: str = "", detail: str = "") -> Move:
     """How this attempt ended. `run` is the row as it was claimed."""
     move = _move(run, outcome)
     move["waited"] = _seconds(_due(run), run.started_at)
-    move["ran"] = _seconds(run.started_at, timezone.now())
+    # By this process's own clock where it claimed the job: that of Postgres, which set `started_at`, may differ.
+    own = round(time.monotonic() - run.claimed, 3) if run.claimed is not None else None
+    move["ran"] = _seconds(run.started_at, timezone.now()) if own is None else own
     if code:
         move["code"] = code
     if detail:
@@ -45,10 +48,12 @@ def of_run(run: AiJob, outcome: str, code: str = "", detail: str = "") -> Move:
     return move
 
 
-def of_cancelled(job: AiJob) -> Move:
-    """How a job ended that was cancelled while it waited."""
-    move = _move(job, "cancelled")
+def of_waiting(job: AiJob, outcome: str, code: str = "") -> Move:
+    """How a job ended while it waited."""
+    move = _move(job, outcome)
     move["waited"] = _seconds(_due(job), timezone.now())
+    if code:
+        move["code"] = code
     return move
 
 

@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, F, Value, When
-from django.utils import timezone
 
+from config.sql import CLOCK, execute
+from jobs import kinds
 from jobs.lifecycle import history, sql
 from jobs.lifecycle.history import Move
+from jobs.lifecycle.sql import Attempt
 from jobs.models import AiJob
 
 Status = AiJob.Status
@@ -38,7 +40,8 @@ class Failure:
     """Why an attempt or a job failed: a code, a text for the person, a detail for staff.
 
     `retryable`: trying again may help, up to `tries` times in all (fewer if the job allows fewer).
-    `is_free`: the attempt only paused, and does not count as one of the tries.
+    `is_free`: the attempt only paused, and does not count as one of the tries. `waits_for`: the model whose circuit
+    breaker held it back.
     """
 
     code: str
@@ -47,6 +50,7 @@ class Failure:
     retryable: bool = False
     tries: int = 1000
     is_free: bool = False
+    waits_for: str = ""
 
 
 POISONOUS = Failure(
@@ -56,32 +60,39 @@ POISONOUS = Failure(
 )
 
 
+GIVEN_UP = Failure(
+    "upstream_paused",
+    "The AI service has had trouble for too long. Your question is kept: please try again later.",
+    "It waited for longer than JOBS_MAX_AGE_SECONDS.",
+    retryable=True,
+)
+LOCK_SECONDS = 1  # for which taking jobs back waits for a table that somebody has locked
+
+
 def claim(job_id: UUID, worker: str) -> AiJob | None:
-    """Claim a due pending job for one attempt. None when another worker was first, or nothing is left to do."""
-    now = timezone.now()
-    return sql.claim(job_id, worker, now, now + timedelta(seconds=settings.JOBS_LEASE_SECONDS))
+    """Claim a due pending job for one attempt.
 
-
-def renew_leases(worker: str, runs: Iterable[AiJob]) -> None:
-    """Extend the leases of this worker's attempts that are still running."""
-    until = timezone.now() + timedelta(seconds=settings.JOBS_LEASE_SECONDS)
-    ids = [run.pk for run in runs]
-    AiJob.objects.filter(pk__in=ids, worker=worker, status=Status.RUNNING).update(lease_until=until)
-
-
-def interrupted(runs: Iterable[AiJob]) -> list[AiJob]:
-    """Those of these attempts that must stop, because they were cancelled or because the job was taken from them.
-
-    A cancelled one has `cancel_requested` set.
+    None when another worker was first, when nothing is left to do, or when this process does not know its kind: then
+    it is left to a worker that does, as there is one while a new release is rolled out.
     """
-    watched = {run.pk: run for run in runs}
-    rows = AiJob.objects.filter(pk__in=list(watched), status=Status.RUNNING)
-    for pk, attempt, cancel_requested in rows.values_list("pk", "attempt", "cancel_requested"):
-        if attempt == watched[pk].attempt:
-            watched[pk].cancel_requested = cancel_requested
-            if not cancel_requested:
-                del watched[pk]
-    return list(watched.values())
+    return sql.claim(job_id, worker, kinds.names(), settings.JOBS_LEASE_SECONDS)
+
+
+def renew_leases(runs: Iterable[AiJob], *, wait: bool = False) -> list[AiJob]:
+    """Extend the leases of these attempts. Returns those that still run and were not extended.
+
+    Their rows are locked by another transaction; with `wait` those are waited for.
+    """
+    by_attempt = {attempt_of(run): run for run in runs}
+    for attempt in sql.renew(by_attempt.keys(), settings.JOBS_LEASE_SECONDS, wait=wait):
+        del by_attempt[attempt]
+    return list(by_attempt.values())
+
+
+def current(runs: Iterable[AiJob]) -> dict[UUID, AiJob]:
+    """The rows of these jobs that are running, with `attempt`, `cancel_requested` and `is_erased` only."""
+    rows = AiJob.objects.filter(pk__in=[run.pk for run in runs], status=Status.RUNNING)
+    return {row.pk: row for row in rows.only("attempt", "cancel_requested", "is_erased")}
 
 
 def complete(run: AiJob, result: dict[str, Any], save: Save) -> AiJob:
@@ -100,10 +111,10 @@ def fail(run: AiJob, failure: Failure) -> AiJob:
     return _end(run, move, None, status=Status.FAILED, result=None, **_reasons(failure))
 
 
-def defer(run: AiJob, failure: Failure, run_after: datetime) -> None:
-    """Put the job back after a passing failure; it runs again at `run_after`."""
+def defer(run: AiJob, failure: Failure, delay: timedelta) -> None:
+    """Put the job back after a passing failure; it runs again after `delay`."""
     # A job cancelled meanwhile is due at once: its next attempt ends it before any upstream call.
-    due = Case(When(cancel_requested=True, then=Value(timezone.now())), default=Value(run_after))
+    due = Case(When(cancel_requested=True, then=CLOCK), default=CLOCK + Value(delay))
     move = history.of_run(run, "deferred", failure.code, failure.detail)
     _move(
         run,
@@ -117,7 +128,7 @@ def defer(run: AiJob, failure: Failure, run_after: datetime) -> None:
 
 def release(run: AiJob) -> None:
     """Hand an unfinished job back, for another worker to continue at once. It does not count as a failure."""
-    _move(run, history.of_run(run, "released"), status=Status.PENDING, run_after=timezone.now())
+    _move(run, history.of_run(run, "released"), status=Status.PENDING, run_after=CLOCK, **_NO_REASONS)
 
 
 def request_cancel(job: AiJob) -> AiJob | None:
@@ -144,24 +155,61 @@ def retry(job: AiJob, admit: Callable[[], None] = lambda: None) -> AiJob | None:
         admit()
         begun = _UNENDED | history.added(history.of_retried(ended))
         AiJob.objects.filter(pk=job.pk).update(
-            **begun, status=Status.PENDING, run_after=timezone.now(), failures=0, crashes=0
+            **begun, status=Status.PENDING, run_after=CLOCK, asked_at=CLOCK, failures=0, crashes=0
         )
         return AiJob.objects.get(pk=job.pk)
 
 
-def take_back_lost() -> list[AiJob]:
-    """Take running jobs back from workers whose leases ran out, all jobs of a worker together.
+def give_up(job: AiJob) -> AiJob | None:
+    """Fail a job that has waited too long for the upstream. None if it is no longer waiting."""
+    move = history.of_waiting(job, Status.FAILED, GIVEN_UP.code)
+    waiting = AiJob.objects.filter(pk=job.pk, attempt=job.attempt, status=Status.PENDING, cancel_requested=False)
+    ended = {"status": Status.FAILED, "finished_at": CLOCK, "run_after": None, "enqueued_at": None}
+    if not waiting.update(**ended, **_reasons(GIVEN_UP), **history.added(move)):
+        return None
+    return AiJob.objects.get(pk=job.pk)
 
-    Of jobs that were lost together, one that had been lost more often than all the others is failed as poisonous.
+
+def lost() -> list[tuple[AiJob, bool]]:
+    """The running jobs of workers whose leases ran out, all jobs of a worker together; locked by this transaction.
+
+    Of jobs that were lost together, one that had been lost more often than all the others is to blame: with True.
+    OperationalError while somebody has locked the table: then the workers cannot renew their leases either.
     """
-    now = timezone.now()
-    with transaction.atomic():
-        running = AiJob.objects.filter(status=Status.RUNNING)
-        workers = list(running.filter(lease_until__lt=now).values_list("worker", flat=True).distinct())
-        # A live worker renews all its leases twice as often as this.
-        soon = now + timedelta(seconds=settings.JOBS_LEASE_SECONDS / 2)
-        lost = list(running.select_for_update(skip_locked=True).filter(worker__in=workers, lease_until__lt=soon))
-        return [_take_back(run, _is_to_blame(run, lost)) for run in lost]
+    execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+    execute("LOCK TABLE jobs_aijob IN ROW EXCLUSIVE MODE")  # as each renewal does
+    running = AiJob.objects.filter(status=Status.RUNNING)
+    workers = list(running.filter(lease_until__lt=CLOCK).values_list("worker", flat=True).distinct())
+    # A live worker renews all its leases twice as often as this.
+    soon = CLOCK + Value(timedelta(seconds=settings.JOBS_LEASE_SECONDS / 2))
+    expired = running.filter(worker__in=workers, lease_until__lt=soon).defer("payload", "result")
+    runs = list(expired.select_for_update(skip_locked=True, no_key=True))
+    return [(run, _is_to_blame(run, runs)) for run in runs]
+
+
+def take_back(run: AiJob, is_poisonous: bool) -> AiJob:
+    """Take a running job back from a lost worker: put it back, or end it if it was cancelled or is poisonous."""
+    crashes = run.crashes + 1
+    if run.cancel_requested:
+        move, reasons = history.of_run(run, Status.CANCELLED), _NO_REASONS
+        _move(run, move, crashes=crashes, status=Status.CANCELLED, finished_at=CLOCK, **reasons)
+    elif is_poisonous:
+        move = history.of_run(run, Status.FAILED, POISONOUS.code, POISONOUS.detail)
+        _move(run, move, crashes=crashes, status=Status.FAILED, finished_at=CLOCK, **_reasons(POISONOUS))
+    else:
+        move = history.of_run(run, "lost")
+        _move(run, move, crashes=crashes, status=Status.PENDING, run_after=CLOCK, **_NO_REASONS)
+    return AiJob.objects.get(pk=run.pk)
+
+
+def note_enqueued(jobs: Iterable[AiJob]) -> None:
+    """Note that the next runs of these pending jobs were put into their queues just now."""
+    sql.mark_enqueued([attempt_of(job) for job in jobs])
+
+
+def attempt_of(run: AiJob) -> Attempt:
+    """What fences the writes of this attempt."""
+    return Attempt(run.pk, run.attempt)
 
 
 def _is_to_blame(run: AiJob, lost: list[AiJob]) -> bool:
@@ -169,38 +217,30 @@ def _is_to_blame(run: AiJob, lost: list[AiJob]) -> bool:
     return run.crashes > max(others, default=0)
 
 
-def _take_back(run: AiJob, is_poisonous: bool) -> AiJob:
-    crashes, now = run.crashes + 1, timezone.now()
-    if run.cancel_requested:
-        move = history.of_run(run, Status.CANCELLED)
-        _move(run, move, crashes=crashes, status=Status.CANCELLED, finished_at=now)
-    elif is_poisonous:
-        move = history.of_run(run, Status.FAILED, POISONOUS.code, POISONOUS.detail)
-        _move(run, move, crashes=crashes, status=Status.FAILED, finished_at=now, **_reasons(POISONOUS))
-    else:
-        _move(run, history.of_run(run, "lost"), crashes=crashes, status=Status.PENDING, run_after=now)
-    return AiJob.objects.get(pk=run.pk)
-
-
 def _cancelled_in_waiting(job: AiJob) -> dict[str, Any]:
     return {
         "status": Status.CANCELLED,
-        "finished_at": timezone.now(),
+        "finished_at": CLOCK,
         "run_after": None,
-        **history.added(history.of_cancelled(job)),
+        **_NO_REASONS,
+        **history.added(history.of_waiting(job, Status.CANCELLED)),
     }
 
 
 _ENDED_BADLY = (Status.FAILED, Status.CANCELLED)
-_UNENDED: dict[str, Any] = {
-    "enqueued_at": None,
-    "cancel_requested": False,
-    "finished_at": None,
+_NO_REASONS: dict[str, Any] = {
     "error_code": "",
     "error_message": "",
     "error_detail": "",
     "retryable": False,
+    "waits_for": "",
+}
+_UNENDED: dict[str, Any] = {
+    "enqueued_at": None,
+    "cancel_requested": False,
+    "finished_at": None,
     "result": None,
+    **_NO_REASONS,
 }
 
 
@@ -213,7 +253,7 @@ def _move(run: AiJob, move: Move, **changes: Any) -> None:
 
 def _end(run: AiJob, move: Move, save: Save | None, **changes: Any) -> AiJob:
     ended = copy(run)
-    for name, value in {**changes, "finished_at": timezone.now(), "run_after": None}.items():
+    for name, value in {**_NO_REASONS, **changes, "run_after": None}.items():
         setattr(ended, name, value)
     with transaction.atomic():
         is_erased = sql.end(ended, move)
@@ -239,4 +279,5 @@ def _reasons(failure: Failure) -> dict[str, Any]:
         "error_message": failure.message,
         "error_detail": failure.detail,
         "retryable": failure.retryable,
+        "waits_for": failure.waits_for,
     }

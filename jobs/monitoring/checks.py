@@ -9,7 +9,10 @@ from django.core.checks import CheckMessage, Error
 from rq import Worker
 
 from jobs.backends import connections, upstream
+from jobs.monitoring import totals
 from llm.prices import cost_of
+
+SWEEP_SECONDS = 60.0  # without a completed sweep, after which /readyz tells
 
 
 def prices_are_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
@@ -38,3 +41,9 @@ def has_workers() -> bool:
     """Whether any worker is registered. RedisError when Redis is away."""
     with connections.redis().fail_fast():
         return bool(Worker.all(connection=connections.redis()))  # Worker.count() includes the dead
+
+
+def is_swept() -> bool:
+    """Whether workers have completed a sweep lately: they take lost jobs back and enqueue retries."""
+    age = totals.sweep_age()
+    return age is not None and age < SWEEP_SECONDS + settings.JOBS_SWEEP_SECONDS

@@ -25,6 +25,7 @@ from rq import Queue, Worker
 from jobs import kinds
 from jobs.backends import connections, upstream
 from jobs.models import AiJob, Total
+from jobs.monitoring import totals
 from jobs.monitoring.totals import FIGURES, Figure
 from llm import breaker
 
@@ -65,6 +66,8 @@ def _from_postgres() -> Iterator[Metric]:
     running = AiJob.objects.filter(status=AiJob.Status.RUNNING).order_by().values("kind").annotate(jobs=Count("pk"))
     yield _active(pending, list(running))
     yield from _waiting(pending)
+    age = totals.sweep_age()
+    yield _gauge("sweep_age_seconds", "Since a worker last completed a sweep.", (), {} if age is None else {(): age})
     values: dict[str, Values] = defaultdict(dict)
     for name, labels, value in Total.objects.values_list("name", "labels", "value"):
         values[name][tuple(labels)] = value

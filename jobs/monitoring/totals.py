@@ -14,7 +14,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from config.sql import try_lock
+from config.sql import first_row, try_lock
+from jobs.backends.faults import Faults
 from jobs.lifecycle.history import Move
 from jobs.models import AiCall, AiJob
 
@@ -58,7 +59,9 @@ UNPRICED = Figure("unpriced_calls", "Upstream calls to models without a known pr
 RATE_WAIT = Figure("rate_wait_seconds", "What upstream calls waited for the rate.", ("model", "purpose"), SECONDS)
 FIRST_TOKEN = Figure("first_token_seconds", "From an upstream call to its first token.", ("model", "purpose"), SECONDS)
 CALL = Figure("call_seconds", "How long upstream calls took.", ("model", "purpose"), SECONDS)
-FIGURES = (JOBS, RETRIES, WAIT, RUN, CALLS, ERRORS, TOKENS, COST, UNPRICED, RATE_WAIT, FIRST_TOKEN, CALL)
+FAULTS = Figure("background_failures", "Failures of workers' background tasks, which went on.", ("task",))
+FIGURES = (JOBS, RETRIES, WAIT, RUN, CALLS, ERRORS, TOKENS, COST, UNPRICED, RATE_WAIT, FIRST_TOKEN, CALL, FAULTS)
+SWEPT_AT = "swept_at"  # not a figure: when a worker last completed a sweep, in seconds since 1970 by Postgres' clock
 
 _ENDS = {*AiJob.Status.values} - {*AiJob.ACTIVE}
 _JOB_FIELDS = ("pk", "kind", "history", "uncounted")
@@ -79,6 +82,34 @@ def count() -> bool:
         AiJob.objects.filter(pk__in=[job["pk"] for job in jobs]).update(uncounted=0)
         AiCall.objects.filter(pk__in=[call["pk"] for call in calls]).update(is_counted=True)
     return COUNT_BATCH in (len(jobs), len(calls))
+
+
+def count_faults(faults: Faults) -> None:
+    """Add the failures of this process's background tasks to the totals."""
+    sums, counts = Sums(), faults.take()
+    for task, failures in counts.items():
+        sums.add_faults(task, failures)
+    try:
+        sums.save()
+    except Exception:
+        faults.put_back(counts)
+        raise
+
+
+def note_sweep() -> None:
+    """Note that a worker completed a sweep just now."""
+    first_row(
+        "INSERT INTO jobs_total (name, labels, value) VALUES (%s, '{}', extract(epoch FROM clock_timestamp()))"
+        " ON CONFLICT (name, labels) DO UPDATE SET value = excluded.value RETURNING value",
+        [SWEPT_AT],
+    )
+
+
+def sweep_age() -> float | None:
+    """Seconds since any worker last completed a sweep; None if none ever did."""
+    age = "SELECT extract(epoch FROM clock_timestamp()) - value FROM jobs_total WHERE name = %s AND labels = '{}'"
+    row = first_row(age, [SWEPT_AT])
+    return float(row[0]) if row else None
 
 
 def _sums(jobs: list[Row], calls: list[Row]) -> Sums:
@@ -130,6 +161,10 @@ class Sums:
             self._add(UNPRICED, model)
         else:
             self._add(COST, model, by=float(call["cost"]))
+
+    def add_faults(self, task: str, failures: int) -> None:
+        """Count failures of a background task."""
+        self._add(FAULTS, task, by=failures)
 
     def save(self) -> None:
         """Add it, in the caller's transaction."""

@@ -58,8 +58,8 @@ class AsyncWorker(RegisteredWorker):
         self._running: dict[str, JobExecution] = {}  # by RQ's execution id
         self._bookkeeping = ThreadPoolExecutor(BOOKKEEPING_THREADS, thread_name_prefix="rq")
         self._runtime = Runtime()
-        sweeper = Sweeper(self._runtime.db, self._runtime.upstream)
-        self._loop = LoopThread(sweeper.run, self._keep_alive, at_end=self._runtime.close)
+        sweeper = Sweeper(self._runtime.db, self._runtime.upstream, self._runtime.faults)
+        self._loop = LoopThread(sweeper.run, sweeper.keep_house, self._keep_alive, at_end=self._runtime.close)
         self._throttle = Throttle(self._loop, self._runtime.upstream)
         self._is_waiting = self._is_finite = False
         self._hand_back_at = math.inf
@@ -67,12 +67,15 @@ class AsyncWorker(RegisteredWorker):
         self._stopping = threading.Lock()
 
     def work(self, burst: bool = False, **kwargs: Any) -> bool:  # type: ignore[override]
-        """RQ's work loop on this thread, the jobs' event loop on another."""
+        """RQ's work loop on this thread, the jobs' event loop on another. SystemExit if a background task has ended."""
         self._is_finite = burst or kwargs.get("max_jobs") is not None
         try:
-            return super().work(burst, **kwargs)
+            has_worked = super().work(burst, **kwargs)
         finally:
             self._loop.stop(timeout=RELEASE_SECONDS)
+        if self._loop.has_failed:
+            raise SystemExit(1)
+        return has_worked
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
@@ -193,12 +196,8 @@ class AsyncWorker(RegisteredWorker):
             self._slots.wait(0.1)
         if self._slots.in_flight:
             self.log.info("Worker %s: handing back %d unfinished jobs", self.name, self._slots.in_flight)
-            self._loop.call(self._release_runs)
+            self._loop.call(self._runtime.leases.hand_back)
             self._slots.wait(RELEASE_SECONDS)
-
-    def _release_runs(self) -> None:
-        for attempt in self._runtime.leases.active():
-            attempt.interrupt("released")
 
     async def _execute(self, running: JobExecution, job: Job, queue: Queue, execution: Execution) -> None:
         try:
@@ -235,9 +234,12 @@ class AsyncWorker(RegisteredWorker):
     async def _keep_alive(self) -> None:
         while True:  # RQ regards executions without a heartbeat as abandoned after a minute and a half
             await asyncio.sleep(self.job_monitoring_interval)
-            await self._on_thread(self.ensure_registered)
-            for execution in list(self.executions.values()):
-                await self._on_thread(self._beat, execution)
+            try:
+                await self._on_thread(self.ensure_registered)
+                for execution in list(self.executions.values()):
+                    await self._on_thread(self._beat, execution)
+            except Exception as error:
+                self._runtime.faults.note("keep alive", error)
 
     def _beat(self, execution: Execution) -> None:
         job = execution._job or self.job_class.fetch(execution.job_id, self.connection, self.serializer)

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
 
 from config import logs
@@ -131,12 +132,16 @@ class Attempt:
                 await self._run_and_settle()
         except LostRun as lost:
             logger.info("%s: another attempt has taken over", lost)
+            self._is_erased = await self._runtime.db.insist(_is_erased, self.job)
         finally:
             await self.events.close()
             if self._is_erased:
+                self.events.drop()
                 await self._runtime.db.call(publish.forget, [self.job])
 
     async def _run_and_settle(self) -> None:
+        if self.stop:  # the process hands its jobs back: this one was claimed too late
+            return await self._stopped()
         self.events.add(Started())
         if self.job.cancel_requested:
             self.stop = "cancelled"
@@ -154,7 +159,11 @@ class Attempt:
 
     async def _until_deadline(self, work: asyncio.Task[Result]) -> None:
         began = time.monotonic()
-        while not work.done() and (left := self.kind.deadline + self._run.llm.waited - (time.monotonic() - began)) > 0:
+        longest = settings.JOBS_MAX_AGE_SECONDS  # the wait for the upstream's rate does not count, but is bounded, too
+        while not work.done():
+            left = self.kind.deadline + min(self._run.llm.waited, longest) - (time.monotonic() - began)
+            if left <= 0:
+                break
             await asyncio.wait({work}, timeout=left)
         await end(work)
 
@@ -186,10 +195,18 @@ class Attempt:
             return await self._end(transitions.fail, failure)
         if failure.is_free:
             self._runtime.upstream.note_pause()
-        run_after = timezone.now() + timedelta(seconds=_delay(self.job.failures, retry_after))
-        await self._runtime.db.insist(transitions.defer, self.job, failure, run_after)
+            if self._is_too_old():
+                return await self._end(transitions.fail, transitions.GIVEN_UP)
+        delay = timedelta(seconds=_delay(self.job.failures, retry_after))
+        await self._runtime.db.insist(transitions.defer, self.job, failure, delay)
+        run_after = timezone.now() + delay
         self.events.add(Retrying(reason=failure.message, retryAt=run_after.isoformat(timespec="milliseconds")))
         logger.warning("job %s runs again at %s: %s", self.job.pk, run_after, failure.code)
+
+    def _is_too_old(self) -> bool:
+        """Whether the job was asked for too long ago to wait for the upstream any longer."""
+        waited = (self.job.started_at or timezone.now()) - (self.job.asked_at or self.job.created_at)
+        return waited.total_seconds() > settings.JOBS_MAX_AGE_SECONDS
 
     async def _end(self, move: Callable[..., AiJob], *args: Any) -> None:
         ended = await self._runtime.db.insist(move, self.job, *args)
@@ -207,6 +224,10 @@ class Attempt:
         return outcome.final_event(ended, used)
 
 
+def _is_erased(job: AiJob) -> bool:
+    return AiJob.objects.filter(pk=job.pk, is_erased=True).exists()
+
+
 def _reason(error: BaseException) -> Failure:
     """Why an attempt failed, and whether the job is tried again."""
     if isinstance(error, LimitReached | kinds.Refusal):
@@ -215,7 +236,10 @@ def _reason(error: BaseException) -> Failure:
         kind = error.kind.value
         if error.kind is ErrorKind.INVALID:  # the gateway has asked again already; from here on a person decides
             return Failure(kind.code, kind.message, error.detail, retryable=True, tries=1)
-        return Failure(kind.code, kind.message, error.detail, kind.passing, is_free=error.kind is ErrorKind.PAUSED)
+        is_paused = error.kind is ErrorKind.PAUSED
+        return Failure(
+            kind.code, kind.message, error.detail, kind.passing, is_free=is_paused, waits_for=error.model[:120]
+        )
     if isinstance(error, AWAY):  # not the job's fault, and it passes: no reason to give up soon
         return Failure("database_away", DATABASE_AWAY, f"{type(error).__name__}: {error}"[:300], retryable=True)
     logger.error("an attempt failed", exc_info=error)

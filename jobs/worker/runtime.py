@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from jobs.backends.connections import Resources
+from jobs.backends.faults import Faults
 from jobs.backends.queues import Dispatch
 from jobs.backends.upstream import Upstream
 from jobs.events.batcher import Sender
@@ -13,17 +14,18 @@ from jobs.worker.leases import Leases
 
 
 class Runtime(Resources):
-    """Database threads, Redis client, upstream, event sender, leases and call log of one event loop.
+    """Database threads, Redis client, upstream, event sender, leases, call log and failures of one event loop.
 
     Making it opens nothing yet. `dispatch` begins jobs that attempts submit, where the worker has room for them.
     """
 
     def __init__(self, dispatch: Dispatch | None = None) -> None:
         super().__init__()
+        self.faults = Faults()
         self.upstream = Upstream(self.redis)
-        self.sender = Sender(self.redis)
+        self.sender = Sender(self.redis, self.faults)
         self.calls = CallLog(self.db)
-        self.leases = Leases(self.db)
+        self.leases = Leases(self.db, self.faults)
         self.dispatch = dispatch
 
     async def close(self) -> None:

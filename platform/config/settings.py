@@ -189,6 +189,7 @@ JOBS_REQUEUE_SECONDS = env.int("JOBS_REQUEUE_SECONDS", default=10)  # after this
 JOBS_GRACE_SECONDS = env.int("JOBS_GRACE_SECONDS", default=10)  # after SIGTERM, running jobs may finish for this long
 JOBS_PER_PERSON = env.int("JOBS_PER_PERSON", default=5)  # active jobs of one person
 JOBS_MAX_WAIT_SECONDS = env.int("JOBS_MAX_WAIT_SECONDS", default=120)  # with a longer expected wait, new jobs get 503
+JOBS_MAX_AGE_SECONDS = env.int("JOBS_MAX_AGE_SECONDS", default=1800)  # after this, a job stops waiting for the upstream
 # Daily budgets (UTC) in tokens and US dollars; 0 means no limit.
 BUDGET_PERSON_TOKENS = env.int("BUDGET_PERSON_TOKENS", default=0)
 BUDGET_PERSON_DOLLARS = Decimal(env.str("BUDGET_PERSON_DOLLARS", default="0"))

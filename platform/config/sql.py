@@ -6,6 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import connection
+from django.db.models import DateTimeField, Func
+
+# The time by the clock of Postgres, when the row is written: hosts' clocks differ, and a statement may wait for a lock.
+CLOCK = Func(function="clock_timestamp", output_field=DateTimeField())
+
+
+def execute(statement: str) -> None:
+    """Run a statement that returns nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
 
 
 def first_row(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> tuple[Any, ...] | None:

@@ -37,7 +37,8 @@ CHANGES_KEPT = 20  # of each model
 
 Hold = Literal["open", "closed"]
 CLOSED, OPENED, HALF_OPENED = "closed", "opened", "half-opened"
-STATES = (CLOSED, OPENED, HALF_OPENED, "held open", "held closed")
+HELD_OPEN, HELD_CLOSED = "held open", "held closed"
+STATES = (CLOSED, OPENED, HALF_OPENED, HELD_OPEN, HELD_CLOSED)
 
 
 class Change(NamedTuple):
@@ -110,10 +111,10 @@ class Breakers:
             self._healthy.pop(model, None)
         if not may_call:
             wait = OPEN_SECONDS / 2 if state == HALF_OPENED else OPEN_SECONDS
-            raise LlmError(ErrorKind.PAUSED, f"the circuit breaker of {model} is open", wait)
+            raise LlmError(ErrorKind.PAUSED, f"the circuit breaker of {model} is open", wait, model=model)
         if entry.is_probe:
             logger.warning("breaker of %s: %s", model, state)
-        return None if state == "held closed" else entry
+        return None if state == HELD_CLOSED else entry
 
     async def _leave(self, entry: _Entry | None, outcome: Literal["answered", "failed", "abandoned"]) -> None:
         """Report an outcome to Redis, unless it cannot change anything there."""
@@ -145,9 +146,9 @@ async def changes(redis: Redis, model: str) -> list[Change]:
     return [Change(datetime.fromtimestamp(float(at), UTC), model, state, unquote(by)) for at, state, by in parts]
 
 
-async def is_blocking(redis: Redis, model: str) -> bool:
-    """Whether the breaker holds back calls to the model, all or all but a probe. RedisError without Redis."""
-    return await state_of(redis, model) not in (CLOSED, "held closed")
+def blocks(state: str) -> bool:
+    """Whether a breaker in this state holds back calls, all or all but a probe."""
+    return state not in (CLOSED, HELD_CLOSED)
 
 
 async def _run(redis: Redis, model: str, command: str, *arguments: str) -> Any:

@@ -38,7 +38,7 @@ def test_ready_with_a_worker_under_any_host_name(platform: Platform, anonymous):
     """Health checks use the host's address instead of its name."""
     with platform.worker():
         response = anonymous.get("/readyz", headers={"Host": "10.0.0.7"})
-    checks = {"database": True, "migrations": True, "redis": True, "worker": True}
+    checks = {"database": True, "migrations": True, "redis": True, "worker": True, "sweeper": True}
     assert (response.status_code, response.json()) == (200, {"status": "ok", "checks": checks})
 
 

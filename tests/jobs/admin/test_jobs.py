@@ -1,6 +1,7 @@
 """Jobs in the admin: what staff see, and their permissions."""
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -53,7 +54,7 @@ def status(job: AiJob) -> str:
 def failed(engine) -> AiJob:
     """A job that was deferred once and then failed, with two calls."""
     job = engine.submit()
-    transitions.defer(transitions.claim(job.pk, "w"), BUSY, timezone.now())
+    transitions.defer(transitions.claim(job.pk, "w"), BUSY, timedelta())
     call = {"job": job, "purpose": "answer", "started_at": timezone.now(), "duration_ms": 4321, "first_token_ms": 765}
     AiCall.objects.create(
         attempt=1, model="gpt-4.1-mini", outcome="ok", input_tokens=70, output_tokens=30, cost=Decimal("0.5"), **call

@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from jobs.backends import connections
+from jobs.backends.faults import Faults
 from jobs.events import publish
 from jobs.events.batcher import DELTAS_PER_SECOND, LONGEST_BEAT, Batcher, Sender
 from jobs.events.schema import Completed, Frame, Place, Progress, Started, Usage, frame
@@ -51,7 +52,7 @@ def job(engine):
 
 @pytest.fixture
 def sender(resources):
-    return Sender(resources.redis)
+    return Sender(resources.redis, Faults())
 
 
 async def kept(job):
@@ -154,7 +155,7 @@ async def test_events_of_an_overtaken_attempt_are_dropped(job, sender):
 async def test_events_wait_while_redis_is_down(job, resources, monkeypatch):
     monkeypatch.setattr("jobs.events.batcher.RECONNECT_SECONDS", 0.05)
     redis = AwayAtFirst(resources.redis)
-    batcher = Batcher(job, Sender(redis))
+    batcher = Batcher(job, Sender(redis, Faults()))
     batcher.add(Started())
     await redis.refused.wait()
     redis.is_away = False
@@ -165,7 +166,7 @@ async def test_events_wait_while_redis_is_down(job, resources, monkeypatch):
 
 async def test_closing_gives_up_while_redis_stays_down(job, monkeypatch):
     monkeypatch.setattr("jobs.events.batcher.CLOSE_SECONDS", 0.2)
-    batcher = Batcher(job, Sender(redis_that_is_away()))
+    batcher = Batcher(job, Sender(redis_that_is_away(), Faults()))
     batcher.add(DONE)
     async with asyncio.timeout(1):
         await batcher.close()

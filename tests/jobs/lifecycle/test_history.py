@@ -8,6 +8,7 @@ from django.utils import timezone
 from jobs.lifecycle import history, transitions
 from jobs.lifecycle.transitions import Failure
 from jobs.models import AiJob
+from tests.support import take_back_lost
 
 BUSY = Failure("upstream_busy", "Busy.", "HTTP 429", retryable=True)
 
@@ -31,10 +32,10 @@ def back_in_time(job: AiJob, **ago: float) -> AiJob:
 
 def test_every_transition_adds_an_entry_in_order(engine):
     job = engine.submit()
-    transitions.defer(claim(job), BUSY, timezone.now())
+    transitions.defer(claim(job), BUSY, timedelta())
     transitions.release(claim(job))
     back_in_time(claim(job), lease_until=1)
-    transitions.take_back_lost()
+    take_back_lost()
     transitions.fail(claim(job), Failure("upstream_quota", "No.", "no credit"))
     transitions.retry(job)
     transitions.request_cancel(job)
@@ -56,7 +57,7 @@ def test_second_lost_worker_fails_the_job_with_a_reason(engine):
     job = engine.submit()
     for _ in range(2):
         back_in_time(claim(job), lease_until=1)
-        transitions.take_back_lost()
+        take_back_lost()
     assert [(entry["outcome"], entry.get("code")) for entry in fresh(job).history] == [
         ("lost", None),
         ("failed", "poisonous"),
@@ -90,7 +91,7 @@ def test_wait_and_run_times_are_summed_over_attempts(engine):
     assert 5 <= history.waited(job) < 6
     run = back_in_time(claim(job), run_after=5, started_at=3)
     assert (round(history.waited(run)), round(history.ran(run))) == (2, 3)
-    transitions.defer(run, BUSY, timezone.now() + timedelta(hours=1))
+    transitions.defer(run, BUSY, timedelta(hours=1))
     put_off = fresh(job)
     assert (round(history.waited(put_off)), round(history.ran(put_off))) == (2, 3), "being put off is not waiting"
     run = back_in_time(claim(back_in_time(job, run_after=1)), run_after=11, started_at=10)

@@ -18,7 +18,7 @@ from jobs.lifecycle.transitions import Failure
 from jobs.models import AiCall, AiJob, Total
 from jobs.monitoring import collector, metrics, totals
 from tests.jobs.conftest import KIND
-from tests.support import ROOT, Platform, ask, eventually, wait_for
+from tests.support import ROOT, Platform, ask, eventually, take_back_lost, wait_for
 
 BUSY = Failure("upstream_busy", "Busy.", "429", retryable=True)
 
@@ -179,14 +179,14 @@ def test_other_metrics_work_without_postgres(monkeypatch):
 
 
 def test_ends_and_retries_are_counted_by_reason(engine):
-    transitions.defer(claimed(engine), BUSY, timezone.now())
+    transitions.defer(claimed(engine), BUSY, timedelta())
     transitions.release(claimed(engine))
     failed = transitions.fail(claimed(engine), Failure("upstream_quota", "No.", "no credit"))
     transitions.retry(failed)
     transitions.request_cancel(engine.submit())
     lost = claimed(engine)
     AiJob.objects.filter(pk=lost.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
-    transitions.take_back_lost()
+    take_back_lost()
     figures = counted()
     reasons = ("upstream_busy", "released", "retried", "lost")
     assert [figures("job_retries_total", kind=KIND, reason=reason) for reason in reasons] == [1, 1, 1, 1]
