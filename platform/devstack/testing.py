@@ -24,7 +24,7 @@ PLACEHOLDERS = {
     "DEV_STACK": "1",
     "SECRET_KEY": "-",
     "ALLOWED_HOSTS": "-",
-    "DATABASE_URL": "postgres://-",
+    "DATABASE_URL": "postgres://-/-",
     "REDIS_URL": "redis://-",
     "OPENAI_API_KEY": "-",
 }
