@@ -25,7 +25,10 @@ SHOWN = 60  # characters of a value that a message quotes
 BOOLS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 INTEGER, DECIMAL = re.compile(r"[+-]?[0-9]+(_[0-9]+)*"), re.compile(r"[+-]?([0-9]+(_[0-9]+)*)?(\.[0-9]+)?")
 WORD = re.compile(r"[!-~]+")
-HOST = re.compile(r"\*|\.?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f]*:[0-9a-f:.]+\]", re.IGNORECASE)
+NAME = r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f]*:[0-9a-f:.]+\])"
+HOST = re.compile(rf"\*|\.?{NAME}", re.IGNORECASE)
+ORIGIN = re.compile(rf"https?://(\*\.)?{NAME}(:[0-9]{{1,5}})?")
+USUAL_PORT = re.compile("http:.*:80|https:.*:443")  # browsers leave it out
 # What Kubernetes sets for each service of the namespace: with a service "jobs", JOBS_PORT and JOBS_SERVICE_HOST.
 KUBERNETES = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
 SLIP, RELATED = 0.84, 0.6  # difflib's ratio for a misspelt name, and for a guess at what was meant
@@ -130,7 +133,7 @@ class Env:
         default: builtins.str = REQUIRED,
         *,
         secret: builtins.bool = False,
-        most: builtins.int = 500,
+        most: builtins.int = 4000,
     ) -> builtins.str:
         """A text that is sent to other servers in headers: visible ASCII characters, no spaces."""
 
@@ -163,8 +166,8 @@ class Env:
         self, name: builtins.str, default: builtins.list[builtins.str] = REQUIRED
     ) -> builtins.list[builtins.str]:
         """Origins: scheme, host, and port unless it is the scheme's default."""
-        allowed = "origins such as https://app.example.org, without a path, separated by commas"
-        return self._read(name, default, [], allowed, lambda text: _items(text, _origin))
+        allowed = "origins such as https://app.example.org, without a path or the usual port, separated by commas"
+        return self._read(name, default, [], allowed, lambda text: _items(text.lower(), _origin))
 
     def http_url(self, name: builtins.str, default: builtins.str = REQUIRED) -> builtins.str:
         """The base URL of an HTTP API."""
@@ -254,6 +257,8 @@ def _number(text: str, form: re.Pattern[str], make: Callable[[str], T], least: A
 
 def _items(text: str, check: Callable[[str], None]) -> list[str]:
     items = [item.strip() for item in text.split(",") if item.strip()]
+    if not items:
+        raise Wrong
     for item in items:
         check(item)
     return items
@@ -265,14 +270,7 @@ def _host(text: str) -> None:
 
 
 def _origin(text: str) -> None:
-    parts = _split(text)
-    host = (parts.hostname or "").removeprefix("*.")
-    bracketed = f"[{host}]" if ":" in host else host
-    if (
-        parts.scheme not in ("http", "https")
-        or not HOST.fullmatch(bracketed)
-        or text != f"{parts.scheme}://{parts.netloc}"
-    ):
+    if not ORIGIN.fullmatch(text) or USUAL_PORT.fullmatch(text):
         raise Wrong(f"{_quoted(text)} is not one")
 
 
@@ -314,8 +312,10 @@ def _postgres_url(text: str) -> dict[str, Any]:
             raise Wrong("it names no host")
         if "dbname" not in parts:
             raise Wrong("it names no database")
-    if not re.fullmatch("[0-9]*(,[0-9]*)*", parts.get("port", "")):
-        raise Wrong("its port is not a number")
+    if "@" in parts.get("host", "") + parts.get("dbname", ""):  # a piece of the password
+        raise Wrong("libpq cannot tell where its password ends")
+    if not all(port.isdecimal() and 0 < int(port) < 65536 for port in parts.get("port", "5432").split(",")):
+        raise Wrong("its port is not a port number")
     config = {entry: parts.pop(key, "") for key, entry in entries.items()}
     return {**config, "OPTIONS": parts}
 

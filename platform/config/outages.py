@@ -69,7 +69,7 @@ def log_unreachable() -> None:
 
 def postgres_address() -> str:
     """The setting and the address, without the password."""
-    database = settings.DATABASES["default"]
+    database = connection.settings_dict
     port = f":{database['PORT']}" if database["PORT"] else ""
     return f"Postgres (DATABASE_URL) at {database['HOST']}{port}/{database['NAME']}"
 

@@ -4,7 +4,6 @@ import os
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandError
 from django_rq.management.commands import rqworker
 
 from config import outages
@@ -18,7 +17,7 @@ class Command(rqworker.Command):
         if outage := outages.postgres_outage():
             self.stderr.write(outage)  # jobs can wait until it is back
         if outage := outages.redis_outage():
-            raise CommandError(outage)  # its supervisor starts it again
+            raise SystemExit(outage)  # its supervisor starts it again
         os.nice(settings.JOBS_NICE)
         settle()
         super().handle(*(args or settings.JOBS_QUEUES), **options)
