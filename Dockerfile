@@ -12,7 +12,8 @@ COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
 COPY . .
 # The settings want every secret to be set; none of these values is kept or used.
-RUN SECRET_KEY=- ALLOWED_HOSTS=- DATABASE_URL=postgres://- REDIS_URL=redis://- OPENAI_API_KEY=- \
+RUN SECRET_KEY=for-this-command-only ALLOWED_HOSTS=localhost OPENAI_API_KEY=- \
+    DATABASE_URL=postgres://-/- REDIS_URL=redis://- \
     python manage.py collectstatic --noinput
 USER 10001
 EXPOSE 8000

@@ -18,10 +18,18 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 
 def main() -> None:
-    """Run a Django management command."""
+    """Run a Django management command. An outage of Postgres or Redis is one line instead of a traceback."""
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except Exception as error:
+        from config import outages
+
+        # The pool of connections knows only that it got none; a connection of our own tells why.
+        if "--traceback" in sys.argv or outages.describe(error) is None:
+            raise
+        sys.exit("\n".join(outages.unreachable()) or outages.describe(error))
 
 
 if __name__ == "__main__":

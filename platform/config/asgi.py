@@ -10,6 +10,7 @@ from django.urls import get_resolver
 
 django.setup(set_prefix=False)  # the imports below need the apps
 
+from config import outages  # noqa: E402
 from config.access import Access  # noqa: E402
 from config.startup import settle  # noqa: E402
 from jobs.api.routing import websocket_urlpatterns  # noqa: E402
@@ -34,3 +35,4 @@ class Http(ASGIHandler):
 application = Access(ProtocolTypeRouter({"http": Http(), "websocket": URLRouter(websocket_urlpatterns)}))
 get_resolver().url_patterns  # noqa: B018  # import all views now rather than during the first request
 settle()
+outages.log_unreachable()

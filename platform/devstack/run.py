@@ -105,8 +105,10 @@ def _manage(*arguments: str) -> None:
     command = [sys.executable, str(ROOT / "manage.py"), *arguments]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if result.returncode:
-        last = (result.stderr or result.stdout).strip().splitlines()[-1:]
-        raise Unusable(f"`manage.py {arguments[0]}` failed: {' '.join(last)}")
+        said = (result.stderr or result.stdout).strip()
+        # Of a traceback only the last line; a message, for instance about the settings, whole.
+        said = said.splitlines()[-1] if "Traceback" in said else said
+        raise Unusable(f"`manage.py {arguments[0]}` failed: {said}")
 
 
 def _wait(parts: Stack, is_done: Callable[[], bool]) -> None:

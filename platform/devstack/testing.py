@@ -23,8 +23,8 @@ WHOLE = ["-n", "3", "--dist", "loadfile"]
 PLACEHOLDERS = {
     "DEV_STACK": "1",
     "SECRET_KEY": "-",
-    "ALLOWED_HOSTS": "-",
-    "DATABASE_URL": "postgres://-",
+    "ALLOWED_HOSTS": "localhost",
+    "DATABASE_URL": "postgres://-/-",
     "REDIS_URL": "redis://-",
     "OPENAI_API_KEY": "-",
 }
