@@ -110,7 +110,7 @@ class Breakers:
             self._healthy.pop(model, None)
         if not may_call:
             wait = OPEN_SECONDS / 2 if state == HALF_OPENED else OPEN_SECONDS
-            raise LlmError(ErrorKind.PAUSED, f"the circuit breaker of {model} is open", wait)
+            raise LlmError(ErrorKind.PAUSED, f"the circuit breaker of {model} is open", wait, model=model)
         if entry.is_probe:
             logger.warning("breaker of %s: %s", model, state)
         return None if state == "held closed" else entry

@@ -36,15 +36,24 @@ class ErrorKind(Enum):
 class LlmError(Exception):
     """A failed upstream call. `detail` is for staff and contains no secret; `retry_after` is in seconds.
 
-    `gently`: the upstream asks for a lower rate, not only for a pause.
+    `gently`: the upstream asks for a lower rate, not only for a pause. `model`: whose breaker is open, for PAUSED.
     """
 
-    def __init__(self, kind: ErrorKind, detail: str, retry_after: float | None = None, *, gently: bool = False) -> None:
+    def __init__(
+        self,
+        kind: ErrorKind,
+        detail: str,
+        retry_after: float | None = None,
+        *,
+        gently: bool = False,
+        model: str = "",
+    ) -> None:
         super().__init__(f"{kind.value.code}: {detail}")
         self.kind = kind
         self.detail = detail
         self.retry_after = retry_after
         self.gently = gently
+        self.model = model
 
     @property
     def passing(self) -> bool:
