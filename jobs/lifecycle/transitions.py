@@ -39,6 +39,7 @@ class Failure:
 
     `retryable`: trying again may help, up to `tries` times in all (fewer if the job allows fewer).
     `is_free`: the attempt only paused, and does not count as one of the tries.
+    `paid`: attempts so far whose answer was paid for and could not be used; the history keeps the number.
     """
 
     code: str
@@ -47,6 +48,7 @@ class Failure:
     retryable: bool = False
     tries: int = 1000
     is_free: bool = False
+    paid: int = 0
 
 
 POISONOUS = Failure(
@@ -105,6 +107,8 @@ def defer(run: AiJob, failure: Failure, run_after: datetime) -> None:
     # A job cancelled meanwhile is due at once: its next attempt ends it before any upstream call.
     due = Case(When(cancel_requested=True, then=Value(timezone.now())), default=Value(run_after))
     move = history.of_run(run, "deferred", failure.code, failure.detail)
+    if failure.paid:
+        move["paid"] = failure.paid
     _move(
         run,
         move,
