@@ -32,6 +32,7 @@ class Move(TypedDict, total=False):
     detail: str
     waited: float
     ran: float
+    paid: int  # attempts so far, this one included, whose answer was paid for and could not be used
 
 
 def of_run(run: AiJob, outcome: str, code: str = "", detail: str = "") -> Move:
@@ -88,6 +89,14 @@ def ran(job: AiJob) -> float:
     """Seconds for which workers ran the job, until now, in the attempts that the history keeps."""
     now = _seconds(job.started_at, timezone.now()) if job.status == AiJob.Status.RUNNING else 0.0
     return now + sum(move.get("ran", 0.0) for move in job.history)
+
+
+def paid(job: AiJob) -> int:
+    """How many attempts since the job was asked for, or repeated, were paid for and could not be used."""
+    count = 0
+    for move in job.history:
+        count = 0 if move["outcome"] == "retried" else max(count, move.get("paid", 0))
+    return count
 
 
 def _move(job: AiJob, outcome: str) -> Move:

@@ -42,6 +42,7 @@ class Failure:
     `retryable`: trying again may help, up to `tries` times in all (fewer if the job allows fewer).
     `is_free`: the attempt only paused, and does not count as one of the tries. `waits_for`: the model whose circuit
     breaker held it back.
+    `paid`: attempts so far whose answer was paid for and could not be used; the history keeps the number.
     """
 
     code: str
@@ -51,6 +52,7 @@ class Failure:
     tries: int = 1000
     is_free: bool = False
     waits_for: str = ""
+    paid: int = 0
 
 
 POISONOUS = Failure(
@@ -116,6 +118,8 @@ def defer(run: AiJob, failure: Failure, delay: timedelta) -> None:
     # A job cancelled meanwhile is due at once: its next attempt ends it before any upstream call.
     due = Case(When(cancel_requested=True, then=CLOCK), default=CLOCK + Value(delay))
     move = history.of_run(run, "deferred", failure.code, failure.detail)
+    if failure.paid:
+        move["paid"] = failure.paid
     _move(
         run,
         move,

@@ -6,14 +6,16 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 from django.db import connection
 from pydantic_core import to_json
 
 from jobs.backends.db import AWAY, Database
-from jobs.models import AiJob
+from jobs.models import AiCall, AiJob
 from llm.calls import Call
+from llm.text import clean
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,9 @@ _FIELDS = (
     "duration_ms",
     "started_at",
 )
+_LENGTHS = {name: getattr(AiCall._meta.get_field(name), "max_length", None) for name in _FIELDS}
+_LARGEST_INT = 2**31 - 1
+_LARGEST_COST = Decimal(10**6 - 1)  # the column holds six digits before the point
 _COLUMNS = ", ".join(("job_id", "attempt", "is_counted", *_FIELDS))
 # Written by hand: Django takes longer to build the statement than everything else about a call takes. Calls of a job
 # that was deleted meanwhile are left out.
@@ -52,14 +57,24 @@ class LoggedCall(NamedTuple):
 
 
 def insert(calls: Sequence[LoggedCall]) -> None:
-    """Insert the rows of these calls, all or none."""
+    """Insert the rows of these calls, all or none. A value that its column does not hold is cut or bounded."""
     rows = [
-        {name: getattr(call, name) for name in _FIELDS}
+        {name: _fitting(name, getattr(call, name)) for name in _FIELDS}
         | {"job_id": job.pk, "attempt": job.attempt, "is_counted": False}
         for job, call in calls
     ]
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, [to_json(rows).decode()])
+
+
+def _fitting(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)[: _LENGTHS[name]]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return min(max(value, 0), _LARGEST_INT)
+    if isinstance(value, Decimal):
+        return min(max(value, Decimal()), _LARGEST_COST)
+    return value
 
 
 class CallLog:

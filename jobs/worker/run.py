@@ -9,6 +9,7 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
@@ -25,7 +26,7 @@ from jobs.events import outcome, publish
 from jobs.events.batcher import Batcher
 from jobs.events.schema import Event, Progress, Retrying, Started, Usage
 from jobs.kinds import Result
-from jobs.lifecycle import transitions
+from jobs.lifecycle import history, transitions
 from jobs.lifecycle.transitions import Failure, LostRun
 from jobs.limits import LimitReached
 from jobs.models import AiJob
@@ -43,6 +44,8 @@ T = TypeVar("T")
 DEADLINE = Failure("deadline", "This took too long and was stopped. Please try again.", retryable=True, tries=3)
 INTERNAL = "Something went wrong on our side. Please try again."
 DATABASE_AWAY = "Something went wrong on our side. Your question is kept."
+BROKEN_OFF = "The AI service broke off its answer several times. Please try again."
+PAID_TRIES = 3  # attempts whose answer was paid for and could not be used, in all
 LONGEST_DELAY = 60.0  # seconds between two attempts
 
 
@@ -190,6 +193,7 @@ class Attempt:
                 await self._runtime.db.insist(transitions.release, self.job)
 
     async def _failed(self, failure: Failure, retry_after: float | None = None) -> None:
+        failure = self._bounded_by_price(failure)
         is_last = self.job.failures + 1 >= min(failure.tries, self.job.max_attempts) and not failure.is_free
         if not failure.retryable or is_last:
             return await self._end(transitions.fail, failure)
@@ -207,6 +211,22 @@ class Attempt:
         """Whether the job was asked for too long ago to wait for the upstream any longer."""
         waited = (self.job.started_at or timezone.now()) - (self.job.asked_at or self.job.created_at)
         return waited.total_seconds() > settings.JOBS_MAX_AGE_SECONDS
+
+    def _bounded_by_price(self, failure: Failure) -> Failure:
+        """Count the attempt if its answer was paid for: text was shown, or it came and could not be read.
+
+        After PAID_TRIES of them the failure is the last one, and the person decides. The price of what goes before an
+        answer (an embedding, a rewritten question) is small and is not counted.
+        """
+        paid = history.paid(self.job)
+        is_paid = bool(self._run.shown) or failure.code == ErrorKind.GARBLED.value.code
+        if failure.is_free or not is_paid:
+            return replace(failure, paid=paid)
+        failure = replace(failure, paid=paid + 1)
+        if failure.paid < PAID_TRIES or not failure.retryable:
+            return failure
+        is_upstream = failure.code in {kind.value.code for kind in ErrorKind}
+        return replace(failure, tries=1, message=BROKEN_OFF if is_upstream else failure.message)
 
     async def _end(self, move: Callable[..., AiJob], *args: Any) -> None:
         ended = await self._runtime.db.insist(move, self.job, *args)

@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  the model's hash
 -- ARGV     command, threshold (failures), seconds open, seconds of a probe, seconds to keep, changes to keep; then
---   enter  token                    returns the state, 1 if the call may go, the time, the failures so far
+--   enter  token                    returns the state, 1 if the call may go, the time, the failures so far;
+--                                   '' only asks: the call does not become the probe
 --   leave  token, outcome, entered  outcome: answered, failed or abandoned; entered: the time that `enter` returned.
 --                                   Returns the new state, '' if it is the old one
 --   hold   open, closed or '', by   '' releases; `by` is percent-encoded. Returns the change
@@ -68,7 +69,7 @@ local function enter(token)
   local may_call = hold ~= 'open'
   if hold == '' and state ~= 'closed' then
     may_call = now - since >= open_seconds and (probe_until <= now or probe == token)
-    if may_call then
+    if may_call and token ~= '' then
       state, probe, probe_until, is_changed = 'half-opened', token, now + probe_seconds, true
     end
   end

@@ -13,14 +13,14 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote, unquote
 
-from redis import RedisError
+from redis import RedisError, ResponseError
 from redis.asyncio import Redis
 
 from llm.errors import ErrorKind, LlmError
@@ -36,6 +36,7 @@ KEEP_SECONDS = 30 * 24 * 3600  # since the last call for the whole key, since it
 CHANGES_KEPT = 20  # of each model
 
 Hold = Literal["open", "closed"]
+Outcome = Literal["answered", "failed", "abandoned"]
 CLOSED, OPENED, HALF_OPENED = "closed", "opened", "half-opened"
 HELD_OPEN, HELD_CLOSED = "held open", "held closed"
 STATES = (CLOSED, OPENED, HALF_OPENED, HELD_OPEN, HELD_CLOSED)
@@ -66,11 +67,20 @@ class Breakers:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._healthy: dict[str, tuple[float, _Entry]] = {}  # until when to rely on it, and the entry that saw it
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def check(self, model: str) -> None:
+        """Raise LlmError PAUSED if a call could not be made now. Unlike `guard` it makes no call the probe."""
+        await self._enter(model, token="")
 
     @asynccontextmanager
     async def guard(self, model: str) -> AsyncIterator[None]:
-        """Guard one call. Raises LlmError PAUSED if it may not be made; counts its transient failure."""
-        entry = await self._enter(model)
+        """Guard one call. Raises LlmError PAUSED if it may not be made; counts its failure.
+
+        Only ErrorKind.TRANSIENT is a failure of the upstream. Every other error is an answer and shows that it is up,
+        also one that cannot be read (GARBLED): one person's question, or a setting, must not stop everybody's calls.
+        """
+        entry = await self._enter(model, token=uuid.uuid4().hex)
         try:
             yield
         except LlmError as error:
@@ -87,22 +97,25 @@ class Breakers:
         change = await _run(self._redis, model, "hold", state or "", quote(by, safe=""))
         logger.warning("breaker of %s: %s, by %s", model, change, by)
 
-    async def _enter(self, model: str) -> _Entry | None:
-        """Ask whether the call may go, unless the breaker was healthy just now. None: the outcome does not count."""
+    async def _enter(self, model: str, token: str) -> _Entry | None:
+        """Ask whether the call may go, unless the breaker was healthy just now. None: the outcome does not count.
+
+        Without a token the call cannot become the probe.
+        """
         until, seen = self._healthy.get(model, (0.0, None))
         if seen and time.monotonic() < until:
             return seen
         if seen:  # one call asks; hundreds that begin meanwhile rely on the last answer
             self._healthy[model] = time.monotonic() + TRUST_SECONDS, seen
-        token = uuid.uuid4().hex
+        asking = asyncio.ensure_future(self._ask(model, token))
         try:
-            state, may_call, at, failures = await _run(self._redis, model, "enter", token)
-        except asyncio.CancelledError:  # Redis may have made this call its probe
-            await self._leave(_Entry(model, token, "0", is_probe=True, is_healthy=False), "abandoned")
+            state, may_call, at, failures = await asyncio.shield(asking)
+        except asyncio.CancelledError:  # Redis may have made this call its probe, or may be about to
+            await self._to_the_end(self._abandon(asking, model, token))
             raise
-        except (RedisError, OSError) as error:
+        except Exception as error:
             self._healthy.pop(model, None)
-            logger.warning("no circuit breaker, Redis is away: %s", type(error).__name__)
+            _warn("no circuit breaker", error)
             return None
         entry = _Entry(model, token, at, is_probe=state == HALF_OPENED, is_healthy=state == CLOSED and not failures)
         if entry.is_healthy:
@@ -116,7 +129,18 @@ class Breakers:
             logger.warning("breaker of %s: %s", model, state)
         return None if state == HELD_CLOSED else entry
 
-    async def _leave(self, entry: _Entry | None, outcome: Literal["answered", "failed", "abandoned"]) -> None:
+    async def _ask(self, model: str, token: str) -> tuple[str, int, str, int]:
+        state, may_call, at, failures = await _run(self._redis, model, "enter", token)
+        return str(state), int(may_call), str(at), int(failures)
+
+    async def _abandon(self, asking: asyncio.Future[Any], model: str, token: str) -> None:
+        """Free the place of a call that was cancelled while it asked, once Redis has answered."""
+        await asyncio.wait({asking})
+        if asking.cancelled() or asking.exception() or not token:
+            return
+        await self._report(_Entry(model, token, "0", is_probe=True, is_healthy=False), "abandoned")
+
+    async def _leave(self, entry: _Entry | None, outcome: Outcome) -> None:
         """Report an outcome to Redis, unless it cannot change anything there."""
         if entry is None or (outcome == "answered" and entry.is_healthy):
             return
@@ -124,10 +148,20 @@ class Breakers:
             return
         if outcome == "failed":
             self._healthy.pop(entry.model, None)
+        await self._to_the_end(self._report(entry, outcome))
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for the work, which goes on if this task is cancelled, once or again: a probe must free its place."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.shield(task)
+
+    async def _report(self, entry: _Entry, outcome: Outcome) -> None:
         try:
             change = await _run(self._redis, entry.model, "leave", entry.token, outcome, entry.at)
-        except (RedisError, OSError) as error:
-            logger.warning("circuit breaker not updated, Redis is away: %s", type(error).__name__)
+        except Exception as error:
+            _warn("circuit breaker not updated", error)
         else:
             if change:
                 logger.warning("breaker of %s: %s", entry.model, change)
@@ -155,3 +189,9 @@ async def _run(redis: Redis, model: str, command: str, *arguments: str) -> Any:
     limits = [THRESHOLD, OPEN_SECONDS, PROBE_SECONDS, KEEP_SECONDS, CHANGES_KEPT]
     key = f"breaker:{{{model}}}"  # braces: one slot of a cluster, and no key that earlier releases wrote
     return await redis.register_script(SCRIPT)([key], [command, *limits, *arguments])
+
+
+def _warn(what: str, error: Exception) -> None:
+    """Log that Redis could not be used: calls go on without it. A reply that no check foresaw has a traceback."""
+    is_away = isinstance(error, RedisError | OSError) and not isinstance(error, ResponseError)
+    logger.warning("%s, Redis failed: %s", what, type(error).__name__, exc_info=None if is_away else error)

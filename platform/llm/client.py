@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import time
-from array import array
-from base64 import b64decode
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from llm import retry, sdk, streaming
+from llm import answers, retry, sdk, streaming
+from llm.answers import Schema
 from llm.breaker import Breakers
 from llm.calls import Account, Call, Recorder
 from llm.config import LlmConfig
@@ -35,10 +33,10 @@ class Traffic:
     breakers: Breakers
 
 
-Schema = TypeVar("Schema", bound=BaseModel)
 T = TypeVar("T")
 
 EMBEDDING_BATCH = 128
+LARGEST_ANSWER = 32 * 1024 * 1024  # bytes of a whole answer; vectors as plain numbers are the largest
 
 
 class Llm:
@@ -54,7 +52,7 @@ class Llm:
     ) -> None:
         self._client = client
         self.config = config
-        self._account = Account(record)
+        self._account = Account(record, config.api_key)
         self._governor = traffic.governor if traffic else None
         self._breakers = traffic.breakers if traffic else None
         self._caller = caller
@@ -94,55 +92,71 @@ class Llm:
         json_schema = {"name": schema.__name__, "schema": _json_schema(schema), "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
 
-        async def ask() -> Schema:
-            return await self._once(purpose, sdk.CHAT, body, lambda answer: _fit(schema, answer))
+        def read(answer: dict[str, Any], call: Call) -> Schema:
+            return answers.fit(schema, _content(answer, call))
 
-        return await retry.once_more(ErrorKind.INVALID, ask)
+        return await retry.once_more(ErrorKind.INVALID, lambda: self._once(purpose, sdk.CHAT, body, read))
 
     async def embed(self, purpose: str, texts: list[str]) -> list[list[float]]:
         """Return one vector per text, in order, requested in batches. Raises LlmError."""
-        vectors: list[list[float]] = []
+        width, vectors = self.config.embedding_dimensions, []
         for start in range(0, len(texts), EMBEDDING_BATCH):
+            batch = texts[start : start + EMBEDDING_BATCH]
             body = {
                 "model": self.config.embedding_model,
-                "input": texts[start : start + EMBEDDING_BATCH],
-                "dimensions": self.config.embedding_dimensions,
+                "input": batch,
+                "dimensions": width,
                 "encoding_format": "base64",  # a third of the size
             }
-            vectors += await self._once(purpose, sdk.EMBEDDINGS, body, _vectors)
+            read = functools.partial(_vectors, count=len(batch), width=width)
+            vectors += await self._once(purpose, sdk.EMBEDDINGS, body, read)
         return vectors
 
     def _chat(self, model: str, messages: Messages, max_tokens: int) -> dict[str, Any]:
         return {"model": model, "messages": messages, "max_completion_tokens": max_tokens}
 
-    async def _once(self, purpose: str, path: str, body: dict[str, Any], read: Callable[[Any], T]) -> T:
+    async def _once(self, purpose: str, path: str, body: dict[str, Any], read: Callable[[Any, Call], T]) -> T:
         """Make a call whose answer arrives whole, with retries. Each try is a call of its own for `record`."""
 
         async def attempt() -> T:
-            async with self._guard(body["model"]):
-                call = await self._begin(purpose, body)
+            async with self._admitted(purpose, body) as call:
                 try:
-                    async with asyncio.timeout(self.config.first_token_timeout):
-                        response = await sdk.ask(self._client, path, body)
-                    call.got_first_token()
-                    answer = response.json()
-                    call.upstream_id = response.headers.get("x-request-id", "")
-                    call.got_usage(answer.get("usage") or {})
-                    value = read(answer)
+                    headers, answer = await self._asked(path, body, call)
+                    call.got_usage(answer.get("usage"))
+                    value = read(answer, call)
                 except BaseException as error:
                     raise await self._refused(call, self._account.fail(call, error)) from error
                 self._account.end(call, "ok")
                 self._settle(call)
-                await self._learn(call, response.headers)
+                await self._learn(call, headers)
                 return value
 
         return await retry.in_call(attempt)
 
+    async def _asked(self, path: str, body: dict[str, Any], call: Call) -> tuple[Mapping[str, str], dict[str, Any]]:
+        """The headers and the parsed body of a whole answer. Its connection is released, whatever comes."""
+        try:
+            async with asyncio.timeout(self.config.first_token_timeout):
+                response = await sdk.begin(self._client, path, body)
+                try:
+                    call.accepted(response.headers.get("x-request-id", ""))
+                    received = bytearray()
+                    async for chunk in response.aiter_bytes():
+                        received += chunk
+                        if len(received) > LARGEST_ANSWER:
+                            raise LlmError(ErrorKind.GARBLED, f"the answer has more than {LARGEST_ANSWER} bytes")
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            call.is_billable = True  # the upstream has probably worked on it all the time
+            raise
+        call.got_first_token()
+        return response.headers, answers.parsed(bytes(received))
+
     async def _open(self, purpose: str, body: dict[str, Any]) -> streaming.Stream:
         stream = None
         try:
-            async with self._guard(body["model"]):
-                call = await self._begin(purpose, body)
+            async with self._admitted(purpose, body) as call:
                 stream = streaming.Stream(self._client, body, call, self.config, self._account)
                 await stream.open()
                 await self._learn(call, stream.headers)
@@ -153,11 +167,31 @@ class Llm:
                 await self._refused(stream.call, error)
             raise
 
+    @asynccontextmanager
+    async def _admitted(self, purpose: str, body: dict[str, Any]) -> AsyncIterator[Call]:
+        """A call that the breaker and the governor admit, guarded by the breaker. Raises LlmError PAUSED.
+
+        The breaker is asked before the call waits for its permit, so that nobody waits for an upstream that is down,
+        and after it, since it may have opened meanwhile: then the permit goes back. Only then can the call become the
+        breaker's probe, because the wait for a permit can be long.
+        """
+        if self._breakers:
+            await self._breakers.check(body["model"])
+        call = await self._permitted(purpose, body)
+        is_admitted = False
+        try:
+            async with self._guard(call.model):
+                is_admitted = True
+                yield call
+        finally:
+            if not is_admitted and self._governor:
+                self._governor.give_back(call.model, call.expected_tokens)
+
     def _guard(self, model: str) -> AbstractAsyncContextManager[None]:
         return self._breakers.guard(model) if self._breakers else nullcontext()
 
-    async def _begin(self, purpose: str, body: dict[str, Any]) -> Call:
-        text = json.dumps(body.get("messages") or body["input"])
+    async def _permitted(self, purpose: str, body: dict[str, Any]) -> Call:
+        text = "\n".join(body["input"] if "input" in body else [message["content"] for message in body["messages"]])
         expected = estimate(text) + body.get("max_completion_tokens", 0) // 4
         waited = await self._permit(body["model"], expected)
         return Call(purpose, body["model"], input_text=text, expected_tokens=expected, governor_ms=round(waited * 1000))
@@ -196,23 +230,11 @@ def _json_schema(schema: type[BaseModel]) -> dict[str, Any]:
     return schema.model_json_schema()
 
 
-def _content(answer: dict[str, Any]) -> str:
-    choice = answer["choices"][0]
-    if choice["message"].get("refusal") or choice.get("finish_reason") == "content_filter":
-        raise LlmError(ErrorKind.REFUSED, "the model refused")
-    return choice["message"].get("content") or ""
+def _content(answer: dict[str, Any], call: Call) -> str:
+    text = answers.content(answer)
+    call.got_text(text)
+    return text
 
 
-def _vectors(answer: dict[str, Any]) -> list[list[float]]:
-    vectors = [each["embedding"] for each in answer["data"]]
-    # Some OpenAI-compatible servers return plain numbers although base64 was requested.
-    return [array("f", b64decode(each)).tolist() if isinstance(each, str) else each for each in vectors]
-
-
-def _fit(schema: type[Schema], answer: dict[str, Any]) -> Schema:
-    try:
-        return schema.model_validate_json(_content(answer))
-    except ValidationError as error:
-        raise LlmError(
-            ErrorKind.INVALID, f"the answer does not fit {schema.__name__}: {error.error_count()} errors"
-        ) from None
+def _vectors(answer: dict[str, Any], call: Call, count: int, width: int) -> list[list[float]]:
+    return answers.vectors(answer, count, width)

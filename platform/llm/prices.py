@@ -45,5 +45,6 @@ def cost_of(model: str, input_tokens: int, cached_tokens: int, output_tokens: in
     price = PRICES.get(re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model))
     if price is None:
         return None
+    cached_tokens = min(cached_tokens, input_tokens)
     fresh = input_tokens - cached_tokens
     return (fresh * price.input + cached_tokens * price.cached_input + output_tokens * price.output) / _MILLION

@@ -48,7 +48,9 @@ def _waits() -> Generator[float, Any, None]:
 def _is_not_worth_waiting(error: Exception) -> bool:
     if not isinstance(error, LlmError):
         return False
-    return not error.passing or error.kind is ErrorKind.PAUSED or (error.retry_after or 0) > LONGEST_WAIT
+    if error.kind in (ErrorKind.PAUSED, ErrorKind.GARBLED):  # GARBLED was probably paid: the job counts its tries
+        return True
+    return not error.passing or (error.retry_after or 0) > LONGEST_WAIT
 
 
 @backoff.on_exception(_waits, LlmError, max_tries=TRIES, giveup=_is_not_worth_waiting, jitter=None, logger=None)

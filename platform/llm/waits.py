@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,13 +11,19 @@ from email.utils import parsedate_to_datetime
 
 _SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
 _SECONDS = (3600, 60, 1, 0.001)
+LONGEST = 3600.0  # seconds; who is told to wait for longer tries again after this time
 
 
 def wanted(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait according to the headers of a refusal (names in lower case); None if no header says."""
+    """Seconds to wait according to the headers of a refusal (names in lower case), at most LONGEST.
+
+    None if no header says, or none that can be read.
+    """
     for read in (_milliseconds, _retry_after, _reset):
-        with suppress(KeyError, ValueError):
-            return max(0.0, read(headers))
+        with suppress(KeyError, ValueError, TypeError, OverflowError):  # the last two: odd dates
+            seconds = read(headers)
+            if not math.isnan(seconds):
+                return min(max(0.0, seconds), LONGEST)
     return None
 
 

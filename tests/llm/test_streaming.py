@@ -51,11 +51,18 @@ async def test_a_stream_may_be_split_at_any_byte(size, monkeypatch):
     assert ("".join(pieces), failure) == ("Grüße, Welt", None)
 
 
-@pytest.mark.parametrize("trouble", [FAILURE, b"data: {garbage\n\n", b'data: {"choices": [{"finish_reason": "length"'])
-async def test_text_before_a_failure_in_the_same_read_is_shown(trouble):
+@pytest.mark.parametrize(
+    ("trouble", "kind"),
+    [
+        (FAILURE, ErrorKind.TRANSIENT),
+        (b"data: {garbage\n\n", ErrorKind.GARBLED),
+        (b'data: {"choices": [{"finish_reason": "length"', ErrorKind.GARBLED),
+    ],
+)
+async def test_text_before_a_failure_in_the_same_read_is_shown(trouble, kind):
     pieces, failure, _ = await read(event("Hello") + trouble)
     assert pieces == ["Hello"]
-    assert failure.kind is ErrorKind.TRANSIENT
+    assert failure.kind is kind
 
 
 async def test_nothing_is_read_after_a_failure():
@@ -65,7 +72,14 @@ async def test_nothing_is_read_after_a_failure():
 
 async def test_a_stream_without_an_end_mark_has_failed():
     pieces, failure, _ = await read(event("Hello"))
-    assert (pieces, failure.kind) == (["Hello"], ErrorKind.TRANSIENT)
+    assert (pieces, failure.kind) == (["Hello"], ErrorKind.GARBLED)
+
+
+async def test_a_stream_that_says_why_it_ends_needs_no_end_mark():
+    """llama.cpp and others have ended streams so."""
+    end = b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n'
+    assert (await read(event("Hello") + end))[:2] == (["Hello"], None)
+    assert (await read(event("Hello"), end.strip()))[:2] == (["Hello"], None)
 
 
 async def test_the_end_mark_needs_no_line_break():

@@ -14,7 +14,7 @@ from .embeddings import embeddings
 from .errors import ApiError, bad_request, invalid_api_key, missing_api_key
 from .journal import RequestRecord
 from .models import get_model, list_models
-from .state import RECORD, SIMULATOR, Simulator
+from .state import RECORD, SIMULATOR, RawReply, Simulator
 
 LARGEST_BODY = 64 * 1024 * 1024
 ENDPOINTS = {"/v1/chat/completions": "chat", "/v1/embeddings": "embeddings"}
@@ -74,6 +74,9 @@ async def _answer(request: web.Request, record: RequestRecord, handler: Handler)
         response = await handler(request)
         record.finish("completed", response.status)
         return response
+    except RawReply as reply:
+        record.finish("failed", reply.status)
+        return web.Response(status=reply.status, headers=reply.headers, body=reply.body)
     except ApiError as error:
         return _error_response(error, record)
     except web.HTTPException as error:
@@ -114,6 +117,6 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
     record = request.get(RECORD)
     if record is None:
         return
-    response.headers["x-request-id"] = record.id
+    response.headers.setdefault("x-request-id", record.id)
     response.headers["openai-processing-ms"] = str(round((time.time() - record.received_at) * 1000))
     response.headers.update(request.app[SIMULATOR].limits.headers(record.model))

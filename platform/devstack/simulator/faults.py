@@ -1,7 +1,7 @@
 """Fault rules: which requests fail, how, and how often."""
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .errors import ApiError, rate_limited
@@ -24,14 +24,17 @@ _ERRORS: dict[str, tuple[int, str, str | None, str]] = {
     "401": (401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided (injected fault)."),
 }
 CHAT_KINDS = ("leak", "refuse", "content_filter", "invalid_json")
-KINDS = (*_ERRORS, *CHAT_KINDS, "hang", "disconnect", "stall", "garbage")
+KINDS = (*_ERRORS, *CHAT_KINDS, "hang", "disconnect", "stall", "garbage", "raw")
 _WHOLE, _ANY = (int,), (int, float)
-_NUMBERS = {"times": _WHOLE, "afterTokens": _WHOLE, "probability": _ANY, "retryAfter": _ANY}
+_NUMBERS = {"times": _WHOLE, "afterTokens": _WHOLE, "probability": _ANY, "retryAfter": _ANY, "status": _WHOLE}
 
 
 @dataclass
 class FaultRule:
-    """One rule; `times` counts down (None: unlimited), `purpose` restricts it to one kind of request."""
+    """One rule; `times` counts down (None: unlimited), `purpose` restricts it to one kind of request.
+
+    Kind "raw" answers with `status`, `headers` and `body`, each character of which is one byte (Latin-1).
+    """
 
     endpoint: str
     kind: str
@@ -40,6 +43,9 @@ class FaultRule:
     retryAfter: float | None = None
     afterTokens: int | None = None
     purpose: str | None = None
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = ""
 
     def matches(self, endpoint: str, purpose: str) -> bool:
         """Whether the rule applies to this request; a fault kind that the request cannot have never applies."""
@@ -120,7 +126,7 @@ def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
 def _check_numbers(rule: FaultRule) -> None:
     for name, kinds in _NUMBERS.items():
         value = getattr(rule, name)
-        if value is None and name != "probability":
+        if value is None and name not in ("probability", "status"):
             continue
         if isinstance(value, bool) or not isinstance(value, kinds) or value < 0:
             raise ValueError(f"fault {name} does not accept {value!r}")

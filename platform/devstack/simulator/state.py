@@ -43,13 +43,24 @@ class Simulator:
                 transport.abort()
 
 
+class RawReply(Exception):
+    """An injected reply; raising it in an API handler sends it."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        super().__init__(status)
+        self.status, self.headers, self.body = status, headers, body
+
+
 SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
 # The record of the current request, under request[RECORD].
 RECORD: web.RequestKey[RequestRecord] = web.RequestKey("record", RequestRecord)
 
 
 async def meet_fault(request: web.Request, record: RequestRecord) -> FaultRule | None:
-    """The fault for this request, if any. Raises ApiError for error kinds; a hang ends when the client disconnects."""
+    """The fault for this request, if any.
+
+    Raises ApiError for error kinds and RawReply for a raw one; a hang ends when the client disconnects.
+    """
     fault = request.app[SIMULATOR].faults.take(record.endpoint, record.purpose)
     if fault is None:
         return None
@@ -58,4 +69,6 @@ async def meet_fault(request: web.Request, record: RequestRecord) -> FaultRule |
         raise error
     if fault.kind == "hang":
         await asyncio.get_running_loop().create_future()
+    if fault.kind == "raw":
+        raise RawReply(fault.status, fault.headers, fault.body.encode("latin-1"))
     return fault

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
+from pydantic import BaseModel, ConfigDict
 
 from jobs.lifecycle import transitions
 from jobs.models import AiCall, AiJob
@@ -18,6 +19,12 @@ from llm.errors import ErrorKind, LlmError
 from tests.support import ROOT, database, events_of
 
 MESSAGES = [{"role": "user", "content": "What is a primary key?"}]
+
+
+class Verdict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    label: str
 
 
 async def streamed(run):
@@ -275,6 +282,68 @@ def test_every_call_has_a_row(engine, simulator):
     assert answered.input_tokens > 0 < answered.output_tokens
     assert answered.first_token_ms <= answered.duration_ms
     assert answered.upstream_id
+
+
+def runs_until_it_ends(engine, job, most=8):
+    """The job after as many runs as it takes to end, and how many they were; further delays are skipped."""
+    for count in range(1, most + 1):
+        job = engine.run(job)
+        if job.is_final:
+            return job, count
+        AiJob.objects.filter(pk=job.pk).update(run_after=None)
+    return job, most
+
+
+@pytest.mark.parametrize("fault", ["disconnect", "stall", "garbage"])
+def test_stream_that_breaks_after_its_text_is_paid_three_times_at_most(engine, simulator, fault):
+    simulator.fault(fault, afterTokens=5)
+    engine.work(streamed)
+    job, count = runs_until_it_ends(engine, engine.submit(max_attempts=12))
+    assert (count, job.status, job.retryable) == (3, "failed", True)
+    assert job.error_message == runner.BROKEN_OFF
+    assert job.error_code in ("upstream_unavailable", "upstream_garbled")
+    assert len(simulator.requests()) == AiCall.objects.filter(job=job, estimated=True).count() == 3
+    simulator.clear_faults()
+    assert transitions.retry(job)
+    assert engine.run(job).status == "completed"
+
+
+def test_attempts_that_cost_nothing_do_not_use_up_the_paid_ones(engine, simulator):
+    """Refusals, pauses and outages between two broken streams: the count goes on where it was."""
+    troubles = iter(["break", "pause", "down", "break", "pause", "break", "break"])
+
+    async def work(run):
+        match next(troubles):
+            case "pause":
+                run.show("passages that may help meanwhile")
+                raise LlmError(ErrorKind.PAUSED, "held")
+            case "down":
+                raise LlmError(ErrorKind.TRANSIENT, "down")
+        return await streamed(run)
+
+    simulator.fault("disconnect", afterTokens=5)
+    engine.work(work)
+    job, count = runs_until_it_ends(engine, engine.submit(max_attempts=12))
+    assert (count, job.status, job.failures) == (6, "failed", 3)
+    assert len(simulator.requests()) == 3
+
+
+@pytest.mark.parametrize("purpose", ["structured", "embedding", "rewrite"])
+def test_answers_that_cannot_be_read_are_paid_three_times_at_most(engine, simulator, purpose):
+    async def work(run):
+        match purpose:
+            case "structured":
+                await run.llm.parse("verdict", MESSAGES, Verdict)
+            case "embedding":
+                await run.llm.embed("embedding", ["x"])
+            case "rewrite":
+                await run.llm.text("rewrite", MESSAGES)
+
+    simulator.fault("raw", endpoint="*", body='{"error": "text"}')
+    engine.work(work)
+    job, count = runs_until_it_ends(engine, engine.submit(max_attempts=12))
+    assert (count, job.status, job.error_code, job.retryable) == (3, "failed", "upstream_garbled", True)
+    assert len(simulator.requests()) == AiCall.objects.filter(job=job).count() == 3
 
 
 def test_operations_page_explains_every_failure_code():
