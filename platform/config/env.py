@@ -157,6 +157,11 @@ class Env:
 
         return self._read(name, default, default, f"one of {', '.join(choices)}", parse)
 
+    def list(self, name: builtins.str, default: builtins.list[builtins.str] = REQUIRED) -> builtins.list[builtins.str]:
+        """Words separated by commas."""
+        allowed = "words of ASCII characters, separated by commas"
+        return self._read(name, default, [], allowed, lambda text: _items(text, _word))
+
     def hosts(self, name: builtins.str, default: builtins.list[builtins.str] = REQUIRED) -> builtins.list[builtins.str]:
         """Host names as Django's ALLOWED_HOSTS has them."""
         allowed = "host names without scheme and port, separated by commas; .example.org includes all subdomains"
@@ -175,7 +180,7 @@ class Env:
 
     def redis_url(self, name: builtins.str) -> builtins.str:
         """The URL of a Redis database."""
-        return self._read(name, REQUIRED, "", REDIS_URL, _redis_url, secret=True)
+        return self._read(name, REQUIRED, "redis://unknown", REDIS_URL, _redis_url, secret=True)
 
     def postgres_url(self, name: builtins.str) -> dict[builtins.str, Any]:
         """NAME, HOST, PORT, USER, PASSWORD and OPTIONS of Django's DATABASES, from a URL that libpq reads."""
@@ -262,6 +267,11 @@ def _items(text: str, check: Callable[[str], None]) -> list[str]:
     for item in items:
         check(item)
     return items
+
+
+def _word(text: str) -> None:
+    if not WORD.fullmatch(text):
+        raise Wrong(f"{_quoted(text)} is not one")
 
 
 def _host(text: str) -> None:

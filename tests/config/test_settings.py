@@ -266,6 +266,13 @@ def test_database_url_is_read_as_libpq_reads_it(url, expected):
     assert (*parts, config["OPTIONS"].get("sslmode")) == expected
 
 
+def test_list_of_words_is_split_at_commas():
+    env = Env({"JOBS_KINDS": "a.b, c ,", "JOBS_OTHERS": "a b"}, ())
+    assert (env.list("JOBS_KINDS", default=[]), env.list("JOBS_OTHERS", default=[])) == (["a.b", "c"], [])
+    with pytest.raises(SystemExit, match="JOBS_OTHERS=a b: a b is not one; allowed: words of ASCII characters"):
+        env.finish()
+
+
 @pytest.mark.parametrize("url", ["postgres://u:pw@word@h/n", "postgres://u:1/word@h/n"])
 def test_password_with_a_bare_delimiter_is_refused_rather_than_taken_for_a_host(url, tmp_path):
     (line,) = message({"DATABASE_URL": url}, tmp_path).values()
