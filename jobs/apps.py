@@ -14,7 +14,7 @@ class JobsConfig(AppConfig):
         """Register the engine's own kind and checks, and close the sockets of people who sign out."""
         from config import health
         from jobs import kinds, retention
-        from jobs.monitoring import checks
+        from jobs.monitoring import checks, totals
 
         kinds.register(retention.PRUNING)
         retention.register(retention.JOBS, retention.TICKETS, retention.SESSIONS)
@@ -22,6 +22,7 @@ class JobsConfig(AppConfig):
         health.register("redis", checks.redis_answers)
         health.register("worker", checks.has_workers)
         health.register("sweeper", checks.is_swept)
+        health.register_figure("sweepAgeSeconds", totals.sweep_age)
         user_logged_out.connect(_close_sockets)
 
 

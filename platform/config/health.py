@@ -24,10 +24,15 @@ def alive(request: HttpRequest) -> JsonResponse:
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if every check passes (Postgres, migrations, registered checks), else 503 with the result of each."""
+    """Answer 200 if every check passes (Postgres, migrations, registered checks), else 503 with the result of each.
+
+    The registered figures are told in both cases; None where one cannot be read.
+    """
     checks = {name: _passes(check) for name, check in _checks.items()}
     ok = all(checks.values())
-    return JsonResponse({"status": "ok" if ok else "unavailable", "checks": checks}, status=200 if ok else 503)
+    told = {name: _read(figure) for name, figure in _figures.items()}
+    answer = {"status": "ok" if ok else "unavailable", "checks": checks, **told}
+    return JsonResponse(answer, status=200 if ok else 503)
 
 
 PAGES = {"/healthz": alive, "/readyz": ready}
@@ -48,6 +53,14 @@ def migrations() -> bool:
 _checks: dict[str, Callable[[], bool]] = {"database": database, "migrations": migrations}
 
 
+_figures: dict[str, Callable[[], float | None]] = {}
+
+
+def register_figure(name: str, figure: Callable[[], float | None]) -> None:
+    """Add a figure to the answer of /readyz. Call this from AppConfig.ready()."""
+    _figures[name] = figure
+
+
 def register(name: str, check: Callable[[], bool]) -> None:
     """Add a check to /readyz. It fails if it returns False or raises. Call this from AppConfig.ready()."""
     _checks[name] = check
@@ -58,3 +71,10 @@ def _passes(check: Callable[[], bool]) -> bool:
         return check()
     except Exception:
         return False
+
+
+def _read(figure: Callable[[], float | None]) -> float | None:
+    try:
+        return figure()
+    except Exception:
+        return None
