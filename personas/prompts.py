@@ -8,6 +8,9 @@ from html import escape
 from pydantic import BaseModel
 
 from llm.client import Messages
+from llm.tokens import cut
+
+DESCRIPTION_TOKENS = 500  # of each persona
 
 
 class PersonaOption(BaseModel):
@@ -50,9 +53,9 @@ def classify(personas: Sequence[PersonaOption], answers: Sequence[GivenAnswer]) 
 
 
 def _personas(personas: Sequence[PersonaOption]) -> str:
+    described = ((p, escape(cut(p.description, DESCRIPTION_TOKENS), quote=False)) for p in personas)
     return "\n".join(
-        f'<persona key="{escape(p.key)}" name="{escape(p.name)}">{escape(p.description, quote=False)}</persona>'
-        for p in personas
+        f'<persona key="{escape(p.key)}" name="{escape(p.name)}">{text}</persona>' for p, text in described
     )
 
 

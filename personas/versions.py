@@ -10,9 +10,12 @@ from typing import Any
 from django.conf import settings
 
 from personas import pipeline
-from personas.models import Persona
+from personas.models import Persona, Profile
 from personas.pipeline import Versions
 from personas.prompts import PersonaOption
+
+
+MODEL_LENGTH = Profile._meta.get_field("model").max_length
 
 
 def current() -> Versions:
@@ -26,7 +29,7 @@ def of(personas: Iterable[PersonaOption]) -> Versions:
     return Versions(
         personas=_digest(described),
         prompt=_digest(pipeline.VERSIONED),
-        model=settings.LLM_FAST_MODEL,
+        model=settings.LLM_FAST_MODEL[:MODEL_LENGTH],
     )
 
 

@@ -9,8 +9,12 @@ from conversations.pipeline import QuestionInContext
 from conversations.prompts import with_history
 from courses.grounding import GROUNDED, ONLY_DATA, PromptPassage, as_data
 from llm.client import Messages
+from llm.tokens import cut
 from tutors.content import QuizQuestion
 from tutors.digest import Insights
+
+LESSONS_TOKENS = 4000  # of the titles of a course's lessons
+OPEN_QUESTION_TOKENS = 150  # of each question in the insights
 
 DECIDE = """\
 A tutor of the online course "{course}" writes to a copilot. Decide what the tutor wants:
@@ -86,7 +90,8 @@ Rules:
 def decide(course: str, lessons: Sequence[str], question: str) -> Messages:
     """Build the prompt that determines the tutor's intent."""
     numbered = "\n".join(f"{n}. {escape(title, quote=False)}" for n, title in enumerate(lessons, start=1))
-    return with_history(DECIDE.format(course=escape(course), lessons=numbered), "", [], question)
+    lessons_text = cut(numbered, LESSONS_TOKENS)
+    return with_history(DECIDE.format(course=escape(course), lessons=lessons_text), "", [], question)
 
 
 def answer(course: str, passages: Sequence[PromptPassage], insights: Insights, question: QuestionInContext) -> Messages:
@@ -133,10 +138,9 @@ def learners(insights: Insights) -> str:
         f"{_count(theme.questions, theme.learners)}, {theme.troubled} not answered well</theme>"
         for theme in insights.themes
     ]
-    lines += [
-        f'<open trouble="{one.trouble.replace("_", " ")}">{escape(one.text, quote=False)}</open>'
-        for one in insights.open
-    ]
+    for one in insights.open:
+        text = escape(cut(one.text, OPEN_QUESTION_TOKENS), quote=False)
+        lines.append(f'<open trouble="{one.trouble.replace("_", " ")}">{text}</open>')
     return "\n".join(["<learners>", *lines, "</learners>"])
 
 

@@ -35,7 +35,10 @@ def breakers(request: HttpRequest) -> HttpResponse:
 def _hold(request: HttpRequest, model: str, hold: str) -> None:
     if model not in upstream.models() or hold not in HOLDS:
         return messages.error(request, "There is no such model or state.")
-    async_to_sync(_set)(model, HOLDS[hold], request.user.get_username())
+    try:
+        async_to_sync(_set)(model, HOLDS[hold], request.user.get_username())
+    except (RedisError, OSError):
+        return messages.error(request, "Redis is away: the breaker is unchanged. Try again when it is back.")
     what = "is automatic again" if hold == "auto" else f"is held {hold}"
     messages.success(request, f"The breaker of {model} {what}.")
 

@@ -40,7 +40,20 @@ def redis_answers() -> bool:
 def has_workers() -> bool:
     """Whether any worker is registered. RedisError when Redis is away."""
     with connections.redis().fail_fast():
-        return bool(Worker.all(connection=connections.redis()))  # Worker.count() includes the dead
+        return registered_workers() > 0
+
+
+def registered_workers() -> int:
+    """How many workers are registered. RedisError when Redis is away.
+
+    Read from RQ's keys: Worker.all() fails for all when one entry cannot be read, and Worker.count() includes the dead.
+    """
+    redis = connections.redis()
+    if redis.type(Worker.redis_workers_keys) != b"set":
+        return 0
+    names: Any = redis.smembers(Worker.redis_workers_keys)
+    prefix = Worker.redis_worker_namespace_prefix.encode()
+    return sum(name.startswith(prefix) and redis.type(name) == b"hash" for name in names)
 
 
 def is_swept() -> bool:

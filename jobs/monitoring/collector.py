@@ -19,13 +19,13 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from redis import RedisError
-from rq import Queue, Worker
+from redis import Redis, RedisError, ResponseError
+from rq import Queue
 
 from jobs import kinds
 from jobs.backends import connections, upstream
 from jobs.models import AiJob, Total
-from jobs.monitoring import totals
+from jobs.monitoring import checks, totals
 from jobs.monitoring.totals import FIGURES, Figure
 from llm import breaker
 
@@ -57,7 +57,9 @@ def _if_it_answers(figures: Callable[[], Iterator[Metric]]) -> list[Metric] | No
         return list(figures())
     except (Error, RedisError, OSError) as error:
         logger.warning("figures are left out: %s", type(error).__name__)
-        return None
+    except Exception:  # something in it that nobody foresaw must not take the other figures along
+        logger.exception("figures are left out")
+    return None
 
 
 def _from_postgres() -> Iterator[Metric]:
@@ -78,13 +80,19 @@ def _from_postgres() -> Iterator[Metric]:
 
 def _from_redis() -> Iterator[Metric]:
     redis = connections.redis()
-    entries: Values = {(name,): Queue(name, connection=redis).count for name in settings.JOBS_QUEUES}
+    entries: Values = {(name,): _length(redis, Queue(name, connection=redis).key) for name in settings.JOBS_QUEUES}
     yield _gauge("queue_entries", "Entries in the queues of Redis.", ("queue",), entries)
-    workers = len(Worker.all(connection=redis))  # Worker.count() includes the dead
-    yield _gauge("workers", "Workers that are registered.", (), {(): workers})
+    yield _gauge("workers", "Workers that are registered.", (), {(): checks.registered_workers()})
     found = async_to_sync(_breaker_states)()
     states: Values = {(model, state): state == now for model, now in found for state in breaker.STATES}
     yield _gauge("breaker", "The state that a model's circuit breaker is in is 1.", ("model", "state"), states)
+
+
+def _length(redis: Redis, queue: str) -> int:
+    try:
+        return int(redis.llen(queue))
+    except ResponseError:  # a key of another type
+        return 0
 
 
 async def _breaker_states() -> list[tuple[str, str]]:

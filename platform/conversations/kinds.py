@@ -45,14 +45,22 @@ class AnswerKind(JobKind):
 
 
 async def summarise(run: Run) -> Result:
-    """Summarise the older messages of a conversation."""
-    summary, turns, upto = await run.db(rows.to_summarise, run.job)
-    if not turns:
+    """Summarise the older messages of a conversation, or as many of them as fit into one prompt."""
+    summary, messages = await run.db(rows.to_summarise, run.job)
+    if not messages:
         return {}
-    return {"summary": await pipeline.summarise(summary, turns, run.llm), "upto": upto}
+    text, covered = await pipeline.summarise(summary, [turn for _, turn in messages], run.llm)
+    return {"summary": text, "upto": messages[covered - 1][0]}
 
 
-SUMMARY = JobKind("conversations.summary", summarise, rows.save_summary, priority=2)
+def save_summary(job: AiJob, result: Result) -> None:
+    """Store the summary, and submit the next summary job if many messages are left that it does not cover."""
+    rows.save_summary(job, result)
+    if rows.unsummarised(job.payload["conversationId"]) >= MAX_UNSUMMARISED_MESSAGES:
+        submit_summary(job)
+
+
+SUMMARY = JobKind("conversations.summary", summarise, save_summary, priority=2)
 
 
 def add_answer(job: AiJob, result: Result) -> int:

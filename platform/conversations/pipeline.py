@@ -11,10 +11,13 @@ from conversations import prompts
 from conversations.prompts import Turn
 from courses.citations import Citation
 from llm.client import Llm
-from llm.tokens import estimate
+from llm.errors import ErrorKind, LlmError
+from llm.tokens import cut, estimate
 
 HISTORY_TOKENS = 2000
 SUMMARY_TOKENS = 300
+SUMMARISED_TOKENS, SHORTEST_TOKENS = 6000, 400  # of messages in one prompt: at first, and when prompts are rejected
+LONGEST_SUMMARY_TOKENS = 1000  # servers may ignore how long it was to be
 
 
 class QuestionInContext(BaseModel):
@@ -66,9 +69,37 @@ async def understand(
     return rewriting.result() or question.text, embedding_task.result()[0]
 
 
-async def summarise(summary: str, turns: list[Turn], llm: Llm) -> str:
-    """Return a summary that extends the earlier one by these messages. Raises LlmError."""
-    return await llm.text("summary", prompts.summarise(summary, turns), max_tokens=SUMMARY_TOKENS)
+async def summarise(summary: str, turns: list[Turn], llm: Llm) -> tuple[str, int]:
+    """Return a summary that extends the earlier one by the oldest of these messages, and how many it covers.
+
+    It covers as many as fit into SUMMARISED_TOKENS. While the upstream rejects the prompt, half as much is tried, down
+    to SHORTEST_TOKENS: how much the fast model takes is not known here. Raises LlmError.
+    """
+    tokens = SUMMARISED_TOKENS
+    while True:
+        part = oldest_within(turns, tokens)
+        try:
+            text = await llm.text("summary", prompts.summarise(summary, part), max_tokens=SUMMARY_TOKENS)
+        except LlmError as error:
+            if error.kind is not ErrorKind.BAD_REQUEST or tokens <= SHORTEST_TOKENS:
+                raise
+            tokens //= 2
+            continue
+        if not text.strip():
+            raise LlmError(ErrorKind.INVALID, "the summary is empty")
+        return cut(text, LONGEST_SUMMARY_TOKENS), len(part)
+
+
+def oldest_within(turns: list[Turn], tokens: int) -> list[Turn]:
+    """Return the oldest messages that fit into this many tokens: at least one, which is cut if it is too long."""
+    kept: list[Turn] = []
+    for turn in turns:
+        text = turn.text if kept else cut(turn.text, tokens)
+        tokens -= estimate(text)
+        if tokens < 0:
+            break
+        kept.append(Turn(role=turn.role, text=text))
+    return kept
 
 
 def within_budget(turns: list[Turn], tokens: int = HISTORY_TOKENS) -> list[Turn]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib.auth.models import User
+from django.db.models import Subquery
 from django.utils import timezone
 
 from config.sql import first_row
@@ -18,6 +19,7 @@ from jobs.kinds import Refusal
 from jobs.models import AiJob
 
 RECENT_MESSAGES = 16  # the most earlier messages in a prompt
+MAX_SUMMARISED_MESSAGES = 200  # the most that one summary adds; more than fit into its prompt
 
 
 # Written by hand because every answer starts with it, and Django takes ten times as long to build the three statements
@@ -102,12 +104,18 @@ def newest_message(conversation_id: str) -> int:
     return Message.objects.filter(conversation_id=UUID(conversation_id)).latest("pk").pk
 
 
-def to_summarise(job: AiJob) -> tuple[str, list[Turn], int]:
-    """Return (summary so far, messages that it does not cover, id of the last of them)."""
+def to_summarise(job: AiJob) -> tuple[str, list[tuple[int, Turn]]]:
+    """Return the summary so far, and the oldest messages that it does not cover, each with its id."""
     conversation = Conversation.objects.get(pk=job.payload["conversationId"])
-    messages = list(conversation.messages.filter(pk__gt=conversation.summarised_upto, pk__lte=job.payload["upto"]))
-    upto = messages[-1].pk if messages else 0
-    return conversation.summary, [Turn(role=message.role, text=message.text) for message in messages], upto
+    waiting = conversation.messages.filter(pk__gt=conversation.summarised_upto, pk__lte=job.payload["upto"])
+    messages = waiting.order_by("pk")[:MAX_SUMMARISED_MESSAGES]
+    return conversation.summary, [(message.pk, Turn(role=message.role, text=message.text)) for message in messages]
+
+
+def unsummarised(conversation_id: str) -> int:
+    """Count the conversation's messages that its summary does not cover."""
+    upto = Conversation.objects.filter(pk=UUID(conversation_id)).values("summarised_upto")
+    return Message.objects.filter(conversation=UUID(conversation_id), pk__gt=Subquery(upto)).count()
 
 
 def save_summary(job: AiJob, result: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -35,7 +35,7 @@ class Traffic:
 
 T = TypeVar("T")
 
-EMBEDDING_BATCH = 128
+EMBEDDING_BATCH, EMBEDDING_TOKENS = 128, 200_000  # texts and tokens of one call; OpenAI takes 300,000 tokens
 LARGEST_ANSWER = 32 * 1024 * 1024  # bytes of a whole answer; vectors as plain numbers are the largest
 
 
@@ -100,8 +100,7 @@ class Llm:
     async def embed(self, purpose: str, texts: list[str]) -> list[list[float]]:
         """Return one vector per text, in order, requested in batches. Raises LlmError."""
         width, vectors = self.config.embedding_dimensions, []
-        for start in range(0, len(texts), EMBEDDING_BATCH):
-            batch = texts[start : start + EMBEDDING_BATCH]
+        for batch in _batches(texts):
             body = {
                 "model": self.config.embedding_model,
                 "input": batch,
@@ -223,6 +222,19 @@ class Llm:
     def _settle(self, call: Call) -> None:
         if self._governor and call.input_tokens:
             self._governor.correct(call.model, call.expected_tokens, call.input_tokens + call.output_tokens)
+
+
+def _batches(texts: list[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    tokens = 0
+    for text in texts:
+        tokens += estimate(text)
+        if batch and (len(batch) == EMBEDDING_BATCH or tokens > EMBEDDING_TOKENS):
+            yield batch
+            batch, tokens = [], estimate(text)
+        batch.append(text)
+    if batch:
+        yield batch
 
 
 @functools.lru_cache(maxsize=64)

@@ -69,6 +69,20 @@ def test_not_ready_without_redis(settings):
         connections.redis.cache_clear()
 
 
+def test_worker_entries_that_cannot_be_read_do_not_count(empty_redis):
+    empty_redis.sadd("rq:workers", "rq:worker:broken", "nonsense", b"\xff\xfe", "rq:worker:text", "rq:worker:w")
+    empty_redis.hset("rq:worker:broken", mapping={b"\xff": b"\xff", "pid": "many", "last_heartbeat": "yesterday"})
+    empty_redis.set("rq:worker:text", "x")
+    assert failing(get()) == set(), "the entry of a worker is there, whatever is in it"
+    empty_redis.delete("rq:worker:broken")
+    assert failing(get()) == {"worker"}
+    empty_redis.hset("rq:worker:w", "birth", "2026-01-01T00:00:00Z")
+    assert failing(get()) == set()
+    empty_redis.delete("rq:workers")
+    empty_redis.set("rq:workers", "x")
+    assert failing(get()) == {"worker"}
+
+
 def test_not_ready_without_postgres(monkeypatch, empty_redis):
     def refuse():
         raise OperationalError("connection refused, password=secret")

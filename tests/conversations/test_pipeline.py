@@ -3,9 +3,10 @@
 import pytest
 
 from conversations import pipeline, prompts
-from conversations.pipeline import QuestionInContext, within_budget
+from conversations.pipeline import QuestionInContext, oldest_within, within_budget
 from conversations.prompts import Turn
 from llm.errors import LlmError
+from llm.tokens import estimate
 from tests.pipelines import BREAKOUT, RecordingOutput, Upstream, tags
 
 HISTORY = [
@@ -79,6 +80,63 @@ def turns(*sizes):
 )
 def test_history_is_the_newest_messages_within_the_budget(sizes, kept):
     assert [int(turn.text[0]) for turn in within_budget(turns(*sizes), tokens=10)] == kept
+
+
+@pytest.mark.parametrize(
+    ("sizes", "kept"), [([], []), ([5, 5], [0, 1]), ([5, 6], [0]), ([3, 3, 3, 3], [0, 1, 2]), ([50, 1], [0])]
+)
+def test_a_summary_covers_the_oldest_messages_that_fit(sizes, kept):
+    part = oldest_within(turns(*sizes), tokens=10)
+    assert [int(turn.text[0]) for turn in part] == kept
+    assert sum(estimate(turn.text) for turn in part) <= 10
+
+
+class Summarising(Upstream):
+    def __call__(self, said):
+        return self.run(lambda llm: pipeline.summarise("", said, llm))
+
+
+def prompt_sizes(simulator):
+    return [estimate(request["body"]["messages"][1]["content"]) for request in simulator.requests()]
+
+
+def test_prompt_of_a_summary_is_bounded(simulator):
+    text, covered = Summarising(simulator)(turns(*[200] * 9, *[1000] * 500))
+    assert text and 9 < covered < 20
+    assert prompt_sizes(simulator)[0] < pipeline.SUMMARISED_TOKENS * 1.1
+
+
+def test_summary_that_is_rejected_is_tried_with_half_of_the_messages(simulator):
+    simulator.fault("400", purpose="summary", times=3)
+    _, covered = Summarising(simulator)(turns(*[90] * 9))
+    sizes = prompt_sizes(simulator)
+    assert len(sizes) == 4 and covered >= 1
+    simulator.fault("400", purpose="summary")
+    with pytest.raises(LlmError, match="upstream_rejected"):
+        Summarising(simulator)(turns(*[90] * 9))
+    assert len(simulator.requests()) - 4 <= 6
+    assert prompt_sizes(simulator)[-1] < pipeline.SHORTEST_TOKENS * 1.1
+
+
+def test_summary_of_one_long_message_is_rejected_until_it_is_short_enough(simulator):
+    simulator.fault("400", purpose="summary", times=2)
+    _, covered = Summarising(simulator)(turns(50_000, 10))
+    sizes = prompt_sizes(simulator)
+    assert covered == 1
+    assert sizes[0] > 1.8 * sizes[1] > 3.2 * sizes[2]
+
+
+def test_other_failures_of_a_summary_are_not_repeated_with_less(simulator):
+    simulator.fault("quota", purpose="summary")
+    with pytest.raises(LlmError, match="upstream_quota"):
+        Summarising(simulator)(turns(10))
+    assert len(simulator.requests()) == 1
+
+
+def test_empty_summary_replaces_nothing(simulator):
+    simulator.fault("raw", purpose="summary", body='{"choices": [{"message": {"content": null}}]}')
+    with pytest.raises(LlmError, match="upstream_invalid"):
+        Summarising(simulator)(turns(10))
 
 
 def test_question_and_history_cannot_close_their_tags_in_a_rewrite_or_summary():

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -128,6 +128,90 @@ async def test_probe_that_is_cancelled_before_redis_replies_releases_its_slot(
     await probe.cancelled()
     assert await redis.hget(key, "state") == "opened"
     assert await call(Breakers(redis), model)
+
+
+@pytest.fixture
+async def lone_redis(redis):
+    """A client with one connection, and a function that keeps it busy until its result is called."""
+    there = redis.connection_pool.connection_kwargs
+    pool = BlockingConnectionPool(
+        host=there["host"], port=there["port"], db=there.get("db", 0), decode_responses=True, max_connections=1
+    )
+    client = Redis.from_pool(pool)
+
+    async def occupy():
+        connection = await pool.get_connection()
+        return lambda: pool.release(connection)
+
+    yield client, occupy
+    await client.aclose()
+    await pool.aclose()
+
+
+async def test_probe_that_is_cancelled_again_and_again_frees_its_place(
+    redis, lone_redis, breakers, model, key, probes_at_once
+):
+    """As the engine does until an attempt has ended, and as Redis may be slow just then."""
+    await fail(breakers, model)
+    client, occupy = lone_redis
+    probe = await Running(Breakers(client), model).entered()
+    give_back = await occupy()
+    for _ in range(3):
+        probe.task.cancel()
+        await asyncio.sleep(0.01)
+    await probe.cancelled()
+    await give_back()
+    async with asyncio.timeout(5):
+        while await redis.hget(key, "state") != "opened":
+            await asyncio.sleep(0.005)
+    assert await call(Breakers(redis), model)
+
+
+async def test_probe_that_a_task_group_cancels_frees_its_place(redis, breakers, model, key, probes_at_once):
+    """A question is rewritten and embedded at the same time: when one fails, the other is cancelled."""
+    await fail(breakers, model)
+
+    async def sibling(probe):
+        await probe.entered()
+        raise DOWN
+
+    with pytest.raises(ExceptionGroup):
+        async with asyncio.TaskGroup() as group:
+            probe = Running(breakers, model)
+            group.create_task(sibling(probe))
+
+            async def wait_for_probe():
+                try:
+                    await asyncio.shield(probe.task)
+                except asyncio.CancelledError:
+                    probe.task.cancel()
+                    raise
+
+            group.create_task(wait_for_probe())
+    await probe.cancelled()
+    assert await redis.hget(key, "state") == "opened"
+    assert await call(breakers, model)
+
+
+async def test_asking_takes_no_probe(redis, breakers, model, probes_at_once):
+    await fail(breakers, model)
+    for _ in range(3):
+        await breakers.check(model)
+    assert await breaker.state_of(redis, model) == "opened"
+    async with breakers.guard(model):
+        with pytest.raises(LlmError) as held_back:
+            await breakers.check(model)
+        assert (held_back.value.kind, held_back.value.model) == (ErrorKind.PAUSED, model)
+
+
+async def test_unreadable_answers_do_not_open_it_and_end_a_probe(redis, breakers, model, probes_at_once):
+    """An upstream that answers with HTTP 200 is up."""
+    for _ in range(THRESHOLD * 2):
+        assert await call(breakers, model, LlmError(ErrorKind.GARBLED, ""))
+    assert await breaker.state_of(redis, model) == "closed"
+    await fail(breakers, model)
+    await call(breakers, model, LlmError(ErrorKind.GARBLED, ""))
+    assert await breaker.state_of(redis, model) == "closed"
 
 
 async def test_probe_whose_request_the_client_repeats_is_one_probe(redis, breakers, model, probes_at_once):

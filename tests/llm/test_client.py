@@ -1,6 +1,7 @@
 """The gateway against the simulator: answers, failures, retries, and the record of every call."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -205,6 +206,44 @@ async def test_upstream_that_never_answers_times_out(llm, simulator):
         await llm.read()
     assert failure.value.kind is ErrorKind.TRANSIENT
     assert [outcome for outcome, _ in llm.outcomes] == ["failed"] * 3
+
+
+@pytest.mark.parametrize("call", [Gateway.read, lambda llm: llm.text("rewrite", MESSAGES)], ids=["streamed", "whole"])
+async def test_call_that_got_no_answer_in_time_is_booked_by_estimate(llm, simulator, call):
+    """The provider has probably worked on it, and bills it."""
+    simulator.fault("hang")
+    with pytest.raises(LlmError):
+        await call(llm)
+    for made in llm.calls:
+        assert (made.estimated, made.input_tokens, made.output_tokens) == (True, 6, 0)
+        assert made.cost > 0
+
+
+@pytest.mark.parametrize("call", [Gateway.read, lambda llm: llm.text("rewrite", MESSAGES)], ids=["streamed", "whole"])
+@pytest.mark.parametrize("trouble", ["400", "401", "429", "500", "down", "nobody there"])
+async def test_call_that_was_refused_or_never_arrived_is_free(llm, simulator, call, trouble):
+    if trouble == "down":
+        simulator.set(down=True)
+    elif trouble == "nobody there":
+        llm.sdk.base_url = "http://127.0.0.1:1/v1"
+    else:
+        simulator.fault(trouble, retryAfter=10)
+    with pytest.raises(LlmError):
+        await call(llm)
+    assert {(made.input_tokens, made.output_tokens, made.cost, made.estimated) for made in llm.calls} == {
+        (0, 0, 0, False)
+    }
+
+
+async def test_chinese_text_is_estimated_by_its_characters(llm, simulator):
+    chunk = json.dumps({"choices": [{"delta": {"content": "学" * 600}}]})
+    simulator.fault("raw", body=f"data: {chunk}\n\ndata: {chunk}\n\n")
+    stream = llm.stream("answer", [{"role": "user", "content": "什么是主键呢"}])
+    await anext(stream)
+    await stream.aclose()
+    [call] = llm.calls
+    assert (call.outcome, call.input_tokens) == ("cancelled", 6)
+    assert call.output_tokens in (600, 1200)  # depends on how the network cuts it
 
 
 async def test_upstream_that_is_down_is_a_transient_failure(llm, simulator):

@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 from pydantic import BaseModel, ConfigDict
 
+from llm import breaker
 from llm.breaker import Breakers
 from llm.client import Llm, Traffic
 from llm.errors import ErrorKind, LlmError
 from llm.governor import Caller, Governor, Limits
 from llm.sdk import connect
+from tests.llm.breaking import fail
 from tests.llm.test_client import CONFIG, MESSAGES
 
 PLENTY = 10**9
@@ -163,6 +165,58 @@ async def test_call_records_how_long_it_waited_for_its_permit(redis, through, si
     assert 0.5 < llm.waited < 2
     assert call.governor_ms == pytest.approx(llm.waited * 1000, abs=50)
     assert call.duration_ms < call.governor_ms
+
+
+async def queued(redis, model, count):
+    async with asyncio.timeout(5):
+        while await redis.zcard(f"governor:{{{model}}}:queue:2") < count:
+            await asyncio.sleep(0.005)
+
+
+async def drained(redis, model):
+    """A governor whose burst is used up."""
+    governor = Governor(redis, TEN_A_SECOND)
+    await asyncio.gather(*(governor.permit(model, Caller(0, "drain"), 1) for _ in range(60)))
+    return governor
+
+
+@every_call
+async def test_calls_that_wait_for_the_rate_do_not_reach_an_upstream_that_went_down(
+    redis, through, simulator, call, model
+):
+    governor = await drained(redis, model)
+    calls = [asyncio.create_task(call(through(governor))) for _ in range(30)]
+    await queued(redis, model, 20)
+    await fail(Breakers(redis), model)
+    results = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 10)
+    assert {(error.kind, error.model) for error in results} == {(ErrorKind.PAUSED, model)}
+    assert simulator.requests() == []
+    await governor.permit(model, Caller(), 1)
+    assert float(await redis.hget(f"governor:{{{model}}}:bucket", "requests")) > 15  # the permits went back
+
+
+@every_call
+async def test_no_call_queues_for_an_upstream_that_is_down(redis, through, call, model):
+    governor = await drained(redis, model)
+    await governor.close_for(model, 60, gently=False)
+    await fail(Breakers(redis), model)
+    llm = through(governor)
+    with pytest.raises(LlmError) as held_back:
+        await asyncio.wait_for(call(llm), 5)
+    assert (held_back.value.kind, llm.waited) == (ErrorKind.PAUSED, 0)
+    assert await redis.zcard(f"governor:{{{model}}}:queue:2") == 0
+
+
+async def test_call_is_no_probe_while_it_waits_for_the_rate(redis, through, simulator, probes_at_once):
+    model = CONFIG.fast_model
+    await fail(Breakers(redis), model)
+    governor = Governor(redis, TEN_A_SECOND)
+    await governor.close_for(model, 0.5, gently=False)
+    waiting = asyncio.create_task(whole(through(governor)))
+    await queued(redis, model, 1)
+    assert await breaker.state_of(redis, model) == "opened"
+    assert await waiting
+    assert await breaker.state_of(redis, model) == "closed"
 
 
 async def test_longer_of_two_simultaneous_waits_counts(through, redis):

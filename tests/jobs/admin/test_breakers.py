@@ -2,6 +2,9 @@
 
 import re
 
+from django.test import Client
+from redis.exceptions import ConnectionError as RedisConnectionError
+
 
 def page(client):
     return re.sub(r"\s+", " ", client.get("/admin/upstream/").text)
@@ -29,3 +32,15 @@ def test_unknown_model_cannot_be_held(platform, staff):
 def test_learners_have_no_access(platform, learner):
     with platform.browser_session(learner) as client:
         assert client.get("/admin/upstream/").status_code in {302, 403}
+
+
+def test_hold_without_redis_is_told_and_changes_nothing(staff, monkeypatch):
+    async def away(*arguments):
+        raise RedisConnectionError
+
+    monkeypatch.setattr("jobs.admin.breakers._set", away)
+    client = Client()
+    client.force_login(staff)
+    response = client.post("/admin/upstream/", {"model": "gpt-4.1-mini", "hold": "open"})
+    assert response.status_code == 302
+    assert "Redis is away: the breaker is unchanged." in client.get("/admin/upstream/").content.decode()

@@ -13,6 +13,7 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from redis import RedisError
 
+from jobs.backends import connections, upstream
 from jobs.lifecycle import transitions
 from jobs.lifecycle.transitions import Failure
 from jobs.models import AiCall, AiJob, Total
@@ -313,3 +314,33 @@ def test_the_operations_page_names_every_metric():
     families = [family for family in metrics.REGISTRY.collect() if family.name.startswith(collector.PREFIX)]
     names = {f.name.removeprefix(collector.PREFIX) + "_total" * (f.type == "counter") for f in families}
     assert told == names
+
+
+def test_keys_of_redis_that_cannot_be_read_count_as_absent(settings):
+    settings.REDIS_URL = settings.REDIS_URL.rpartition("/")[0] + "/15"
+    connections.redis.cache_clear()
+    redis = connections.redis()
+    try:
+        redis.set("rq:queue:interactive", "x")
+        redis.rpush("rq:queue:default", "a", "b")
+        redis.sadd("rq:workers", b"\xff", "rq:worker:broken", "nonsense")
+        redis.hset("rq:worker:broken", mapping={b"\xff": b"\xff", "pid": "many"})
+        for model in upstream.models():
+            redis.hset(f"breaker:{{{model}}}", mapping={"state": b"\xff", "since": "nan"})
+        shown = scrape()
+        assert shown("up", part="redis") == 1
+        assert (shown("queue_entries", queue="interactive"), shown("queue_entries", queue="default")) == (0, 2)
+        assert shown("workers") == 1
+        assert shown("breaker", state="closed") == len(upstream.models())
+    finally:
+        redis.flushdb()
+        connections.redis.cache_clear()
+
+
+def test_unforeseen_error_of_one_part_leaves_the_other_figures(monkeypatch):
+    def fail():
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    monkeypatch.setattr(collector.checks, "registered_workers", fail)
+    shown = scrape()
+    assert (shown("up", part="redis"), shown("up", part="postgres")) == (0, 1)
