@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 from collections.abc import Iterator
 
 import pytest
@@ -35,6 +36,7 @@ def clean_slate(simulator: Simulator) -> Iterator[None]:
 @pytest.fixture(scope="package", autouse=True)
 def loaded(_database) -> Iterator[None]:
     """Let this process use a database with the rows of 80 days."""
+    faulthandler.cancel_dump_traceback_later()  # loading takes longer than a test may, on a busy machine
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {DATABASE}")
     everyday = _use(DATABASE)
