@@ -45,7 +45,7 @@ class BoundedPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        counted: int = self.object_list[: MOST_COUNTED + 1].count()
+        counted: int = self.object_list.values("pk")[: MOST_COUNTED + 1].count()
         return counted if counted <= MOST_COUNTED else AtLeast(MOST_COUNTED)
 
 

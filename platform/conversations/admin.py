@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 
-from config.admin import DayFilter, LargeTable, ReadOnly
+from config.admin import MOST_COUNTED, DayFilter, LargeTable, ReadOnly
 from conversations.kinds import AnswerKind
 from conversations.models import Conversation, Message
 from jobs import disclosure, kinds
@@ -44,16 +44,18 @@ class SurfaceFilter(admin.SimpleListFilter):
 
 
 class RatingFilter(admin.SimpleListFilter):
-    """Conversations with an answer that was rated like this."""
+    """Conversations with an answer that was rated like this, by the newest MOST_COUNTED answers."""
 
-    title = parameter_name = "rating"
+    title, parameter_name = f"rating (newest {MOST_COUNTED} answers)", "rating"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(str(value), str(label)) for value, label in Message.Rating.choices]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Conversation]) -> QuerySet[Conversation]:
-        rated = Message.objects.filter(conversation=OuterRef("pk"), rating=self.value())
-        return queryset.filter(Exists(rated)) if self.value() else queryset
+        if not self.value():
+            return queryset
+        rated = Message.objects.filter(rating=self.value()).exclude(rating="").order_by("-pk")
+        return queryset.filter(pk__in=set(rated.values_list("conversation_id", flat=True)[:MOST_COUNTED]))
 
 
 class UpdatedFilter(DayFilter):

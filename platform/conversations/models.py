@@ -88,7 +88,7 @@ class Message(models.Model):
         constraints = [models.UniqueConstraint(fields=["job", "role"], name="one_message_per_job_and_role")]
         indexes = [
             models.Index(fields=["-created_at", "-id"], condition=Q(role="user"), name="newest_questions"),
-            models.Index(fields=["rating", "conversation"], condition=~Q(rating=""), name="rated_answers"),
+            models.Index(fields=["rating", "-id"], condition=~Q(rating=""), name="rated_answers"),
         ]
 
     def __str__(self) -> str:

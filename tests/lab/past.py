@@ -18,6 +18,7 @@ JOBS_PER_CONVERSATION = 4
 ACTIVE = 100  # of the newest jobs
 DAYS = 80
 PEOPLE = 20_000
+COURSES = 40
 NAME = "past-"  # how the names of the loaded people begin
 
 # The newest job is number 1. Of each twenty conversations, fourteen are with the assistant, four with the landing
@@ -86,6 +87,7 @@ def unload() -> None:
         ):  # fmt: skip
             people = f"SELECT id FROM auth_user WHERE username LIKE '{NAME}%'"
             cursor.execute(f"DELETE FROM {table} WHERE {column} IN ({people})")
+        cursor.execute(f"DELETE FROM courses_course WHERE slug LIKE '{NAME}%'")
         cursor.execute(f"DELETE FROM personas_persona WHERE key LIKE '{NAME}%'")
         cursor.execute("DELETE FROM personas_questionnaire WHERE title = 'Past'")
         cursor.execute("VACUUM ANALYZE")
@@ -97,7 +99,12 @@ def _load_people() -> None:
         is_staff="false", is_superuser="false", date_joined="now()",
     )  # fmt: skip
     people = f"(SELECT id, row_number() OVER () AS n FROM auth_user WHERE username LIKE '{NAME}%') person"
-    _insert("courses.Enrollment", people, user_id="id", course_id="(SELECT min(id) FROM courses_course)")
+    _insert("courses.Course", f"generate_series(1, {COURSES}) n", slug=f"'{NAME}' || n", title="'Course ' || n")
+    _insert(
+        "courses.Enrollment", people, user_id="id",
+        course_id=f"CASE WHEN n <= 500 THEN (SELECT min(id) FROM courses_course) "
+        f"ELSE (SELECT max(id) FROM courses_course) - n % {COURSES} END",
+    )  # fmt: skip
     _insert(
         "personas.Persona", "generate_series(1, 4) n", key=f"'{NAME}' || n", name="'Persona ' || n", is_active="false"
     )

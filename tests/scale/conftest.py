@@ -43,8 +43,8 @@ def loaded(_database) -> Iterator[None]:
     call_command("migrate", verbosity=0)
     for name in ("sql-for-analysts", "beekeeping-first-year"):
         ingest(DEMO_COURSES / name)
-    past.load()
     demo_personas.load()
+    past.load()
     yield
     _use(everyday)
     with connection.cursor() as cursor:

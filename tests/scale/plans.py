@@ -11,9 +11,9 @@ from typing import Any
 from django.db import connection
 from django.db.backends.signals import connection_created
 
-BIG = 10_000  # a table of so many rows is never read from end to end
+BIG = 100_000  # a table of so many rows is never read from its beginning
 MOST_ROWS = 5_000  # that a node of a plan may read
-MOST_PAGES = 5_000  # of 8 KiB, that a statement may touch
+MOST_PAGES = 20_000  # of 8 KiB, that a statement may touch
 _EXPLAINED = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 _SCANS = ("Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan", "Bitmap Index Scan")
 
@@ -37,11 +37,13 @@ class Recorder:
         self.statements: list[str] = []
         self.offences: list[Offence] = []
         self._is_recording = False
+        self._most_rows = MOST_ROWS
 
     @contextmanager
-    def recording(self) -> Iterator[None]:
+    def recording(self, most_rows: int = MOST_ROWS) -> Iterator[None]:
         """Explain what the block sends; fails if any of it reads too much, or nothing was sent."""
         self.statements, self.offences, self._is_recording = [], [], True
+        self._most_rows = most_rows
         try:
             yield
         finally:
@@ -69,14 +71,12 @@ class Recorder:
         pages = plan.get("Shared Hit Blocks", 0) + plan.get("Shared Read Blocks", 0)
         if pages > MOST_PAGES:
             yield f"touches {pages} pages"
-        for node in _nodes(plan):
-            if node["Node Type"] not in _SCANS:
-                continue
+        for node in scans(plan):
             read = rows_read(node)
             table = node.get("Relation Name", "")
             if node["Node Type"] == "Seq Scan" and table in self.big_tables and node["Actual Loops"]:
                 yield f"Seq Scan of {table}"
-            elif read > MOST_ROWS:
+            elif read > self._most_rows:
                 yield f"{node['Node Type']} {node.get('Index Name', '')} of {table} reads {read:.0f} rows"
 
 
@@ -97,10 +97,12 @@ def rows_read(node: dict[str, Any]) -> float:
     return (node["Actual Rows"] + removed) * node["Actual Loops"]
 
 
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
+def scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The nodes of a plan that read a table or an index."""
+    if plan["Node Type"] in _SCANS:
+        yield plan
     for child in plan.get("Plans", []):
-        yield from _nodes(child)
+        yield from scans(child)
 
 
 def _big_tables() -> set[str]:

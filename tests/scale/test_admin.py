@@ -11,13 +11,15 @@ from django.contrib.auth.models import User
 from conversations.models import Conversation
 from jobs.models import AiJob
 
+# A list is in the order of time. Where a filter lets many rows through, the cheapest way to a page, and to a count up
+# to a thousand, is to walk in that order and leave out the others.
+MOST_ROWS = 30_000
 LISTS = {
     "jobs/aijob": ("past-19", "0000", "q", "visitor"),
     "jobs/reading": ("staff-1", "job:"),
     "conversations/conversation": ("past-19", "0000"),
     "landing/contactrequest": ("past-19@example.org", "Person 7", "call"),
     "tutors/draft": (),
-    "personas/profile": ("past-19",),
     "courses/enrollment": ("past-19",),
 }
 
@@ -30,7 +32,7 @@ def links_of(page: str) -> set[str]:
 @pytest.mark.parametrize("name", LISTS)
 def test_list_with_each_filter_and_order(recorder, desk, name):
     path = f"/admin/{name}/"
-    with recorder.recording():
+    with recorder.recording(MOST_ROWS):
         first = desk.get(path)
         assert first.status_code == 200
         links = links_of(first.content.decode())
@@ -40,14 +42,14 @@ def test_list_with_each_filter_and_order(recorder, desk, name):
 
 @pytest.mark.parametrize(("name", "term"), [(name, term) for name, terms in LISTS.items() for term in terms])
 def test_list_with_each_search(recorder, desk, name, term):
-    with recorder.recording():
+    with recorder.recording(MOST_ROWS):
         assert desk.get(f"/admin/{name}/", {"q": term}).status_code == 200
 
 
 def test_pages_of_rows(recorder, desk):
     job = AiJob.objects.exclude(status__in=AiJob.ACTIVE).first()
     conversation = Conversation.objects.first()
-    with recorder.recording():
+    with recorder.recording(MOST_ROWS):
         assert desk.get(f"/admin/jobs/aijob/{job.pk}/change/").status_code == 200
         assert desk.get(f"/admin/conversations/conversation/{conversation.pk}/change/").status_code == 200
         assert desk.get(f"/admin/auth/user/{User.objects.first().pk}/change/").status_code == 200

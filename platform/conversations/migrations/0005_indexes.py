@@ -40,6 +40,6 @@ class Migration(migrations.Migration):
         ),
         AddIndexConcurrently(
             model_name='message',
-            index=models.Index(condition=models.Q(('rating', ''), _negated=True), fields=['rating', 'conversation'], name='rated_answers'),
+            index=models.Index(condition=models.Q(('rating', ''), _negated=True), fields=['rating', '-id'], name='rated_answers'),
         ),
     ]
