@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from config.admin import LargeTable
+from config.admin import LargeTableAdmin
 from jobs import disclosure
 from landing.models import ContactRequest, CourseOffer, FaqEntry, SitePage
 
@@ -40,7 +40,7 @@ class SitePageAdmin(admin.ModelAdmin):
 
 
 @admin.register(ContactRequest)
-class ContactRequestAdmin(LargeTable, admin.ModelAdmin):
+class ContactRequestAdmin(LargeTableAdmin):
     """Messages that staff answer by e-mail. Only staff who may read people's text see the conversation."""
 
     list_display = ("created_at", "email", "name", "beginning", "is_answered")

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from config.admin import LargeTable, ReadOnly
+from config.admin import LargeTableAdmin, ReadOnly
 from tutors.models import Draft
 
 
 @admin.register(Draft)
-class DraftAdmin(LargeTable, ReadOnly, admin.ModelAdmin):
+class DraftAdmin(ReadOnly, LargeTableAdmin):
     list_display = ("id", "kind", "state", "course", "is_edited", "updated_at")
     list_filter = ("kind", "state", "course")
     list_select_related = ("course",)

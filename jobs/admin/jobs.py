@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
-from config.admin import LargeTable, ReadOnly
+from config.admin import LargeTableAdmin, ReadOnly
 from jobs import actions
 from jobs.admin.filters import CreatedFilter, ErrorFilter, KindFilter, QueueFilter, ReadFilter
 from jobs.events import outcome
@@ -36,7 +36,7 @@ class AiCallInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(AiJob)
-class AiJobAdmin(LargeTable, ReadOnly, admin.ModelAdmin):
+class AiJobAdmin(ReadOnly, LargeTableAdmin):
     list_display = (
         "short_id",
         "kind",
@@ -138,7 +138,7 @@ def _cells(move: Move) -> tuple[Any, ...]:
 
 
 @admin.register(Reading)
-class ReadingAdmin(LargeTable, ReadOnly, admin.ModelAdmin):
+class ReadingAdmin(ReadOnly, LargeTableAdmin):
     list_display = ("at", "reader_name", "what")
     list_filter = (ReadFilter, "at")
     search_fields = ("reader_name__startswith", "what__startswith")

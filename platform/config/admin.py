@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.contrib import admin
@@ -45,12 +45,13 @@ class BoundedPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        counted: int = self.object_list.values("pk")[: MOST_COUNTED + 1].count()
+        rows = cast(QuerySet[Any], self.object_list)
+        counted = rows.values("pk")[: MOST_COUNTED + 1].count()
         return counted if counted <= MOST_COUNTED else AtLeast(MOST_COUNTED)
 
 
-class LargeTable:
-    """Makes an admin's list fit for a table of millions of rows: it reads few more than it shows.
+class LargeTableAdmin(admin.ModelAdmin):
+    """An admin whose list is fit for a table of millions of rows: it reads few more than it shows.
 
     An index must serve the ordering, each filter and each of `search_fields`. These are look-ups of the whole term:
     `field__exact`, `field__startswith`, the same of a related row, or the name of a UUID field for how it begins.
@@ -59,10 +60,7 @@ class LargeTable:
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # they count all rows for each choice
-    sortable_by: tuple[str, ...] = ()
-    list_filter: tuple[Any, ...]
-    search_fields: tuple[str, ...]
-    model: type[Model]
+    sortable_by: ClassVar[tuple[str, ...]] = ()
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Whether the query string may filter by this: by what the filters offer, no hidden or unindexed column."""

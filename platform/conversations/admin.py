@@ -9,7 +9,7 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 
-from config.admin import MOST_COUNTED, DayFilter, LargeTable, ReadOnly
+from config.admin import MOST_COUNTED, DayFilter, LargeTableAdmin, ReadOnly
 from conversations.kinds import AnswerKind
 from conversations.models import Conversation, Message
 from jobs import disclosure, kinds
@@ -63,7 +63,7 @@ class UpdatedFilter(DayFilter):
 
 
 @admin.register(Conversation)
-class ConversationAdmin(LargeTable, ForReaders, admin.ModelAdmin):
+class ConversationAdmin(ForReaders, LargeTableAdmin):
     # Titles and summaries are people's text too, so only the detail page shows them.
     list_display = ("short_id", "surface", "course", "owner", "message_count", "updated_at")
     list_filter = (SurfaceFilter, "course", RatingFilter, UpdatedFilter, "updated_at")

@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from config.admin import LargeTable
+from config.admin import LargeTableAdmin
 from courses.models import Course, Enrollment, Lesson
 
 
@@ -25,7 +25,7 @@ class CourseAdmin(admin.ModelAdmin):
 
 
 @admin.register(Enrollment)
-class EnrollmentAdmin(LargeTable, admin.ModelAdmin):
+class EnrollmentAdmin(LargeTableAdmin):
     list_display = ("user", "course")
     list_filter = ("course",)
     list_select_related = ("user", "course")

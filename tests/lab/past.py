@@ -21,14 +21,14 @@ PEOPLE = 20_000
 COURSES = 40
 NAME = "past-"  # how the names of the loaded people begin
 
-# The newest job is number 1. Of each twenty conversations, fourteen are with the assistant, four with the landing
-# assistant and two with a copilot. UUIDs are digests of numbers, so that rows can refer to each other.
+# The newest job is number 1, and is written last. Of each twenty conversations, fourteen are with the assistant, four
+# with the landing assistant and two with a copilot. UUIDs are digests of numbers, so that rows can refer to each other.
 _NUMBERED = f"""
 SELECT n, ((n - 1) / {JOBS_PER_CONVERSATION}) AS conversation, (n - 1) % {JOBS_PER_CONVERSATION} AS place,
        now() - interval '{DAYS} days' * (n::float8 / {JOBS}) AS at,
        CASE WHEN ((n - 1) / {JOBS_PER_CONVERSATION}) % 20 < 14 THEN 'assistant'
             WHEN ((n - 1) / {JOBS_PER_CONVERSATION}) % 20 < 18 THEN 'landing' ELSE 'tutors' END AS surface
-FROM generate_series(1, {JOBS}) n
+FROM generate_series({JOBS}, 1, -1) n
 """
 _OWNER = f"CASE WHEN surface <> 'landing' THEN (SELECT min(id) FROM auth_user WHERE username LIKE '{NAME}%')" + (
     f" + (conversation * 7919) % {PEOPLE} END"
@@ -221,7 +221,7 @@ def _load_conversations(active: int) -> None:
 
 
 def _load_rest() -> None:
-    some = "generate_series(1, 20000) n"
+    some = "generate_series(20000, 1, -1) n"
     _insert(
         "landing.ContactRequest", some, email=f"'{NAME}' || n || '@example.org'", name="'Person ' || n",
         message="repeat('Please call me back. ', 10) || n", is_answered="n > 50",
@@ -234,8 +234,8 @@ def _load_rest() -> None:
         until="date_trunc('hour', now()) + (1 - n % 3) * interval '1 hour'",
     )  # fmt: skip
     _insert(
-        "jobs.Reading", "generate_series(1, 50000) n", reader_name="'staff-' || n % 7", what="'job:' || md5('j' || n)",
-        at="now() - n * interval '2 minutes'",
+        "jobs.Reading", "generate_series(50000, 1, -1) n", reader_name="'staff-' || n % 7",
+        what="'job:' || md5('j' || n)", at="now() - n * interval '2 minutes'",
     )  # fmt: skip
     _insert(
         "tutors.Draft", some, course_id="(SELECT min(id) FROM courses_course) + n % 2", kind="'reply'",
