@@ -115,9 +115,10 @@ class DayFilter(admin.SimpleListFilter):
             return queryset
         try:
             start = datetime.fromisoformat(str(self.value())).replace(tzinfo=UTC)
-        except ValueError:
+            end = start + timedelta(days=1)
+        except (ValueError, OverflowError):
             return queryset.none()
-        return queryset.filter(**{f"{self.field}__gte": start, f"{self.field}__lt": start + timedelta(days=1)})
+        return queryset.filter(**{f"{self.field}__gte": start, f"{self.field}__lt": end})
 
 
 def register_inline(model: type[Model], inline: type[InlineModelAdmin]) -> None:

@@ -8,6 +8,7 @@ from html import unescape
 import pytest
 from django.contrib.auth.models import User
 
+from config.admin import MOST_COUNTED
 from conversations.models import Conversation
 from jobs.models import AiJob
 
@@ -38,6 +39,14 @@ def test_list_with_each_filter_and_order(recorder, desk, name):
         links = links_of(first.content.decode())
         for link in links:
             assert desk.get(path + link).status_code == 200, link
+
+
+def test_count_is_bounded_and_says_so(desk):
+    assert f"{MOST_COUNTED}+ AI jobs" in desk.get("/admin/jobs/aijob/").content.decode()
+    running = AiJob.objects.filter(status=AiJob.Status.RUNNING).count()
+    assert f"{running} AI jobs" in desk.get("/admin/jobs/aijob/?status__exact=running").content.decode()
+    last = desk.get("/admin/jobs/aijob/?p=10")
+    assert last.status_code == 200 and "p=11" not in last.content.decode()
 
 
 @pytest.mark.parametrize(("name", "term"), [(name, term) for name, terms in LISTS.items() for term in terms])
