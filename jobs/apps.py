@@ -17,7 +17,7 @@ class JobsConfig(AppConfig):
         from jobs.monitoring import checks, totals
 
         kinds.register(retention.PRUNING)
-        retention.register(retention.JOBS, retention.TICKETS, retention.SESSIONS)
+        retention.register(retention.JOBS, retention.TICKETS, retention.SESSIONS, retention.SPENT)
         register(checks.prices_are_known)
         health.register("redis", checks.redis_answers)
         health.register("worker", checks.has_workers)

@@ -7,12 +7,15 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
-from django.db.models import Count, Min, QuerySet, Sum
+from django.db.models import Count, Max, Min, Q
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from accounts.people import SYSTEM, Person
 from config import sql
-from jobs.models import AiCall, AiJob
+from jobs import kinds
+from jobs.lifecycle import transitions
+from jobs.models import AiJob, Spent
 from llm.errors import ErrorKind
 
 RETRY_SECONDS = 5
@@ -37,17 +40,13 @@ class Budget:
     tokens: int
     dollars: Decimal
 
-    def left(self, calls: QuerySet[AiCall]) -> float | None:
-        """The share of it that these calls leave for today, 0 to 1; None where there is no limit."""
+    def left(self, spent: Spent | None) -> float | None:
+        """The share of it that is left for today after what was spent, 0 to 1; None where there is no limit."""
         if not self.tokens and not self.dollars:
             return None
-        spent = calls.filter(started_at__gte=midnight()).aggregate(
-            input=Sum("input_tokens"), output=Sum("output_tokens"), dollars=Sum("cost")
-        )
-        tokens = (spent["input"] or 0) + (spent["output"] or 0)
-        shares = [tokens / self.tokens] if self.tokens else []
-        shares += [float((spent["dollars"] or 0) / self.dollars)] if self.dollars else []
-        return max(0.0, 1 - max(shares))
+        shares = [spent.tokens / self.tokens] if spent and self.tokens else []
+        shares += [float(spent.dollars / self.dollars)] if spent and self.dollars else []
+        return max(0.0, 1 - max(shares, default=0.0))
 
 
 def check_admission(person: Person, queue: str) -> None:
@@ -72,18 +71,20 @@ def check_budgets(person: Person) -> None:
     """Raise LimitReached unless there are money and tokens left for this person's calls today."""
     if not has_budgets():
         return
-    if person != SYSTEM and left_today(person) == 0:
+    spent = _spent_today(Spent.ALL, Spent.by(person))
+    if person != SYSTEM and _personal().left(spent.get(Spent.by(person))) == 0:
         raise LimitReached(
             "budget", "Your AI budget for today is used up. It is renewed at midnight UTC.", seconds_to_midnight()
         )
-    if _total().left(AiCall.objects.all()) == 0:
+    if _total().left(spent.get(Spent.ALL)) == 0:
         message = "The platform's AI budget for today is used up. It is renewed at midnight UTC."
         raise LimitReached("platform_budget", message, seconds_to_midnight(), is_ours=True)
 
 
 def left_today(person: Person) -> float | None:
     """The share of this person's budget that is left today, 0 to 1; None where there is no limit."""
-    return _personal().left(AiCall.objects.filter(job__in=AiJob.objects.of(person)))
+    scope = Spent.by(person)
+    return _personal().left(_spent_today(scope).get(scope))
 
 
 def next_midnight() -> datetime:
@@ -91,22 +92,34 @@ def next_midnight() -> datetime:
     return midnight() + timedelta(days=1)
 
 
+def waiting_for_worker() -> Q:
+    """The condition for pending jobs that a worker with a free slot would run now.
+
+    Others are no backlog, however long they wait: the job is in quarantine, or waits for the upstream to recover; this
+    release does not know its kind or its queue; or its time has just come and no sweep has enqueued it since.
+    """
+    sweep = timedelta(seconds=2 * settings.JOBS_SWEEP_SECONDS)
+    ready = Q(run_after__isnull=True) | Q(run_after__lte=Now())
+    swept = Q(enqueued_at__isnull=False) | Q(run_after__isnull=True) | Q(run_after__lte=Now() - sweep)
+    is_held = Q(crashes__gte=transitions.QUARANTINED) | Q(error_code=ErrorKind.PAUSED.value.code)
+    known = Q(kind__in=kinds.names(), queue__in=settings.JOBS_QUEUES)
+    return Q(status=AiJob.Status.PENDING) & ready & swept & known & ~is_held
+
+
 def expected_wait(queue: str) -> timedelta:
     """How long a new job of this queue would wait for a worker: at least as long as the oldest has been ready.
 
-    Jobs that wait for the upstream do not count: they say nothing about how busy the workers are, and questions are
-    accepted during an outage, too.
+    Questions are accepted while jobs wait for something else than a worker, during an outage for instance.
     """
-    now = timezone.now()
-    ready = AiJob.objects.filter(status=AiJob.Status.PENDING, queue=queue, run_after__lte=now)
-    ours = ready.exclude(error_code=ErrorKind.PAUSED.value.code)
-    found = ours.aggregate(oldest=Min("run_after"), count=Count("pk"))
+    ready = AiJob.objects.filter(waiting_for_worker(), queue=queue)
+    since = Coalesce("run_after", "created_at")
+    found = ready.aggregate(oldest=Min(since), count=Count("pk"), now=Max(Now()))  # one clock, Postgres'
     if found["oldest"] is None:
         return timedelta()
-    wait: timedelta = now - found["oldest"]
+    wait: timedelta = found["now"] - found["oldest"]
     if wait < QUEUED:
         return wait
-    return max(wait, found["count"] * _time_for_each(queue, found["oldest"], now))
+    return max(wait, found["count"] * _time_for_each(queue, found["oldest"], found["now"]))
 
 
 def _time_for_each(queue: str, oldest: datetime, now: datetime) -> timedelta:
@@ -119,6 +132,10 @@ def _time_for_each(queue: str, oldest: datetime, now: datetime) -> timedelta:
     times = before.order_by("-created_at").values_list("created_at", "started_at")[:MOST_SAMPLES]
     begun = [started for asked, started in times if started and started - asked >= QUEUED]
     return (now - min(begun)) / len(begun) if len(begun) >= FEWEST_SAMPLES else timedelta()
+
+
+def _spent_today(*scopes: str) -> dict[str, Spent]:
+    return {spent.scope: spent for spent in Spent.objects.filter(day=midnight().date(), scope__in=scopes)}
 
 
 def _personal() -> Budget:

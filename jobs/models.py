@@ -117,6 +117,18 @@ class AiJob(models.Model):
             models.Index(fields=["lease_until"], condition=Q(status="running"), name="running_by_lease"),
             models.Index(fields=["-created_at"], name="newest_jobs"),
             models.Index(fields=["id"], condition=Q(uncounted__gt=0), name="uncounted_jobs"),
+            models.Index(fields=["owner"], condition=Q(status__in=["pending", "running"]), name="active_jobs_of_owner"),
+            models.Index(fields=["visitor"], opclasses=["varchar_pattern_ops"], name="jobs_of_visitor"),
+            models.Index(fields=["subject"], name="jobs_of_subject"),
+            # For the lists of the admin.
+            models.Index(fields=["kind", "-created_at"], name="jobs_of_kind"),
+            models.Index(fields=["request_id"], name="jobs_of_request"),
+            models.Index(
+                fields=["status", "-created_at"],
+                condition=Q(status__in=["failed", "cancelled"]),
+                name="badly_ended_jobs",
+            ),
+            models.Index(fields=["error_code", "-created_at"], condition=~Q(error_code=""), name="jobs_with_an_error"),
         ]
 
     def __str__(self) -> str:
@@ -203,9 +215,45 @@ class Reading(models.Model):
 
     class Meta:
         ordering = ["-at"]
+        indexes = [
+            models.Index(fields=["-at"], name="newest_readings"),
+            models.Index(fields=["reader_name"], opclasses=["varchar_pattern_ops"], name="readings_by_reader"),
+            models.Index(fields=["what"], opclasses=["varchar_pattern_ops"], name="readings_of_what"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.reader_name} read {self.what}"
+
+
+class Spent(models.Model):
+    """What the calls of a day (UTC) used, in all and by person and kind: what budgets are checked against.
+
+    A trigger on AiCall adds to it (migration 0007), whoever inserts a call. Nothing is taken away when calls are
+    deleted.
+    """
+
+    day = models.DateField()
+    scope = models.CharField(max_length=60, help_text="Whose calls: see Spent.by.")
+    tokens = models.BigIntegerField()
+    dollars = models.DecimalField(max_digits=18, decimal_places=8)
+
+    ALL = "all"
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["day", "scope"], name="one_sum_per_day_and_scope")]
+
+    def __str__(self) -> str:
+        return f"{self.scope} on {self.day}"
+
+    @staticmethod
+    def by(person: Person) -> str:
+        """The scope of this person's calls."""
+        return f"owner:{person.user_id}" if person.user_id is not None else f"visitor:{person.visitor}"
+
+    @staticmethod
+    def of_kind(kind: str) -> str:
+        """The scope of the calls of this kind of job."""
+        return f"kind:{kind}"
 
 
 class Total(models.Model):

@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts.models import WsTicket
 from accounts.people import SYSTEM
 from jobs.kinds import JobKind, Result, Run
-from jobs.models import AiCall, AiJob
+from jobs.models import AiCall, AiJob, Spent
 from jobs.submission import Submission, submit
 
 DELETE_BATCH = 200  # rows of one transaction, so that its locks are held briefly
@@ -47,6 +47,11 @@ def delete_sessions() -> int:
     return _delete_batch(Session.objects.filter(expire_date__lt=timezone.now()))
 
 
+def delete_spent() -> int:
+    """Delete a batch of the sums of days whose budgets are over; how many there were."""
+    return _delete_batch(_spent_before(timedelta(days=1)))
+
+
 @dataclass(frozen=True)
 class Part:
     """Rows deleted by age. `delete` deletes a batch and returns its size; `is_due` tells whether to submit a job."""
@@ -59,6 +64,7 @@ class Part:
 JOBS = Part("jobs", delete_jobs, lambda: _old_jobs().exists())
 TICKETS = Part("tickets", delete_tickets, lambda: WsTicket.objects.filter(expires_at__lt=_yesterday()).exists())
 SESSIONS = Part("sessions", delete_sessions, lambda: Session.objects.filter(expire_date__lt=_yesterday()).exists())
+SPENT = Part("daily sums", delete_spent, lambda: _spent_before(timedelta(days=7)).exists())
 
 _parts: dict[str, Part] = {}
 
@@ -109,6 +115,10 @@ def _old_jobs() -> QuerySet[AiJob]:
     return AiJob.objects.filter(~Exists(uncounted), created_at__lt=before, finished_at__lt=before, uncounted=0).exclude(
         status__in=AiJob.ACTIVE
     )
+
+
+def _spent_before(age: timedelta) -> QuerySet[Spent]:
+    return Spent.objects.filter(day__lt=(timezone.now() - age).date())
 
 
 def _yesterday() -> datetime:

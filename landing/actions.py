@@ -11,7 +11,7 @@ from conversations import actions
 from conversations.access import own_conversation
 from jobs.models import AiJob
 from jobs.submission import Submission
-from landing import admission
+from landing import admission, budget
 from landing.kinds import ANSWER
 from landing.models import ContactRequest
 
@@ -21,8 +21,10 @@ HOURLY_MESSAGES_PER_NETWORK = 10
 
 def ask(submission: Submission, network: str, question: str, conversation_id: UUID | None) -> AiJob:
     """Store the question and submit its job. Runs in the caller's transaction; raises LimitReached."""
-    admission.admit(submission.person, network, ANSWER.name)
-    return actions.ask(submission, ANSWER, question, conversation_id)
+    admission.count_question(submission.person, network)
+    job = actions.ask(submission, ANSWER, question, conversation_id)
+    budget.admit(ANSWER.name)  # last, so that its lock is held for the commit only
+    return job
 
 
 @transaction.atomic

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from config.admin import LargeTableAdmin
 from jobs import disclosure
 from landing.models import ContactRequest, CourseOffer, FaqEntry, SitePage
 
@@ -38,17 +40,29 @@ class SitePageAdmin(admin.ModelAdmin):
 
 
 @admin.register(ContactRequest)
-class ContactRequestAdmin(admin.ModelAdmin):
+class ContactRequestAdmin(LargeTableAdmin):
     """Messages that staff answer by e-mail. Only staff who may read people's text see the conversation."""
 
     list_display = ("created_at", "email", "name", "beginning", "is_answered")
     list_filter = ("is_answered", "created_at")
     search_fields = ("email", "name", "message")
+    search_help_text = "An e-mail address, or whole words of the name or the message"
     fields = ("created_at", "name", "email", "message", "is_answered", "said")
     readonly_fields = ("created_at", "name", "email", "message", "said")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[ContactRequest], search_term: str
+    ) -> tuple[QuerySet[ContactRequest], bool]:
+        """The messages that hold all these words."""
+        term = search_term.strip().replace("\0", "")
+        if not term:
+            return queryset, False
+        words = SearchVector(*self.search_fields, config="simple")
+        query = SearchQuery(term, config="simple", search_type="websearch")
+        return queryset.annotate(words=words).filter(words=query), False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ContactRequest]:
         return super().get_queryset(request).select_related("conversation")

@@ -1,4 +1,4 @@
-"""Admits visitors' requests: hourly limits per visitor and network, and the surface's budget.
+"""Counts visitors' requests: hourly limits per visitor and network.
 
 Uses are counted in Postgres, in the transaction that stores the request. So counts are exact under concurrency, and
 refused requests are not counted (docs/decisions/0014).
@@ -15,8 +15,9 @@ from django.utils.crypto import salted_hmac
 from accounts.people import Person
 from config.sql import first_row
 from jobs.limits import LimitReached
-from landing import budget
 from landing.models import Counter
+
+DELETE_BATCH = 50  # of old counters, by the first request of a visitor or network in an hour
 
 _COUNT = """
 INSERT INTO landing_counter (name, until, count) VALUES (%(name)s, %(until)s, 1)
@@ -25,8 +26,8 @@ RETURNING count
 """
 
 
-def admit(person: Person, network: str, kind: str) -> None:
-    """Raise LimitReached unless this visitor may ask now. Runs in the transaction that stores the question."""
+def count_question(person: Person, network: str) -> None:
+    """Count a question of this visitor. Raises LimitReached; runs in the transaction that stores the question."""
     count(
         "ask",
         visitor=person.group,
@@ -34,7 +35,6 @@ def admit(person: Person, network: str, kind: str) -> None:
         network=network,
         per_network=settings.LANDING_QUESTIONS_PER_NETWORK,
     )
-    budget.admit(kind)
 
 
 def count(what: str, *, visitor: str, per_visitor: int, network: str, per_network: int) -> None:
@@ -61,7 +61,13 @@ def _count(name: str, limit: int, message: str) -> None:
     if row is None:
         raise LimitReached("too_many", message, max(1, round((until - timezone.now()).total_seconds())))
     if row[0] == 1:
-        Counter.objects.filter(until__lt=until - timedelta(hours=1)).delete()
+        _delete_some_old(until - timedelta(hours=1))
+
+
+def _delete_some_old(before: datetime) -> None:
+    """Delete a few old counters: more than are added, and none that another request is deleting."""
+    old = Counter.objects.filter(until__lt=before).order_by("until").select_for_update(skip_locked=True)
+    Counter.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:DELETE_BATCH])).delete()
 
 
 def _end_of_hour() -> datetime:

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from django.conf import settings
-from django.db.models import F, Sum
 
 from config import sql
 from jobs import limits
 from jobs.limits import LimitReached
-from jobs.models import AiCall, AiJob
+from jobs.models import Spent
 from landing.pipeline import ANSWER_TOKENS, HISTORY_TOKENS
 from landing.rows import FACT_TOKENS
 from llm.prices import cost_of
@@ -39,32 +38,54 @@ class _Spending:
         return not (0 < tokens < self.tokens or 0 < dollars < self.dollars)
 
 
-def admit(kind: str) -> None:
-    """Raise LimitReached unless the budget allows one more job. Runs in the transaction that submits it."""
-    sql.lock("landing.budget")  # one admission at a time
-    _check(kind, AiJob.objects.filter(kind=kind).active().count() + 1)
+def admit(kind: str, more: int = 0) -> None:
+    """Raise LimitReached unless the budget allows all active jobs and this many more.
+
+    Runs in the transaction that submits a job, as late as possible: until it ends, no other job is admitted.
+    """
+    sql.lock("landing.budget")
+    _check(kind, more)
 
 
 def check_run(kind: str) -> None:
     """Raise LimitReached unless the budget allows all active jobs. Runs before a job makes its call."""
-    _check(kind, AiJob.objects.filter(kind=kind).active().count())
+    _check(kind, 0)
 
 
-def _check(kind: str, answers: int) -> None:
-    if not _spending(kind, answers).is_within_budget:
+def _check(kind: str, more: int) -> None:
+    if not _spending(kind, more).is_within_budget:
         message = "The assistant has reached its limit for today. It is back after midnight UTC."
         raise LimitReached("landing_budget", message, limits.seconds_to_midnight(), is_ours=True)
 
 
-def _spending(kind: str, answers: int) -> _Spending:
-    """Return today's spending plus the maximum for this many active answers."""
-    calls = AiCall.objects.filter(job__kind=kind, started_at__gte=limits.midnight())
-    # The calls of a running attempt are covered by its maximum.
-    calls = calls.exclude(job__status=AiJob.Status.RUNNING, attempt=F("job__attempt"))
-    spent = calls.aggregate(input=Sum("input_tokens"), output=Sum("output_tokens"), dollars=Sum("cost"))
+# One statement, so that all figures are of the same moment: of an answer that ends meanwhile, either its maximum counts
+# or its calls. The calls of a running attempt are covered by its maximum. Jobs that answer have a subject; saying so
+# lets Postgres read the active ones by the index of one_active_job_per_subject.
+_SPENDING = """
+WITH active AS (
+    SELECT id, status, attempt FROM jobs_aijob
+    WHERE kind = %(kind)s AND status IN ('pending', 'running') AND subject <> ''
+), running AS (
+    SELECT sum(call.input_tokens + call.output_tokens) AS tokens, sum(call.cost) AS dollars
+    FROM active JOIN jobs_aicall call ON call.job_id = active.id AND call.attempt = active.attempt
+    WHERE active.status = 'running' AND call.started_at >= %(midnight)s
+)
+SELECT (SELECT count(*) FROM active), coalesce(spent.tokens, 0) - coalesce(running.tokens, 0),
+       coalesce(spent.dollars, 0) - coalesce(running.dollars, 0)
+FROM running LEFT JOIN jobs_spent spent ON spent.day = %(day)s AND spent.scope = %(scope)s
+"""
+
+
+def _spending(kind: str, more: int) -> _Spending:
+    """Return today's spending plus the maximum of all active answers and this many more."""
+    midnight = limits.midnight()
+    values = {"kind": kind, "midnight": midnight, "day": midnight.date(), "scope": Spent.of_kind(kind)}
+    row = sql.first_row(_SPENDING, values)
+    assert row is not None, "an aggregate has a row"
+    active, tokens, dollars = row
+    answers = active + more
     return _Spending(
-        tokens=(spent["input"] or 0) + (spent["output"] or 0) + answers * (PROMPT_TOKENS + ANSWER_TOKENS),
-        dollars=(spent["dollars"] or Decimal()) + answers * _max_cost(),
+        tokens=int(tokens) + answers * (PROMPT_TOKENS + ANSWER_TOKENS), dollars=dollars + answers * _max_cost()
     )
 
 

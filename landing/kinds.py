@@ -30,7 +30,8 @@ async def answer(run: Run) -> dict[str, Any]:
 
 
 def _admit_again(request: HttpRequest, person: Person) -> None:
-    admission.admit(person, network_of(request), ANSWER.name)
+    admission.count_question(person, network_of(request))
+    budget.admit(ANSWER.name, more=1)
 
 
 # No summaries, because the budget covers only the calls that write answers.

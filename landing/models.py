@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.urls import reverse
@@ -80,6 +82,10 @@ class ContactRequest(models.Model):
 
     class Meta:
         ordering = ["is_answered", "-created_at"]
+        indexes = [
+            models.Index(fields=["is_answered", "-created_at"], name="requests_to_answer"),
+            GinIndex(SearchVector("email", "name", "message", config="simple"), name="words_of_requests"),
+        ]
 
     def __str__(self) -> str:
         return f"message of {self.email}"

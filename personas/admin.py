@@ -14,6 +14,7 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.views.decorators.http import require_POST
 
+from config.admin import LargeTableAdmin
 from jobs.submission import SubjectBusy
 from personas import actions, questionnaires, versions
 from personas.kinds import submit_renewals
@@ -64,12 +65,12 @@ class QuestionnaireAdmin(admin.ModelAdmin):
 
 
 @admin.register(Profile)
-class ProfileAdmin(admin.ModelAdmin):
+class ProfileAdmin(LargeTableAdmin):
     change_list_template = "admin/personas/profile/change_list.html"
     list_display = ("user", "persona", "confidence", "source", "questionnaire", "is_stale", "updated_at")
     list_filter = ("persona", "source", "questionnaire", "personas_version", "prompt_version", "model")
     list_select_related = ("user", "persona", "questionnaire")
-    search_fields = ("user__username",)
+    search_fields = ("user__username__istartswith",)
     fields = (
         "user", "persona", "source", "confidence", "why", "said", "questionnaire",
         "personas_version", "prompt_version", "model", "classified_at", "updated_at",

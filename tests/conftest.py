@@ -74,7 +74,7 @@ from courses.models import Course, Enrollment  # noqa: E402
 from devstack.demo import COURSES as DEMO_COURSES  # noqa: E402
 from jobs.backends import connections  # noqa: E402
 from jobs.backends.connections import Resources  # noqa: E402
-from jobs.models import AiJob, Reading  # noqa: E402
+from jobs.models import AiJob, Reading, Spent  # noqa: E402
 from tests.support import Platform, Simulator, password_hash, run_pending, unique, wait_for  # noqa: E402
 
 
@@ -95,6 +95,7 @@ def clean_slate(_database, simulator: Simulator) -> Iterator[None]:
     yield
     wait_for(_is_clean, what="for the jobs to go")
     Reading.objects.all().delete()
+    Spent.objects.all().delete()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.contrib.auth.models import User
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from conversations.models import Message
@@ -34,13 +34,14 @@ class Asked:
     question: Message
     answer: Message | None
     trouble: Trouble | None
+    is_settled: bool  # by an accepted reply
 
 
 def of_course(course: Course) -> Insights:
     """Return the insights of this course for the last INSIGHT_DAYS."""
     asked = _asked_in(course)
     texts = _Texts(course)
-    open_questions = [one for one in asked if one.trouble and not getattr(one.question, "is_settled", False)]
+    open_questions = [one for one in asked if one.trouble and not one.is_settled]
     shown = [shown for one in open_questions if (shown := _shown(one, texts))]
     return Insights(
         days=INSIGHT_DAYS,
@@ -92,14 +93,14 @@ class _Texts:
 
 def _asked_in(course: Course) -> list[Asked]:
     since = timezone.now() - timedelta(days=INSIGHT_DAYS)
-    # A question with an accepted reply is settled.
-    settled = Draft.objects.filter(question=OuterRef("pk"), state=Draft.State.ACCEPTED)
-    recent = questions_in(course).filter(created_at__gte=since).annotate(is_settled=Exists(settled))
+    recent = questions_in(course).filter(created_at__gte=since)
     questions = list(recent.select_related("job").order_by("-created_at", "-pk")[:MAX_QUESTIONS])
     jobs = [question.job_id for question in questions if question.job_id]
     answers = {a.job_id: a for a in Message.objects.filter(job__in=jobs, role=Message.Role.ASSISTANT)}
+    replied = Draft.objects.filter(question__in=questions, state=Draft.State.ACCEPTED)
+    settled = set(replied.values_list("question_id", flat=True))
     return [
-        Asked(question, answer := answers.get(question.job_id), _trouble(question.job, answer))
+        Asked(question, answer := answers.get(question.job_id), _trouble(question.job, answer), question.pk in settled)
         for question in questions
     ]
 

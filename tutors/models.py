@@ -66,7 +66,10 @@ class Draft(models.Model):
         ordering = ["-created_at", "position"]
         permissions = [("open_learner_thread", "Can open what a learner of a taught course asked, with the name")]
         constraints = [models.UniqueConstraint(fields=["job", "position"], name="one_draft_per_job_and_position")]
-        indexes = [models.Index(fields=["course", "state", "-created_at"], name="drafts_of_course")]
+        indexes = [
+            models.Index(fields=["course", "state", "-created_at"], name="drafts_of_course"),
+            models.Index(fields=["-created_at"], name="newest_drafts"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} draft {self.pk}"

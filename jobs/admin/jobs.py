@@ -12,9 +12,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
-from config.admin import ReadOnly
+from config.admin import LargeTableAdmin, ReadOnly
 from jobs import actions
-from jobs.admin.filters import ErrorFilter, KindFilter, QueueFilter
+from jobs.admin.filters import CreatedFilter, ErrorFilter, KindFilter, QueueFilter, ReadFilter
 from jobs.events import outcome
 from jobs.lifecycle import history
 from jobs.lifecycle.history import Move
@@ -36,7 +36,7 @@ class AiCallInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(AiJob)
-class AiJobAdmin(ReadOnly, admin.ModelAdmin):
+class AiJobAdmin(ReadOnly, LargeTableAdmin):
     list_display = (
         "short_id",
         "kind",
@@ -48,14 +48,12 @@ class AiJobAdmin(ReadOnly, admin.ModelAdmin):
         "ran",
         "error",
     )
-    list_filter = ("status", KindFilter, QueueFilter, ErrorFilter, "created_at")
-    # Not "contains", which takes ten seconds in a million rows: ids are copied from logs, whole or their beginning.
-    search_fields = ("id__startswith", "request_id__exact", "owner__username__istartswith", "visitor__startswith",
-                     "subject__exact")  # fmt: skip
+    list_filter = ("status", KindFilter, QueueFilter, ErrorFilter, CreatedFilter, "created_at")
+    # Ids are copied from logs, whole or their beginning.
+    search_fields = ("id", "request_id__exact", "owner__username__istartswith", "visitor__startswith", "subject__exact")
     search_help_text = "A job's or visitor's id or a user's name, or how it begins; a whole request id or subject"
     list_select_related = ("owner",)
-    date_hierarchy = "created_at"
-    show_full_result_count = False
+    sortable_by = ("created_at",)
     actions = ("retry_jobs", "cancel_jobs")
     inlines = (AiCallInline,)
     exclude = ("payload", "result", "request_hash", "history", "uncounted")
@@ -140,7 +138,9 @@ def _cells(move: Move) -> tuple[Any, ...]:
 
 
 @admin.register(Reading)
-class ReadingAdmin(ReadOnly, admin.ModelAdmin):
+class ReadingAdmin(ReadOnly, LargeTableAdmin):
     list_display = ("at", "reader_name", "what")
-    search_fields = ("reader_name", "what")
-    date_hierarchy = "at"
+    list_filter = (ReadFilter, "at")
+    search_fields = ("reader_name__startswith", "what__startswith")
+    search_help_text = "The name of a reader, or job: or conversation: with its id; or how it begins"
+    sortable_by = ("at",)

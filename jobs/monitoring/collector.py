@@ -14,15 +14,14 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import Error
-from django.db.models import Count, Min, Q
-from django.db.models.functions import Coalesce
-from django.utils import timezone
+from django.db.models import Count, Max, Q
+from django.db.models.functions import Coalesce, Now
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis import Redis, RedisError, ResponseError
 from rq import Queue
 
-from jobs import kinds
+from jobs import kinds, limits
 from jobs.backends import connections, upstream
 from jobs.models import AiJob, Total
 from jobs.monitoring import checks, totals
@@ -101,10 +100,14 @@ async def _breaker_states() -> list[tuple[str, str]]:
 
 
 def _pending() -> Any:
-    due = Coalesce("run_after", "created_at")
-    ready = Q(due__lte=timezone.now())
-    rows = AiJob.objects.filter(status=AiJob.Status.PENDING).order_by().annotate(due=due).values("kind", "queue")
-    return rows.annotate(jobs=Count("pk"), ready=Count("pk", filter=ready), since=Min("due", filter=ready))
+    ready, later = limits.waiting_for_worker(), Q(run_after__gt=Now())
+    rows = AiJob.objects.filter(status=AiJob.Status.PENDING).order_by().values("kind", "queue")
+    return rows.annotate(
+        jobs=Count("pk"),
+        ready=Count("pk", filter=ready),
+        deferred=Count("pk", filter=later),
+        oldest=Max(Now() - Coalesce("run_after", "created_at"), filter=ready),
+    )
 
 
 def _active(pending: list[Any], running: list[Any]) -> Metric:
@@ -116,15 +119,16 @@ def _active(pending: list[Any], running: list[Any]) -> Metric:
 
 
 def _waiting(pending: list[Any]) -> Iterator[Metric]:
-    jobs: Values = {(queue, state): 0 for queue in settings.JOBS_QUEUES for state in ("ready", "deferred")}
+    jobs: Values = {(queue, state): 0 for queue in settings.JOBS_QUEUES for state in ("ready", "deferred", "held")}
     oldest: Values = {(queue,): 0 for queue in settings.JOBS_QUEUES}
-    now = timezone.now()
     for row in pending:
-        queue = row["queue"]
-        jobs[queue, "ready"] += row["ready"]
-        jobs[queue, "deferred"] += row["jobs"] - row["ready"]
-        oldest[queue,] = max(oldest[queue,], (now - (row["since"] or now)).total_seconds())
-    yield _gauge("jobs_waiting", "Pending jobs: ready to run, or put off until later.", ("queue", "state"), jobs)
+        counts = {state: row[state] for state in ("ready", "deferred")}
+        for state, count in (counts | {"held": row["jobs"] - sum(counts.values())}).items():
+            jobs[row["queue"], state] = jobs.get((row["queue"], state), 0) + count
+        if row["oldest"] is not None:
+            oldest[row["queue"],] = max(oldest[row["queue"],], row["oldest"].total_seconds())
+    text = "Pending jobs: ready for a worker, deferred until later, or held back for another reason."
+    yield _gauge("jobs_waiting", text, ("queue", "state"), jobs)
     yield _gauge("oldest_job_seconds", "How long the oldest job that is ready has been waiting.", ("queue",), oldest)
 
 

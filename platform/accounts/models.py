@@ -21,6 +21,9 @@ class WsTicket(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     expires_at = models.DateTimeField()
 
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="tickets_by_end")]
+
     def __str__(self) -> str:
         return f"ticket of {self.user}"
 

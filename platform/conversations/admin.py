@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 
-from config.admin import ReadOnly
+from config.admin import MOST_COUNTED, DayFilter, LargeTableAdmin, ReadOnly
+from conversations.kinds import AnswerKind
 from conversations.models import Conversation, Message
-from jobs import disclosure
+from jobs import disclosure, kinds
 
 
 class ForReaders(ReadOnly):
@@ -30,19 +32,52 @@ class MessageInline(ForReaders, admin.StackedInline):
     readonly_fields = fields
 
 
+class SurfaceFilter(admin.SimpleListFilter):
+    title = parameter_name = "surface"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        surfaces = {kind.surface for name in kinds.names() if isinstance(kind := kinds.get(name), AnswerKind)}
+        return [(surface, surface) for surface in sorted(surfaces)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Conversation]) -> QuerySet[Conversation]:
+        return queryset.filter(surface=self.value()) if self.value() else queryset
+
+
+class RatingFilter(admin.SimpleListFilter):
+    """Conversations with an answer that was rated like this, by the newest MOST_COUNTED answers."""
+
+    title, parameter_name = f"rating (newest {MOST_COUNTED} answers)", "rating"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(value), str(label)) for value, label in Message.Rating.choices]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Conversation]) -> QuerySet[Conversation]:
+        if not self.value():
+            return queryset
+        rated = Message.objects.filter(rating=self.value()).exclude(rating="").order_by("-pk")
+        return queryset.filter(pk__in=set(rated.values_list("conversation_id", flat=True)[:MOST_COUNTED]))
+
+
+class UpdatedFilter(DayFilter):
+    title, field = "day of the last message (UTC)", "updated_at"
+
+
 @admin.register(Conversation)
-class ConversationAdmin(ForReaders, admin.ModelAdmin):
+class ConversationAdmin(ForReaders, LargeTableAdmin):
     # Titles and summaries are people's text too, so only the detail page shows them.
     list_display = ("short_id", "surface", "course", "owner", "message_count", "updated_at")
-    list_filter = ("surface", "course", "messages__rating", "updated_at")
-    search_fields = ("id", "owner__username", "visitor")
+    list_filter = (SurfaceFilter, "course", RatingFilter, UpdatedFilter, "updated_at")
+    search_fields = ("id", "owner__username__istartswith", "visitor__startswith")
+    search_help_text = "A conversation's or visitor's id or a user's name, or how it begins"
     list_select_related = ("course", "owner")
-    date_hierarchy = "updated_at"
-    show_full_result_count = False
+    sortable_by = ("updated_at",)
     inlines = (MessageInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
-        return super().get_queryset(request).annotate(message_count=Count("messages", distinct=True))
+        # A subquery, which is evaluated for the rows of the page; a join would group all messages first.
+        messages = Message.objects.filter(conversation=OuterRef("pk")).order_by().values("conversation")
+        count = Subquery(messages.annotate(count=Count("pk")).values("count"))
+        return super().get_queryset(request).annotate(message_count=Coalesce(count, 0))
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """Show one conversation, and note the reading."""
@@ -51,11 +86,11 @@ class ConversationAdmin(ForReaders, admin.ModelAdmin):
             disclosure.note(request.user, f"conversation:{object_id}")
         return response
 
-    @admin.display(description="Conversation", ordering="id")
+    @admin.display(description="Conversation")
     def short_id(self, conversation: Conversation) -> str:
         return str(conversation.pk)[:8]
 
-    @admin.display(description="Messages", ordering="message_count")
+    @admin.display(description="Messages")
     def message_count(self, conversation: Any) -> int:
         return conversation.message_count
 

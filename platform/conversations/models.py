@@ -46,7 +46,10 @@ class Conversation(models.Model):
         ordering = ["-updated_at"]
         indexes = [
             models.Index(fields=["owner", "surface", "course", "-updated_at"], name="conversations_of_owner"),
-            models.Index(fields=["visitor"], condition=~Q(visitor=""), name="conversations_of_visitor"),
+            models.Index(fields=["visitor"], opclasses=["varchar_pattern_ops"], name="conversations_by_visitor"),
+            models.Index(fields=["-updated_at"], name="newest_conversations"),
+            models.Index(fields=["surface", "-updated_at"], name="conversations_of_surface"),
+            models.Index(fields=["updated_at"], condition=Q(owner__isnull=True), name="visitors_conversations_by_age"),
         ]
 
     def __str__(self) -> str:
@@ -83,6 +86,10 @@ class Message(models.Model):
         ordering = ["id"]
         # The last line of defence for "one answer per question".
         constraints = [models.UniqueConstraint(fields=["job", "role"], name="one_message_per_job_and_role")]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], condition=Q(role="user"), name="newest_questions"),
+            models.Index(fields=["rating", "-id"], condition=~Q(rating=""), name="rated_answers"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.role} message {self.pk}"

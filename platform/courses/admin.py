@@ -1,5 +1,6 @@
 from django.contrib import admin
 
+from config.admin import LargeTableAdmin
 from courses.models import Course, Enrollment, Lesson
 
 
@@ -24,8 +25,9 @@ class CourseAdmin(admin.ModelAdmin):
 
 
 @admin.register(Enrollment)
-class EnrollmentAdmin(admin.ModelAdmin):
+class EnrollmentAdmin(LargeTableAdmin):
     list_display = ("user", "course")
     list_filter = ("course",)
+    list_select_related = ("user", "course")
     autocomplete_fields = ("user", "course")
-    search_fields = ("user__username",)
+    search_fields = ("user__username__istartswith",)

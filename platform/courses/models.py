@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef
 from pgvector.django import VectorField
 
 EMBEDDING_DIMENSIONS = 1536
@@ -20,7 +20,10 @@ class CourseQuerySet(models.QuerySet["Course"]):
         """Courses that this user may open: all for staff, else those that the user is enrolled in or teaches."""
         if user.is_staff:
             return self
-        return self.filter(Q(enrollments__user=user) | Q(tutors=user)).distinct()
+        # Not by joins, which would read all learners of each course.
+        enrolled = Enrollment.objects.filter(course=OuterRef("pk"), user=user.pk)
+        taught = Course.tutors.through.objects.filter(course=OuterRef("pk"), user=user.pk)
+        return self.filter(Exists(enrolled) | Exists(taught))
 
 
 class Course(models.Model):

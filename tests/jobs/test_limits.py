@@ -1,5 +1,6 @@
 """Backpressure: refusals have a status and Retry-After, and create nothing."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
@@ -11,13 +12,16 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts import people
+from assistant.kinds import ANSWER
 from conversations.models import Conversation
 from jobs import limits
 from jobs.lifecycle import transitions
 from jobs.lifecycle.transitions import Failure
 from jobs.limits import LimitReached
-from jobs.models import AiCall, AiJob
+from jobs.models import AiCall, AiJob, Spent
 from jobs.retention import PRUNING
+from jobs.worker import call_log
+from llm.calls import Call
 from llm.errors import ErrorKind
 from tests.support import error_of, run_pending
 
@@ -25,6 +29,10 @@ from tests.support import error_of, run_pending
 def post(client, course, **headers):
     body = {"courseId": course.slug, "question": "What is a key?"}
     return client.post("/api/assistant/query", json=body, headers=headers)
+
+
+def long_ago():
+    return timezone.now() - timedelta(seconds=200)
 
 
 def spend(job, *, tokens=0, dollars="0", at=None):
@@ -107,12 +115,48 @@ def test_repeated_idempotency_key_is_accepted_at_the_limit(platform, learner, sq
 
 
 def test_full_backlog_is_a_503_with_retry_after(platform, learner, stranger, sql_course, engine):
-    job = engine.submit()
-    AiJob.objects.filter(pk=job.pk).update(run_after=timezone.now() - timedelta(seconds=200))
+    engine.submit(kind=ANSWER.name, run_after=long_ago())
     with platform.client(stranger) as client:
         response = post(client, sql_course)
     assert error_of(response, 503)["code"] == "saturated"
     assert int(response.headers["Retry-After"]) >= 5
+
+
+HELD = {
+    "in quarantine": {"crashes": transitions.QUARANTINED},
+    "its model is paused": {"error_code": ErrorKind.PAUSED.value.code},
+    "of a kind that only a newer release knows": {"kind": "newer.kind"},
+    "in a queue that only a newer release knows": {"queue": "newer"},
+    "deferred": {"run_after": timezone.now() + timedelta(hours=1)},
+}
+
+
+@pytest.mark.parametrize("why", HELD)
+def test_jobs_that_wait_for_something_else_than_a_worker_are_no_backlog(platform, stranger, sql_course, engine, why):
+    for _ in range(2):
+        engine.submit(**{"kind": ANSWER.name, "run_after": long_ago(), "enqueued_at": None, **HELD[why]})
+    assert limits.expected_wait("interactive") == timedelta()
+    with platform.client(stranger) as client:
+        assert post(client, sql_course).status_code == 202
+        figures = client.get("/metrics").text
+    held = sum(float(n) for n in re.findall(r'course_ai_jobs_waiting{.*state="(?:held|deferred)"} (\S+)', figures))
+    assert held == 2
+    assert re.search(r'course_ai_oldest_job_seconds{queue="interactive"} 0\.\d*\n', figures)
+
+
+def test_job_that_waits_for_the_next_sweep_is_no_backlog(engine, settings):
+    settings.JOBS_SWEEP_SECONDS = 10
+    job = engine.submit(kind=ANSWER.name, run_after=timezone.now() - timedelta(seconds=15), enqueued_at=None)
+    assert limits.expected_wait(job.queue) == timedelta()
+    AiJob.objects.filter(pk=job.pk).update(run_after=timezone.now() - timedelta(seconds=25))
+    assert limits.expected_wait(job.queue) > timedelta(seconds=20)
+
+
+def test_wait_is_measured_by_the_clock_of_postgres(engine, monkeypatch):
+    engine.submit(kind=ANSWER.name, run_after=timezone.now() - timedelta(seconds=30))
+    ahead = timezone.now() + timedelta(minutes=10)
+    monkeypatch.setattr(timezone, "now", lambda: ahead)
+    assert 29 < limits.expected_wait("interactive").total_seconds() < 60
 
 
 def backlog(begun, waited, ready, oldest):
@@ -186,6 +230,52 @@ def test_yesterdays_calls_are_not_counted(engine, settings):
     settings.BUDGET_PERSON_TOKENS = 100
     spend(engine.submit(), tokens=1000, at=timezone.now() - timedelta(days=1))
     limits.check_budgets(engine.person)
+
+
+def test_sums_hold_every_call_however_it_was_written_and_stay_when_it_is_deleted(engine, settings, stranger):
+    settings.BUDGET_PERSON_TOKENS = 1000
+    job = engine.submit()
+    calls = [
+        AiCall(job=job, attempt=1, purpose="p", model="m", outcome="ok", input_tokens=n, output_tokens=1,
+               cost=Decimal("0.1"), duration_ms=1, started_at=timezone.now())
+        for n in range(10)
+    ]  # fmt: skip
+    AiCall.objects.bulk_create(calls)
+    spend(job, tokens=45)
+    today = limits.midnight().date()
+    for scope in (Spent.ALL, Spent.by(engine.person), Spent.of_kind(job.kind)):
+        spent = Spent.objects.get(day=today, scope=scope)
+        assert (spent.tokens, spent.dollars) == (100, Decimal("1.0")), scope
+    AiJob.objects.filter(pk=job.pk).delete()
+    assert limits.left_today(engine.person) == pytest.approx(0.9)
+    assert limits.left_today(people.from_user(stranger)) == 1
+
+
+def test_concurrent_batches_of_calls_are_all_added_up(engine):
+    jobs = [engine.submit() for _ in range(4)]
+
+    def write(number):
+        try:
+            # Batches in opposite orders: whoever locks the sums in another order than the others deadlocks.
+            batch = sorted(jobs, key=lambda job: job.pk, reverse=bool(number % 2))
+            call_log.insert([call_log.LoggedCall(job, ended_call()) for job in batch])
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, range(40)))
+    assert (
+        Spent.objects.get(scope=Spent.ALL).tokens
+        == 160 * 120
+        == Spent.objects.get(scope=Spent.by(engine.person)).tokens
+    )
+
+
+def ended_call():
+    call = Call("answer", "gpt-4.1-mini", "What is NULL?")
+    call.got_usage({"prompt_tokens": 100, "completion_tokens": 20})
+    call.end("ok")
+    return call
 
 
 def test_platform_budget_applies_to_everybody(engine, settings, stranger):

@@ -77,6 +77,21 @@ def test_list_filters_and_searches(admin, engine):
         assert str(job.pk)[:8] not in text_of(admin.get(LIST + query)), query
 
 
+@pytest.mark.parametrize("query", ["result__answer__startswith=c", "error_detail__contains=c", "owner__password=c"])
+def test_hidden_columns_cannot_be_guessed_by_the_query_string(admin, engine, query):
+    engine.submit(result={"answer": "canary"}, error_detail="canary")
+    assert admin.get(f"{LIST}?{query}").status_code == 400
+
+
+def test_list_of_a_day(admin, engine):
+    job = engine.submit(created_at=timezone.now() - timedelta(days=1))
+    today, yesterday = (f"?day={(timezone.now() - timedelta(days=days)).date()}" for days in (0, 1))
+    assert f'href="{yesterday}"' in admin.get(LIST).text
+    assert str(job.pk)[:8] in text_of(admin.get(LIST + yesterday))
+    for query in (today, "?day=nonsense", "?day=9999-12-31"):
+        assert str(job.pk)[:8] not in text_of(admin.get(LIST + query))
+
+
 def test_page_of_a_job_shows_its_attempts_calls_and_cost(admin, engine):
     text = page(admin, failed(engine))
     assert re.search(r"1 0\.\d s 0\.\d s deferred upstream_busy HTTP 429 &lt;slow down&gt;", text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from tests.lab import past
 from tests.lab.people import COURSE
 
 
@@ -74,3 +75,13 @@ def session_cookies(count: int) -> list[str]:
         session.save()
         keys.append(str(session.session_key))
     return keys
+
+
+def load_past() -> None:
+    """Add the rows of 80 days, all of which have ended."""
+    past.load(active=0)
+
+
+def unload_past() -> None:
+    """Delete these rows, and all other jobs and conversations."""
+    past.unload()
