@@ -174,7 +174,10 @@ CHANNEL_LAYERS = {
     }
 }
 JOBS_QUEUES = ("interactive", "default", "background")  # one per priority, highest first
-RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600} for name in JOBS_QUEUES}
+RQ_QUEUES = {
+    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600, "SERIALIZER": "rq.serializers.JSONSerializer"}
+    for name in JOBS_QUEUES
+}
 RQ = {"WORKER_CLASS": "jobs.worker.rq_worker.AsyncWorker"}
 RQ_SHOW_ADMIN_LINK = True
 
@@ -189,6 +192,8 @@ JOBS_REQUEUE_SECONDS = env.int("JOBS_REQUEUE_SECONDS", default=10)  # after this
 JOBS_GRACE_SECONDS = env.int("JOBS_GRACE_SECONDS", default=10)  # after SIGTERM, running jobs may finish for this long
 JOBS_PER_PERSON = env.int("JOBS_PER_PERSON", default=5)  # active jobs of one person
 JOBS_MAX_WAIT_SECONDS = env.int("JOBS_MAX_WAIT_SECONDS", default=120)  # with a longer expected wait, new jobs get 503
+# What entries of other applications in these queues may call, by full names: functions and callbacks.
+JOBS_ALLOWED_FUNCTIONS = env.list("JOBS_ALLOWED_FUNCTIONS", default=[])
 # Daily budgets (UTC) in tokens and US dollars; 0 means no limit.
 BUDGET_PERSON_TOKENS = env.int("BUDGET_PERSON_TOKENS", default=0)
 BUDGET_PERSON_DOLLARS = Decimal(env.str("BUDGET_PERSON_DOLLARS", default="0"))
