@@ -30,6 +30,11 @@ async def fail_later():
     raise ValueError("no luck")
 
 
+async def fail_in(seconds):
+    await asyncio.sleep(seconds)
+    raise ValueError("no luck")
+
+
 def leave():
     sys.exit(3)
 

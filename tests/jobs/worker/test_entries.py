@@ -263,7 +263,8 @@ class TestPages:
                     browser.get(f"/admin/django-rq/queues/{index}/{page}")
                 browser.post(f"/admin/django-rq/queues/{index}/of-{queue}/stop/")
                 browser.post(f"/admin/django-rq/queues/{index}/of-{queue}/requeue/")
-                browser.post(f"/admin/django-rq/queues/{index}/actions/", data={"action": "stop", "job_ids": f"of-{queue}"})
+                form = {"action": "stop", "job_ids": f"of-{queue}"}
+                browser.post(f"/admin/django-rq/queues/{index}/actions/", data=form)
                 browser.post(f"/admin/django-rq/queues/{index}/failed/clear/")
         assert manage("rqstats", "--json").wait(60) == 0
         assert not trap.exists()
