@@ -11,11 +11,13 @@ class JobsConfig(AppConfig):
     verbose_name = "AI jobs"
 
     def ready(self) -> None:
-        """Register the engine's own kind and checks, and close the sockets of people who sign out."""
+        """Register the engine's own kind and checks, restrict RQ, and close the sockets of people who sign out."""
         from config import health
         from jobs import kinds, retention
+        from jobs.backends import entries
         from jobs.monitoring import checks, totals
 
+        entries.restrict_rq()
         kinds.register(retention.PRUNING)
         retention.register(retention.JOBS, retention.TICKETS, retention.SESSIONS, retention.SPENT)
         register(checks.prices_are_known)

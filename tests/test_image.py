@@ -138,8 +138,18 @@ def test_compose_gives_every_process_what_it_needs():
     for name in ("web", "worker", "migrate"):
         assert set(services[name]["environment"]) >= set(SECRETS)
     given = (ROOT / "compose.yaml").read_text()
-    for name in ("SECRET_KEY", "OPENAI_API_KEY", "POSTGRES_PASSWORD"):
+    for name in ("SECRET_KEY", "OPENAI_API_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD"):
         assert f"${{{name}:?" in given, "compose refuses to start without it"
+
+
+def test_compose_protects_redis_by_a_password_that_its_users_know():
+    services = compose()
+    redis = services["redis"]
+    assert redis["command"][-2:] == ["--requirepass", "${REDIS_PASSWORD}"]
+    assert redis["environment"]["REDISCLI_AUTH"] == "${REDIS_PASSWORD}"
+    assert "ports" not in redis
+    for name in ("web", "worker", "migrate"):
+        assert services[name]["environment"]["REDIS_URL"].startswith("redis://:${REDIS_PASSWORD")
 
 
 def test_compose_lets_a_worker_shut_down_gracefully():

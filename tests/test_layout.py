@@ -24,8 +24,9 @@ MOST_MODULES = 20  # in one folder
 # Private names of other packages that we use or override, and the versions in which we have checked them.
 PRIVATE_NAMES = {
     "rq==3.0.0": {
-        "_current_job", "_dequeue_strategy", "_finalize_failure", "_finalize_success", "_install_signal_handlers",
-        "_job", "_ordered_queues", "_shutdown", "_state", "_stop_requested", "_stopped_job_id",
+        "_current_job", "_dequeue_strategy", "_failure_callback_name", "_finalize_failure", "_finalize_success",
+        "_install_signal_handlers", "_job", "_ordered_queues", "_shutdown", "_state", "_stop_requested",
+        "_stopped_callback_name", "_stopped_job_id", "_success_callback_name",
     },
     "channels-redis==4.3.0": {
         "_ensure_redis", "_get_group_channel_name", "_get_layer", "_get_shard", "_kwargs", "_redis",

@@ -9,12 +9,14 @@ import logging
 import threading
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from django.db import connections
 from rq.job import Job, _current_job
 from rq.timeouts import JobTimeoutException
 
-from jobs.backends.queues import RUN_JOB_NAMES
+from jobs.backends import entries
+from jobs.worker.run import run_job
 from jobs.worker.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -31,18 +33,29 @@ class Exited(Exception):
 class JobExecution:
     """Executes a coroutine function as a task of the event loop, any other function on a thread of its own.
 
+    `runs_a_row`: the entry runs an AiJob, whose row says all that matters; its kind sets the time limit.
     Made on any thread; executed and stopped on the event loop.
     """
 
-    def __init__(self, job: Job, timeout: float, runtime: Runtime) -> None:
+    def __init__(self, job: Job, default_timeout: float, runtime: Runtime) -> None:
+        self.value: Any = None  # what it returned
+        self.error: Exception | None = None  # or what it raised
         self.is_stopped = False
+        self.runs_a_row = entries.runs_a_row(job)
         self._job = job
         self._runtime = runtime
+        timeout = -1 if self.runs_a_row else job.timeout or default_timeout
         self._timeout = timeout if timeout > 0 else None  # RQ says -1 for no limit
         self._task: asyncio.Task[Any] | None = None
 
-    async def execute(self) -> Any:
-        """What the job returns. Raises what it raises, JobTimeoutException, or Stopped."""
+    async def execute(self) -> None:
+        """Execute the job; note in `value` what it returns, or in `error` what it raises, a time-out, or Stopped."""
+        try:
+            self.value = await self._execute()
+        except Exception as error:
+            self.error = error
+
+    async def _execute(self) -> Any:
         self._task = asyncio.create_task(self._call())
         if self.is_stopped:
             self._cancel_soon()
@@ -60,7 +73,7 @@ class JobExecution:
 
     def stop(self) -> None:
         """Cancel a coroutine at the next point where it waits. A plain function cannot be stopped: that is logged."""
-        if not inspect.iscoroutinefunction(self._job.func):
+        if not self.runs_a_row and not inspect.iscoroutinefunction(self._job.func):
             logger.warning("job %s is a plain function, which cannot be stopped: it runs to its end", self._job.id)
         elif not self.is_stopped:
             self.is_stopped = True
@@ -74,11 +87,11 @@ class JobExecution:
     async def _call(self) -> Any:
         _current_job.set(self._job)  # what rq.get_current_job() tells the job
         try:
-            function, kwargs = self._job.func, self._job.kwargs
-            if self._job.func_name in RUN_JOB_NAMES:
-                kwargs = {**kwargs, "runtime": self._runtime}
+            if self.runs_a_row:
+                return await run_job(UUID(self._job.args[0]), self._runtime)
+            function = self._job.func
             if inspect.iscoroutinefunction(function):
-                return await function(*self._job.args, **kwargs)
+                return await function(*self._job.args, **self._job.kwargs)
             return await _on_thread(self._job.perform)
         except (SystemExit, KeyboardInterrupt) as error:
             raise Exited(repr(error)) from error

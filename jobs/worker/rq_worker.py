@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +20,8 @@ from typing import Any
 
 from django.conf import settings
 from redis import RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeout
 from rq.callbacks import execute_stopped_callback
 from rq.command import handle_command, parse_payload
 from rq.exceptions import StopRequested
@@ -31,8 +32,8 @@ from rq.timeouts import TimerDeathPenalty
 from rq.utils import now
 from rq.worker.base import DequeueStrategy, WorkerStatus
 
+from jobs.worker.bookkeeping import BookkeepingWorker
 from jobs.worker.execution import JobExecution
-from jobs.worker.heartbeat import RegisteredWorker
 from jobs.worker.local_dispatch import LocalDispatch
 from jobs.worker.loop_thread import LoopThread
 from jobs.worker.runtime import Runtime
@@ -44,7 +45,7 @@ BOOKKEEPING_THREADS, RELEASE_SECONDS = 4, 5.0
 SHORT_POP_SECONDS = 1  # of one blocking pop while some queues are closed
 
 
-class AsyncWorker(RegisteredWorker):
+class AsyncWorker(BookkeepingWorker):
     """Runs up to JOBS_PER_WORKER jobs at once. Acquires a slot before popping a job, to keep queue order."""
 
     death_penalty_class = TimerDeathPenalty  # SIGALRM belongs to the main thread alone
@@ -53,6 +54,7 @@ class AsyncWorker(RegisteredWorker):
     dequeue_timeout = 10  # seconds of one blocking pop: a Redis that hangs is noticed soon after
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("log_job_description", False)  # arguments of entries do not belong in the log
         super().__init__(*args, **kwargs)
         self._slots = Slots(settings.JOBS_PER_WORKER, self.queue_names())
         self._running: dict[str, JobExecution] = {}  # by RQ's execution id
@@ -96,9 +98,12 @@ class AsyncWorker(RegisteredWorker):
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Hand the job to the event loop and return. If Redis fails here, the worker ends; a sweeper finds the job."""
         execution = self.prepare_execution(job)
-        running = JobExecution(job, job.timeout or self.queue_class.DEFAULT_TIMEOUT, self._runtime)
+        running = JobExecution(job, self.queue_class.DEFAULT_TIMEOUT, self._runtime)
         self._running[execution.id] = running
-        self._prepare(job)
+        if running.runs_a_row:
+            self.hold_entry(job, queue)
+        else:
+            self._prepare(job)
         self._slots.fill(self._loop.submit(self._execute(running, job, queue, execution)), queue.name)
 
     def set_state(self, state: str, pipeline: Any = None) -> None:
@@ -106,14 +111,20 @@ class AsyncWorker(RegisteredWorker):
         super().set_state(WorkerStatus.BUSY if state == WorkerStatus.IDLE and self.executions else state, pipeline)
 
     def handle_payload(self, message: Any) -> None:
-        """Carry out a command. RQ itself would look for the job to stop in the first execution only."""
-        payload = parse_payload(message)
-        if payload["command"] == "stop-job":
-            for execution in list(self.executions.values()):
-                if execution.job_id == payload["job_id"]:
-                    self.request_stop_execution(execution.id)
-        else:
-            handle_command(self, payload)
+        """Carry out a command. RQ itself would look for the job to stop in the first execution only.
+
+        One that cannot be read is ignored: RQ's thread that listens to commands would end.
+        """
+        try:
+            payload = parse_payload(message)
+            if payload["command"] == "stop-job":
+                for execution in list(self.executions.values()):
+                    if execution.job_id == payload["job_id"]:
+                        self.request_stop_execution(execution.id)
+            else:
+                handle_command(self, payload)
+        except Exception as error:
+            self.log.warning("Worker %s: a command is ignored: %s", self.name, type(error).__name__)
 
     def request_stop_execution(self, execution_id: str) -> None:
         """Stop one of the jobs in flight. Called from the thread that listens to commands."""
@@ -154,8 +165,14 @@ class AsyncWorker(RegisteredWorker):
         is_burst = timeout is None
         while True:
             is_open = self._choose_queues()
-            result = super().dequeue_job_and_maintain_ttl(timeout, max_idle_time if is_open else SHORT_POP_SECONDS)
-            if result and not self._put_back_if_suspended(*result, is_burst):
+            try:
+                result = super().dequeue_job_and_maintain_ttl(timeout, max_idle_time if is_open else SHORT_POP_SECONDS)
+            except (RedisConnectionError, RedisTimeout, StopRequested):
+                raise
+            except Exception as error:
+                self.drop_unreadable(error)
+                continue
+            if result and not self._put_back_if_suspended(*result, is_burst) and self.accepts(*result):
                 return result
             if not result and is_open and self._slots.is_idle_for(0 if is_burst else max_idle_time or 0):
                 return None
@@ -201,16 +218,29 @@ class AsyncWorker(RegisteredWorker):
 
     async def _execute(self, running: JobExecution, job: Job, queue: Queue, execution: Execution) -> None:
         try:
-            value = await running.execute()
-            await self._on_thread(self._finalize_success, job, queue, execution, value)
-        except Exception:
-            finalize = self._finalize_stopped if running.is_stopped else self._finalize_failure
-            await self._on_thread(finalize, job, queue, execution, sys.exc_info())
+            await running.execute()
+            await self._on_thread(self._finalize, running, job, queue, execution)
         finally:
             del self._running[execution.id]
             self.executions.pop(execution.id, None)
             if not self.executions:
                 await self._on_thread(self._set_idle)
+
+    def _finalize(self, running: JobExecution, job: Job, queue: Queue, execution: Execution) -> None:
+        if running.runs_a_row:
+            return self.release_entry(job, execution, running.error, running.is_stopped)
+        error = running.error
+        if error is None and self.holds(job):
+            try:
+                return self._finalize_success(job, queue, execution, running.value)
+            except RedisError:
+                raise
+            except Exception as raised:  # by its callback, for instance
+                error = raised
+        if error is None or not self.holds(job):  # it vanished from Redis, for instance by FLUSHALL: it is done
+            return self.forget_execution(job, execution)
+        finalize = self._finalize_stopped if running.is_stopped else self._finalize_failure
+        finalize(job, queue, execution, (type(error), error, error.__traceback__))
 
     def _finalize_stopped(self, job: Job, queue: Queue, execution: Execution, exc_info: Any) -> None:
         self.log.warning("Worker %s: job %s stopped by user", self.name, job.id)
@@ -242,5 +272,5 @@ class AsyncWorker(RegisteredWorker):
                 self._runtime.faults.note("keep alive", error)
 
     def _beat(self, execution: Execution) -> None:
-        job = execution._job or self.job_class.fetch(execution.job_id, self.connection, self.serializer)
-        self.maintain_heartbeats(job, execution)
+        if job := execution._job:
+            self.beat(job, execution)

@@ -174,7 +174,10 @@ CHANNEL_LAYERS = {
     }
 }
 JOBS_QUEUES = ("interactive", "default", "background")  # one per priority, highest first
-RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600} for name in JOBS_QUEUES}
+RQ_QUEUES = {
+    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600, "SERIALIZER": "rq.serializers.JSONSerializer"}
+    for name in JOBS_QUEUES
+}
 RQ = {"WORKER_CLASS": "jobs.worker.rq_worker.AsyncWorker"}
 RQ_SHOW_ADMIN_LINK = True
 
@@ -196,6 +199,8 @@ JOBS_PER_PERSON = env.int("JOBS_PER_PERSON", default=5, least=1)  # active jobs 
 JOBS_MAX_WAIT_SECONDS = env.int("JOBS_MAX_WAIT_SECONDS", default=120, least=1, most=86_400)
 # After this, a job no longer waits for an upstream that is down.
 JOBS_MAX_AGE_SECONDS = env.int("JOBS_MAX_AGE_SECONDS", default=1800, least=60, most=86_400)
+# What entries of other applications in these queues may call, by full names: functions and callbacks.
+JOBS_ALLOWED_FUNCTIONS = env.list("JOBS_ALLOWED_FUNCTIONS", default=[])
 # Daily budgets (UTC) in tokens and US dollars; 0 means no limit.
 BUDGET_PERSON_TOKENS = env.int("BUDGET_PERSON_TOKENS", default=0)
 BUDGET_PERSON_DOLLARS = env.dollars("BUDGET_PERSON_DOLLARS", default=Decimal(0))

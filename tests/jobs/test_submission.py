@@ -29,7 +29,7 @@ def test_submitted_job_is_in_its_queue_once(engine):
 def test_queue_entry_holds_the_id_and_nothing_else(engine):
     job = engine.submit()
     entry = queues._queue("interactive").fetch_job(job.rq_id)
-    assert (entry.func_name, entry.args, entry.kwargs) == ("jobs.tasks.run_job", (str(job.pk),), {})
+    assert (entry.func_name, entry.args, entry.kwargs) == ("jobs.tasks.run_job", [str(job.pk)], {})
 
 
 def test_rolled_back_transaction_leaves_no_job_and_no_entry(engine):

@@ -1,6 +1,7 @@
 """Plain RQ jobs, as another application on the same queues could enqueue them."""
 
 import asyncio
+import inspect
 import sys
 import time
 
@@ -26,6 +27,11 @@ def fail():
 
 async def fail_later():
     await asyncio.sleep(0.01)
+    raise ValueError("no luck")
+
+
+async def fail_in(seconds):
+    await asyncio.sleep(seconds)
     raise ValueError("no luck")
 
 
@@ -91,3 +97,7 @@ async def crowd_the_loop(seconds):
     while time.monotonic() < until:
         time.sleep(0.03)
         await asyncio.sleep(0)
+
+
+# For workers that are to run them: JOBS_ALLOWED_FUNCTIONS.
+ALLOWED = ",".join(f"{__name__}.{name}" for name, function in list(globals().items()) if inspect.isfunction(function))

@@ -13,6 +13,8 @@ from tests.jobs.worker import foreign
 from tests.jobs.worker.test_rq_worker import rq
 from tests.support import ask, manage, wait_for
 
+FOREIGN = {"JOBS_ALLOWED_FUNCTIONS": foreign.ALLOWED}
+
 
 @pytest.fixture
 def queue():
@@ -28,7 +30,7 @@ def statuses(*job_ids):
 def test_burst_runs_queued_jobs_and_those_they_enqueue_and_exits(platform, api, sql_course, queue):
     jobs = [ask(api, sql_course)["jobId"] for _ in range(3)]
     queue.enqueue(foreign.enqueue_another, "background")
-    assert manage("rqworker", "--burst").wait(20) == 0
+    assert manage("rqworker", "--burst", **FOREIGN).wait(20) == 0
     assert statuses(*jobs) == ["completed"] * 3
     assert queue.fetch_job("another").return_value() == 3
 
@@ -42,7 +44,7 @@ def test_max_jobs_takes_that_many_and_finishes_them(platform, api, sql_course, s
 
 def test_max_idle_time_does_not_count_while_a_job_is_in_flight(platform, queue):
     job = queue.enqueue(foreign.wait_for, 2.5)
-    process = manage("rqworker", "background", "--max-idle-time", "1", JOBS_GRACE_SECONDS="0")
+    process = manage("rqworker", "background", "--max-idle-time", "1", **FOREIGN, JOBS_GRACE_SECONDS="0")
     assert process.wait(20) == 0
     job.refresh()
     assert job.get_status() == "finished"
@@ -51,7 +53,7 @@ def test_max_idle_time_does_not_count_while_a_job_is_in_flight(platform, queue):
 
 def test_with_scheduler_scheduled_jobs_are_enqueued_on_time(platform, queue):
     job = queue.enqueue_in(timedelta(seconds=1), foreign.add, 1, 2)
-    process = manage("rqworker", "background", "--with-scheduler")
+    process = manage("rqworker", "background", "--with-scheduler", **FOREIGN)
     try:
         wait_for(job.latest_result)
         assert job.return_value() == 3
@@ -86,7 +88,7 @@ def test_jobs_removed_by_rq_empty_are_still_answered(platform, api, sql_course, 
 
 
 def test_job_is_not_popped_without_a_free_slot(platform, queue):
-    with platform.worker("background", JOBS_PER_WORKER="1"):
+    with platform.worker("background", **FOREIGN, JOBS_PER_WORKER="1"):
         first, second = queue.enqueue(foreign.wait_for, 1), queue.enqueue(foreign.add, 1, 2)
         wait_for(lambda: first.get_status() == "started")
         assert queue.job_ids == [second.id]

@@ -182,7 +182,7 @@ def test_question_gets_a_slot_while_many_background_jobs_wait(platform, learner,
     background = django_rq.get_queue("background")
     background.empty()  # of jobs left over from preparing the course
     waiting = [background.enqueue(foreign.wait_for, 60) for _ in range(6)]
-    with platform.worker(JOBS_PER_WORKER="4", JOBS_GRACE_SECONDS="0"):
+    with platform.worker(JOBS_ALLOWED_FUNCTIONS=foreign.ALLOWED, JOBS_PER_WORKER="4", JOBS_GRACE_SECONDS="0"):
         wait_for(lambda: background.started_job_registry.count == 2)
         job = ask(platform, learner, sql_course)
         wait_for(lambda: status(job) == "completed")
