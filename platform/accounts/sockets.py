@@ -7,10 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from django.conf import settings
-from django.contrib.auth import get_user
-from django.contrib.auth.models import User
-from django.contrib.sessions.backends.db import SessionStore
-from django.http import HttpRequest, parse_cookie
+from django.http import parse_cookie
 from django.http.request import split_domain_port, validate_host
 
 from accounts import origins, people
@@ -33,15 +30,19 @@ def person_of(scope: Scope) -> Person | None:
     if origin is not None and not origins.is_ours(origin, _scheme(scope, headers), headers["host"]):
         return None
     if ticket := _ticket(scope):
-        return people.from_user(redeem_ticket(ticket))
-    return _from_cookies(_cookies(scope)) if origin is not None else None
+        redeemed = scope["redeemed_ticket"] = redeem_ticket(ticket)
+        return people.from_user(redeemed.user) if redeemed else None
+    return people.from_cookies(_cookies(scope)) if origin is not None else None
 
 
 def may_stay(scope: Scope, person: Person) -> bool:
-    """Return whether this socket would still be accepted for this person: it can outlive the session or the account."""
-    if _ticket(scope):  # used up by the handshake, so only check that the user is still active
-        return people.from_user(User.objects.filter(pk=person.user_id or 0).first()) == person
-    return _from_cookies(_cookies(scope)) == person
+    """Return whether this socket would still be accepted for this person: it can outlive the session or the account.
+
+    It ends with the session or API token that it came with, a change of the password, and the deactivation of the user.
+    """
+    if redeemed := scope.get("redeemed_ticket"):
+        return people.from_user(redeemed.current_user()) == person
+    return people.from_cookies(_cookies(scope)) == person
 
 
 def session_of(scope: Scope) -> str:
@@ -60,12 +61,6 @@ def _ticket(scope: Scope) -> str | None:
 
 def _cookies(scope: Scope) -> dict[str, str]:
     return parse_cookie("; ".join(value.decode("latin1") for name, value in scope["headers"] if name == b"cookie"))
-
-
-def _from_cookies(cookies: dict[str, str]) -> Person | None:
-    request = HttpRequest()
-    request.session = SessionStore(cookies.get(settings.SESSION_COOKIE_NAME))
-    return people.from_user(get_user(request)) or people.from_visitor_cookie(cookies)
 
 
 def _scheme(scope: Scope, headers: dict[str, str]) -> str:

@@ -65,7 +65,6 @@ INSTALLED_APPS = [
     "jobs",  # before django_rq, to override its rqworker command
     "django_rq",
     "rest_framework",
-    "rest_framework.authtoken",
     "axes",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -233,6 +232,7 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]  # not stored; neither are passwords
 AXES_DISABLE_ACCESS_LOG = True  # do not record who signed in when
 AXES_VERBOSE = False
+API_TOKEN_DAYS = env.int("API_TOKEN_DAYS", default=30)  # for which a token of POST /api/auth/token is valid
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -242,7 +242,7 @@ AUTH_PASSWORD_VALIDATORS = [
 MAX_BODY_BYTES = 64 * 1024
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.TokenAuthentication",
+        "accounts.tokens.ApiTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
