@@ -1,4 +1,4 @@
-"""API tokens, WebSocket tickets, and the failed sign-ins of a network. Of tokens and tickets only hashes are stored."""
+"""API tokens, and the tickets with which their clients open WebSockets. Only hashes of both are stored."""
 
 from __future__ import annotations
 
@@ -63,16 +63,6 @@ class WsTicket(models.Model):
             return user_of_token(self.token_id)
         user = User.objects.filter(pk=self.user_id).first()
         return user if user and _is_unchanged(user, self.fingerprint) else None
-
-
-class NetworkFailures(models.Model):
-    """The failed sign-ins of a network, as the time when the last of them no longer counts (accounts/guesses.py)."""
-
-    network = models.CharField(max_length=64, primary_key=True)  # a keyed hash: no addresses are stored
-    counts_until = models.DateTimeField(db_index=True)
-
-    def __str__(self) -> str:
-        return f"failed sign-ins until {self.counts_until}"
 
 
 def issue_token(user: User) -> tuple[str, ApiToken]:

@@ -93,6 +93,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "config.errors.ErrorPages",
 ]
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
@@ -222,9 +223,11 @@ LOGOUT_REDIRECT_URL = "login"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 # Ten wrong passwords for one username from one network lock that pair for ten minutes. Other networks stay unlocked;
 # otherwise anybody could lock out anybody else.
+AXES_HANDLER = "accounts.guesses.Handler"
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=10)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_CALLABLE = "accounts.guesses.counted_name"
 AXES_CLIENT_IP_CALLABLE = "accounts.guesses.counted_address"
 AXES_LOCKOUT_CALLABLE = "accounts.guesses.locked"
 AXES_RESET_ON_SUCCESS = True
@@ -232,6 +235,10 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]  # not stored; neither are passwords
 AXES_DISABLE_ACCESS_LOG = True  # do not record who signed in when
 AXES_VERBOSE = False
+# Failed sign-ins of all names from one network within ten minutes; more of them have to wait for seconds.
+SIGN_IN_FAILURES_PER_NETWORK = env.int("SIGN_IN_FAILURES_PER_NETWORK", default=50)
+# Each hash takes a third of a second of CPU time: few at once, whatever asks for them.
+PASSWORD_HASHERS = [f"accounts.passwords.{name}" for name in ("PBKDF2", "PBKDF2SHA1", "Scrypt")]
 API_TOKEN_DAYS = env.int("API_TOKEN_DAYS", default=30)  # for which a token of POST /api/auth/token is valid
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

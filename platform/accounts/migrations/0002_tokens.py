@@ -31,13 +31,6 @@ class Migration(migrations.Migration):
             ],
             options={"verbose_name": "API token", "ordering": ["-created_at"]},
         ),
-        migrations.CreateModel(
-            name="NetworkFailures",
-            fields=[
-                ("network", models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ("counts_until", models.DateTimeField(db_index=True)),
-            ],
-        ),
         migrations.AddField("wsticket", "fingerprint", models.CharField(db_default="", max_length=64)),
         migrations.AddField(
             "wsticket",
