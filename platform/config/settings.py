@@ -34,8 +34,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 3600 * 24 * 365 if HTTPS else 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # HSTS for the other hosts of the domain is not up to us
-BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)  # believe X-Forwarded-Proto; config/proxies.py reads it
 # How many of our proxies append an address to X-Forwarded-For. Limits per network depend on it.
 PROXIES = env.int("PROXIES", default=BEHIND_PROXY)
 SECURE_REFERRER_POLICY = "same-origin"
