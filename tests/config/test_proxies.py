@@ -11,6 +11,8 @@ from django.http import HttpRequest
 from accounts.networks import network_of
 from accounts.visitors import VISITOR_COOKIE
 from config.proxies import Proxies
+from conversations.models import Conversation
+from landing.models import Counter
 from tests.landing.conftest import QUERY
 from tests.support import Platform, error_of, wait_for
 
@@ -184,7 +186,16 @@ def test_plain_http_is_still_redirected(behind):
         assert answer.status_code == 301 and answer.headers["Location"].startswith("https://")
 
 
-def test_limits_count_the_clients_network_whatever_its_port(behind):
+@pytest.fixture
+def no_traces():
+    """Delete what visitors have left."""
+    Counter.objects.all().delete()
+    yield
+    Counter.objects.all().delete()
+    Conversation.objects.exclude(visitor="").delete()
+
+
+def test_limits_count_the_clients_network_whatever_its_port(behind, no_traces):
     def ask(address):
         headers = {"X-Forwarded-For": f"1.2.3.4, {address}, 10.0.0.2", "X-Forwarded-Proto": "https"}
         return httpx2.post(behind.url + QUERY, json={"question": "How much?"}, headers=headers)
