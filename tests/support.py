@@ -21,9 +21,8 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client as DjangoClient
-from rest_framework.authtoken.models import Token
 
-from accounts.models import issue_ticket
+from accounts.models import issue_ticket, issue_token
 from accounts.people import SYSTEM
 from courses.models import Course
 from devstack.servers import processes
@@ -170,7 +169,7 @@ class Platform:
 
     def client(self, user: User | None = None) -> httpx2.Client:
         """An API client, authenticated by token."""
-        headers = {"Authorization": f"Token {Token.objects.get_or_create(user=user)[0].key}"} if user else {}
+        headers = {"Authorization": f"Token {issue_token(user)[0]}"} if user else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=20)
 
     def browser_session(self, user: User) -> httpx2.Client:

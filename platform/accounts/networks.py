@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from django.conf import settings
 from django.http import HttpRequest
 
 UNKNOWN = "unknown"
 
 
 def network_of(request: HttpRequest) -> str:
-    """Return the /24 or /64 of the client's address. Clients without a valid address share the network UNKNOWN."""
-    text = request.META.get("REMOTE_ADDR") or ""
-    if settings.PROXIES:
-        # Each of our proxies appends the address that it saw. The client may have forged everything before those.
-        seen = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
-        text = seen[-settings.PROXIES] if len(seen) >= settings.PROXIES else ""
+    """Return the /24 or /64 of the client's address. Clients without a valid address share the network UNKNOWN.
+
+    Behind proxies, config/proxies.py has put the client's address in place of the proxy's.
+    """
     try:
-        address = ip_address(text)
+        address = ip_address(request.META.get("REMOTE_ADDR") or "")
     except ValueError:
         return UNKNOWN
     if isinstance(address, IPv6Address) and address.ipv4_mapped:

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 from typing import Any
 from urllib.parse import parse_qs
 
 from django.conf import settings
-from django.contrib.auth import get_user
-from django.contrib.auth.models import User
-from django.contrib.sessions.backends.db import SessionStore
-from django.http import HttpRequest, parse_cookie
+from django.db import DataError
+from django.http import parse_cookie
 from django.http.request import split_domain_port, validate_host
 
 from accounts import origins, people
 from accounts.models import redeem_ticket
 from accounts.people import Person
+from config import malformed
+from config.log_limit import LogLimit
+
+logger = logging.getLogger(__name__)
 
 Scope = dict[str, Any]
+SHOWN_CHARS = 100  # of a host or an origin in the log
+
+_log_limit = LogLimit()
+
+
+class _Refused(Exception):
+    """Why a handshake is refused, for the log."""
+
+    def __init__(self, reason: str, level: int = logging.INFO) -> None:
+        super().__init__(reason)
+        self.level = level
 
 
 def person_of(scope: Scope) -> Person | None:
@@ -26,22 +41,30 @@ def person_of(scope: Scope) -> Person | None:
     Browsers send our cookies with sockets that other sites open, so cookies count only with our own Origin. Clients
     other than browsers send no Origin and authenticate with a ticket.
     """
-    headers = {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
-    if not validate_host(split_domain_port(headers.get("host", ""))[0], settings.ALLOWED_HOSTS):
+    try:
+        has_origin = _check_headers(scope)
+        if ticket := _ticket(scope):
+            return _from_ticket(scope, ticket)
+        if not has_origin:
+            raise _Refused("it has neither a ticket nor an Origin, without which cookies do not count")
+        with contextlib.suppress(DataError):  # a cookie with a NUL in it
+            if person := people.from_cookies(_cookies(scope)):
+                return person
+        raise _Refused("it has no ticket, and its cookies name neither a signed-in user nor a visitor")
+    except _Refused as refused:
+        if _log_limit.admits(str(refused)):  # anybody can cause these lines
+            logger.log(refused.level, "WebSocket refused: %s", refused)
         return None
-    origin = headers.get("origin")
-    if origin is not None and not origins.is_ours(origin, _scheme(scope, headers), headers["host"]):
-        return None
-    if ticket := _ticket(scope):
-        return people.from_user(redeem_ticket(ticket))
-    return _from_cookies(_cookies(scope)) if origin is not None else None
 
 
 def may_stay(scope: Scope, person: Person) -> bool:
-    """Return whether this socket would still be accepted for this person: it can outlive the session or the account."""
-    if _ticket(scope):  # used up by the handshake, so only check that the user is still active
-        return people.from_user(User.objects.filter(pk=person.user_id or 0).first()) == person
-    return _from_cookies(_cookies(scope)) == person
+    """Return whether this socket would still be accepted for this person: it can outlive the session or the account.
+
+    It ends with the session or API token that it came with, a change of the password, and the deactivation of the user.
+    """
+    if redeemed := scope.get("redeemed_ticket"):
+        return people.from_user(redeemed.current_user()) == person
+    return people.from_cookies(_cookies(scope)) == person
 
 
 def session_of(scope: Scope) -> str:
@@ -62,12 +85,27 @@ def _cookies(scope: Scope) -> dict[str, str]:
     return parse_cookie("; ".join(value.decode("latin1") for name, value in scope["headers"] if name == b"cookie"))
 
 
-def _from_cookies(cookies: dict[str, str]) -> Person | None:
-    request = HttpRequest()
-    request.session = SessionStore(cookies.get(settings.SESSION_COOKIE_NAME))
-    return people.from_user(get_user(request)) or people.from_visitor_cookie(cookies)
+def _check_headers(scope: Scope) -> bool:
+    """Return whether the handshake has an Origin. Raises _Refused for a foreign one, and for a foreign Host."""
+    if problem := malformed.problem_of(scope):
+        raise _Refused(problem)
+    headers = {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
+    host, origin = headers.get("host", ""), headers.get("origin")
+    if not validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS):
+        raise _Refused(f"the host {_shown(host)} is not in ALLOWED_HOSTS", logging.WARNING)
+    scheme = "https" if scope.get("scheme") == "wss" else "http"  # config/proxies.py has set it
+    if origin is not None and not origins.is_ours(origin, scheme, host):
+        ours = _shown(f"{scheme}://{host}")
+        raise _Refused(f"the origin {_shown(origin)} is neither {ours} nor in TRUSTED_ORIGINS", logging.WARNING)
+    return origin is not None
 
 
-def _scheme(scope: Scope, headers: dict[str, str]) -> str:
-    forwarded = settings.SECURE_PROXY_SSL_HEADER and headers.get("x-forwarded-proto")
-    return forwarded or ("https" if scope.get("scheme") == "wss" else "http")
+def _from_ticket(scope: Scope, ticket: str) -> Person | None:
+    redeemed = scope["redeemed_ticket"] = redeem_ticket(ticket)  # may_stay() asks it again
+    if redeemed is None:
+        raise _Refused("its ticket is unknown, used or has ended")
+    return people.from_user(redeemed.user)
+
+
+def _shown(text: str) -> str:
+    return ascii(text)[:SHOWN_CHARS]

@@ -1,4 +1,4 @@
-"""The outermost ASGI application: gives every request an id and writes the access log."""
+"""An ASGI application around all others but config/proxies.py: gives every request an id, writes the access log."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class _Visit:
             "path": quote(self._scope["path"]),
             "status": self.status or CLIENT_CLOSED_REQUEST,
             "duration_ms": round((time.perf_counter() - self._began) * 1000),
-            "client": (self._scope.get("client") or [""])[0],
+            "client": (self._scope.get("client") or ["unknown"])[0],  # the address that limits by network count
             **({"job_id": self.job_id} if self.job_id else {}),
         }
         level = logging.DEBUG if self._scope["path"] in QUIET_PATHS else logging.INFO

@@ -1,17 +1,21 @@
 """The ASGI application that Daphne serves: HTTP through Django, WebSockets through Channels."""
 
+from collections.abc import Mapping
+from typing import IO, Any
+
 import django
 from asgiref.sync import sync_to_async
 from channels.routing import ProtocolTypeRouter, URLRouter
-from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import get_resolver
 
 django.setup(set_prefix=False)  # the imports below need the apps
 
-from config import outages  # noqa: E402
+from config import errors, malformed, outages  # noqa: E402
 from config.access import Access  # noqa: E402
+from config.proxies import Proxies  # noqa: E402
 from config.startup import settle  # noqa: E402
 from jobs.api.routing import websocket_urlpatterns  # noqa: E402
 
@@ -23,6 +27,22 @@ class Http(ASGIHandler):
     twenty times per request. That is most of the time of a small request, and much more when the process is busy.
     """
 
+    def create_request(
+        self, scope: Mapping[str, Any], body_file: IO[bytes]
+    ) -> tuple[ASGIRequest, None] | tuple[None, HttpResponseBase]:
+        """Return the request, or None and the answer to one that cannot be read."""
+        problem = malformed.problem_of(scope)
+        if not problem:
+            try:
+                request, _ = super().create_request(scope, body_file)
+                problem = malformed.problem_of_charset(request) if request else errors.INVALID
+            except ValueError:  # a Content-Type that Django cannot parse
+                problem = errors.INVALID
+        if problem:
+            return None, errors.malformed(scope["path"], problem)
+        assert request
+        return request, None
+
     def load_middleware(self, is_async: bool = False) -> None:
         """Always build the synchronous middleware chain."""
         super().load_middleware(is_async=False)
@@ -32,7 +52,7 @@ class Http(ASGIHandler):
         return await sync_to_async(self.get_response, thread_sensitive=True)(request)
 
 
-application = Access(ProtocolTypeRouter({"http": Http(), "websocket": URLRouter(websocket_urlpatterns)}))
+application = Proxies(Access(ProtocolTypeRouter({"http": Http(), "websocket": URLRouter(websocket_urlpatterns)})))
 get_resolver().url_patterns  # noqa: B018  # import all views now rather than during the first request
 settle()
 outages.log_unreachable()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.db import DataError, InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
-from django.views import defaults
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
@@ -18,6 +20,12 @@ logger = logging.getLogger(__name__)
 
 INVALID = "The request is not valid."
 NOT_FOUND = "Not found."
+BAD_REQUEST_PAGE = """<!doctype html>
+<html lang="en"><head><title>Bad request</title></head><body><h1>Bad request</h1><p>{message}</p></body></html>
+"""
+# What Django raises for requests that it cannot read or does not trust, and answers with 400. DRF does not know them.
+REFUSED_BY_DJANGO = (BadRequest, SuspiciousOperation, MultiPartParserError)
+UNSTORABLE = (DataError, OverflowError)  # a NUL in a text, a year or a number beyond what Postgres knows
 
 
 class Problem(exceptions.APIException):
@@ -49,6 +57,11 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, OperationalError | InterfaceError):
         logger.error("API view failed: no database connection: %s", error)
         error = Problem(503, "database_away", "The platform's database cannot be reached. Please try again.", None, 5)
+    if isinstance(error, REFUSED_BY_DJANGO):
+        error = Problem(400, "invalid", INVALID)
+    if isinstance(error, UNSTORABLE):
+        logger.error("API view failed: a value of the request cannot be stored or compared", exc_info=error)
+        error = Problem(400, "invalid", INVALID)
     response = drf_exception_handler(error, context)
     if response is None:
         logger.exception("unexpected exception in an API view", exc_info=error)
@@ -81,11 +94,47 @@ def _first_text(detail: Any) -> str:
     return str(detail) or INVALID
 
 
+def wait(request: HttpRequest, problem: Problem) -> HttpResponse:
+    """Answer with a problem that passes by itself (429, 503): JSON below /api/, a page elsewhere."""
+    if request.path.startswith("/api/"):
+        error = body(problem.code, str(problem.detail), problem.details, problem.wait)
+        answer: HttpResponse = JsonResponse(error, status=problem.status_code)
+    else:
+        answer = render(request, "wait.html", {"message": problem.detail}, status=problem.status_code)
+    answer["Retry-After"] = str(problem.wait)
+    return answer
+
+
+class ErrorPages:
+    """Middleware: answers exceptions of pages and of the admin that are no fault of the server, as API views do."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Serve one request."""
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Return the answer; None for other exceptions, which Django handles."""
+        if isinstance(exception, Problem) and exception.wait:
+            return wait(request, exception)
+        if isinstance(exception, UNSTORABLE):
+            logger.error("page failed: a value of the request cannot be stored or compared", exc_info=exception)
+            return malformed(request.path)
+        return None
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 400 for requests that Django itself refuses, such as those with an unknown Host."""
-    if request.path.startswith("/api/"):
-        return JsonResponse(body("invalid", INVALID), status=400)
-    return defaults.bad_request(request, exception)
+    return malformed(request.path)
+
+
+def malformed(path: str, message: str = INVALID) -> HttpResponse:
+    """Answer 400: JSON below /api/, a page elsewhere."""
+    if path.startswith("/api/"):
+        return JsonResponse(body("invalid", message), status=400)
+    return HttpResponseBadRequest(BAD_REQUEST_PAGE.format(message=message))
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -33,8 +33,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 3600 * 24 * 365 if HTTPS else 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # HSTS for the other hosts of the domain is not up to us
-BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)  # believe X-Forwarded-Proto; config/proxies.py reads it
 # How many of our proxies append an address to X-Forwarded-For. Limits per network depend on it.
 PROXIES = env.int("PROXIES", default=BEHIND_PROXY, most=10)
 SECURE_REFERRER_POLICY = "same-origin"
@@ -64,7 +63,6 @@ INSTALLED_APPS = [
     "jobs",  # before django_rq, to override its rqworker command
     "django_rq",
     "rest_framework",
-    "rest_framework.authtoken",
     "axes",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -93,6 +91,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "config.errors.ErrorPages",
 ]
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
@@ -236,9 +235,11 @@ LOGOUT_REDIRECT_URL = "login"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 # Ten wrong passwords for one username from one network lock that pair for ten minutes. Other networks stay unlocked;
 # otherwise anybody could lock out anybody else.
+AXES_HANDLER = "accounts.guesses.Handler"
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=10)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_CALLABLE = "accounts.guesses.counted_name"
 AXES_CLIENT_IP_CALLABLE = "accounts.guesses.counted_address"
 AXES_LOCKOUT_CALLABLE = "accounts.guesses.locked"
 AXES_RESET_ON_SUCCESS = True
@@ -246,6 +247,13 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]  # not stored; neither are passwords
 AXES_DISABLE_ACCESS_LOG = True  # do not record who signed in when
 AXES_VERBOSE = False
+# Failed sign-ins of all names from one network within ten minutes; more of them have to wait for seconds.
+SIGN_IN_FAILURES_PER_NETWORK = env.int("SIGN_IN_FAILURES_PER_NETWORK", default=50, least=1)
+# Each hash takes a third of a second of CPU time: few at once, whatever asks for them.
+PASSWORD_HASHERS = [f"accounts.passwords.{name}" for name in ("PBKDF2", "PBKDF2SHA1", "Scrypt")]
+API_TOKEN_DAYS = env.int(
+    "API_TOKEN_DAYS", default=30, least=1, most=36_500
+)  # for which a token of POST /api/auth/token is valid
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -255,7 +263,7 @@ AUTH_PASSWORD_VALIDATORS = [
 MAX_BODY_BYTES = 64 * 1024
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.TokenAuthentication",
+        "accounts.tokens.ApiTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],

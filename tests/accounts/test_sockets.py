@@ -5,12 +5,15 @@ from datetime import timedelta
 
 import pytest
 import websockets
+from django.contrib.auth.models import User
 from django.core.signing import Signer
+from django.utils import timezone
 
-from accounts.models import WsTicket, issue_ticket
+from accounts import sockets
+from accounts.models import WsTicket, issue_ticket, issue_token
 from accounts.people import VISITOR_COOKIE
 from tests.conftest import TRUSTED_ORIGIN
-from tests.support import Platform, Socket
+from tests.support import Platform, Socket, database
 
 
 async def is_let_in(platform: Platform, query="", **headers):
@@ -65,6 +68,62 @@ def test_ticket_is_not_stored_in_plain_text(ticket):
 @pytest.mark.parametrize("query", ["", "?ticket=", "?ticket=unknown", "?ticket=%00", "?ticket=%ff", "?token=x"])
 async def test_handshake_without_a_valid_ticket_or_cookie_is_refused(platform: Platform, query):
     assert not await is_let_in(platform, query)
+
+
+def change_password(user):
+    user.set_password("another")
+    user.save()
+
+
+def deactivate(user):
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+def revoke(user):
+    user.api_tokens.all().delete()
+
+
+def expire(user):
+    user.api_tokens.update(expires_at=timezone.now())
+
+
+ENDS = [change_password, deactivate, revoke, expire]
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_ticket_ends_with_what_it_was_issued_for(platform: Platform, ticket, learner, end):
+    await database.call(end, learner)
+    assert not await is_let_in(platform, ticket)
+
+
+@pytest.mark.parametrize("end", [change_password, deactivate])
+async def test_ticket_of_a_session_ends_with_the_password_and_the_account(platform: Platform, learner, end):
+    with platform.browser_session(learner) as browser:
+        ticket = f"?ticket={browser.post('/api/ws-ticket').json()['ticket']}"
+    await database.call(end, learner)
+    assert not await is_let_in(platform, ticket)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_socket_may_not_stay_when_its_ticket_would_not_be_issued_again(learner, end):
+    token = issue_token(learner)[1]
+    tickets = [issue_ticket(learner, token), issue_ticket(learner)]
+    scopes = [{"headers": [(b"host", b"localhost")], "query_string": b"ticket=" + t.encode()} for t in tickets]
+    people = [sockets.person_of(scope) for scope in scopes]
+    assert [sockets.may_stay(scope, person) for scope, person in zip(scopes, people, strict=True)] == [True, True]
+    end(learner)
+    stay = [sockets.may_stay(scope, person) for scope, person in zip(scopes, people, strict=True)]
+    assert stay == [False, end in (revoke, expire)]  # the second one was issued to a session, without a token
+
+
+@pytest.mark.parametrize("end", [change_password, deactivate])
+def test_socket_with_a_session_may_not_stay_after_the_end_of_it(session, learner, end):
+    headers = [(b"host", b"localhost"), (b"origin", b"http://localhost"), (b"cookie", session.encode())]
+    scope = {"headers": headers, "query_string": b""}
+    person = sockets.person_of(scope)
+    assert sockets.may_stay(scope, person)
+    end(learner)
+    assert not sockets.may_stay(scope, person)
 
 
 async def test_ticket_of_an_inactive_user_is_refused(platform: Platform, ticket, learner):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import secrets
 import time
 
 COURSE = "sql-for-analysts"
@@ -46,15 +45,14 @@ def prepare(count: int) -> list[str]:
     """Load the demo and create this many learners, enrolled in COURSE; returns their tokens."""
     load_demo()
     from django.contrib.auth.models import User
-    from rest_framework.authtoken.models import Token
 
+    from accounts.models import issue_token
     from courses.models import Course, Enrollment
 
     course = Course.objects.get(slug=COURSE)
     users = User.objects.bulk_create(User(username=f"lab-{n}", password="!") for n in range(count))
     Enrollment.objects.bulk_create(Enrollment(user=user, course=course) for user in users)
-    tokens = Token.objects.bulk_create(Token(user=user, key=secrets.token_hex(20)) for user in users)
-    return [token.key for token in tokens]
+    return [issue_token(user)[0] for user in users]
 
 
 def wait_until_embedded() -> None:
