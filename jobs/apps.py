@@ -19,6 +19,7 @@ class JobsConfig(AppConfig):
         kinds.register(retention.PRUNING)
         retention.register(retention.JOBS, retention.TICKETS, retention.SESSIONS)
         register(checks.prices_are_known)
+        register(checks.queues_have_our_prefix)
         health.register("redis", checks.redis_answers)
         health.register("worker", checks.has_workers)
         user_logged_out.connect(_close_sockets)

@@ -20,7 +20,7 @@ from redis import RedisError
 
 from config import logs
 from config.sql import try_lock
-from jobs import retention
+from jobs import actions, retention
 from jobs.backends import queues
 from jobs.backends.db import Database
 from jobs.backends.upstream import Upstream
@@ -34,6 +34,7 @@ from llm.errors import ErrorKind
 logger = logging.getLogger(__name__)
 
 ENQUEUE_BATCH = 500
+DEACTIVATED_SECONDS = 5.0  # between two looks for jobs of people who were switched off
 LOST = "The worker that was writing this answer has stopped. Another one continues."
 LOCK = "jobs.sweeper"
 
@@ -44,7 +45,7 @@ class Sweeper:
     def __init__(self, database: Database, upstream: Upstream) -> None:
         self._db = database
         self._upstream = upstream
-        self._looked_for_forgotten = self._looked_for_old = self._counted = -math.inf
+        self._looked_for_forgotten = self._looked_for_old = self._counted = self._looked_for_deactivated = -math.inf
         self._grace_until = _grace()
 
     async def run(self) -> None:
@@ -69,6 +70,9 @@ class Sweeper:
         if time.monotonic() - self._looked_for_forgotten > settings.JOBS_REQUEUE_SECONDS / 4:
             await self._db.call(enqueue_forgotten)
             self._looked_for_forgotten = time.monotonic()
+        if time.monotonic() - self._looked_for_deactivated > DEACTIVATED_SECONDS:
+            await self._db.call(actions.cancel_of_deactivated)
+            self._looked_for_deactivated = time.monotonic()
         if time.monotonic() - self._counted > totals.COUNT_SECONDS and not await self._db.call(totals.count):
             self._counted = time.monotonic()
         if time.monotonic() - self._looked_for_old > retention.CHECK_SECONDS:

@@ -1,5 +1,6 @@
 """Every setting, read from the environment. docs/operations.md explains each variable."""
 
+import hashlib
 import os
 from datetime import timedelta
 from decimal import Decimal
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import environ
 from csp.constants import NONE, SELF
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
@@ -159,17 +161,23 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Redis: queue entries, live events, shared limits; all of it may be lost ------------------------------
 REDIS_URL = env.str("REDIS_URL")
 REDIS_TIMEOUT = 2.0  # seconds; a hung Redis must not block a request or an answer
+# Before every key and channel, so that installations that share a Redis never meet: pub/sub knows no database numbers.
+_installation = f"{parse_url(REDIS_URL).get('db', 0)}:{SECRET_KEY}".encode()
+REDIS_PREFIX = env.str("REDIS_PREFIX", default=hashlib.sha256(_installation).hexdigest()[:8])
+REDIS_KEY_PREFIX = REDIS_PREFIX and f"{REDIS_PREFIX}:"
+os.environ["RQ_KEY_PREFIX"] = f"{REDIS_KEY_PREFIX}rq"  # RQ reads it when it is imported
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "jobs.events.channel_layer.PipeliningChannelLayer",
         "CONFIG": {
+            "prefix": f"{REDIS_KEY_PREFIX}asgi",
             "hosts": [
                 {
                     "address": REDIS_URL,
                     "socket_connect_timeout": REDIS_TIMEOUT,
                     "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
                 }
-            ]
+            ],
         },
     }
 }
@@ -200,6 +208,10 @@ BUDGET_LANDING_DOLLARS = Decimal(env.str("BUDGET_LANDING_DOLLARS", default="0"))
 LANDING_QUESTIONS_PER_VISITOR = env.int("LANDING_QUESTIONS_PER_VISITOR", default=20)  # an hour
 LANDING_QUESTIONS_PER_NETWORK = env.int("LANDING_QUESTIONS_PER_NETWORK", default=100)
 LANDING_KEEP_DAYS = env.int("LANDING_KEEP_DAYS", default=30)  # visitors' conversations; their cookie lasts 30 days
+# Open WebSockets and, counted apart, event streams of one web process. 0: half of the descriptors that it may open.
+SOCKETS_PER_PERSON = env.int("SOCKETS_PER_PERSON", default=10)
+SOCKETS_PER_NETWORK = env.int("SOCKETS_PER_NETWORK", default=200)  # of visitors: anybody can become many of them
+SOCKETS_PER_PROCESS = env.int("SOCKETS_PER_PROCESS", default=0)
 JOBS_EVENTS_TTL = env.int("JOBS_EVENTS_TTL", default=3600)
 JOBS_KEEP_DAYS = env.int("JOBS_KEEP_DAYS", default=90)  # older final jobs are deleted
 
