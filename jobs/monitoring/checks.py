@@ -30,7 +30,7 @@ def prices_are_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 def queues_have_our_prefix(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """RQ reads its prefix from the environment when it is first imported, which must not be before the settings."""
-    if defaults.RQ_KEY_PREFIX == connections.key("rq"):
+    if connections.key("rq") == defaults.RQ_KEY_PREFIX:
         return []
     return [
         Error(f"RQ was imported before the settings: its keys begin with {defaults.RQ_KEY_PREFIX}.", id="jobs.E002")

@@ -84,7 +84,7 @@ class Breakers:
     async def hold(self, model: str, state: Hold | None, by: str = "staff") -> None:
         """Hold the model's breaker open or closed for KEEP_SECONDS; None releases it. RedisError without Redis."""
         self._healthy.pop(model, None)
-        change = await _run(self._redis, self._prefix, model, "hold", state or "", quote(by, safe=""))
+        change = await _run(self._redis, model, "hold", state or "", quote(by, safe=""), prefix=self._prefix)
         logger.warning("breaker of %s: %s, by %s", model, change, by)
 
     async def _enter(self, model: str) -> _Entry | None:
@@ -96,7 +96,7 @@ class Breakers:
             self._healthy[model] = time.monotonic() + TRUST_SECONDS, seen
         token = uuid.uuid4().hex
         try:
-            state, may_call, at, failures = await _run(self._redis, self._prefix, model, "enter", token)
+            state, may_call, at, failures = await _run(self._redis, model, "enter", token, prefix=self._prefix)
         except asyncio.CancelledError:  # Redis may have made this call its probe
             await self._leave(_Entry(model, token, "0", is_probe=True, is_healthy=False), "abandoned")
             raise
@@ -125,7 +125,7 @@ class Breakers:
         if outcome == "failed":
             self._healthy.pop(entry.model, None)
         try:
-            change = await _run(self._redis, self._prefix, entry.model, "leave", entry.token, outcome, entry.at)
+            change = await _run(self._redis, entry.model, "leave", entry.token, outcome, entry.at, prefix=self._prefix)
         except (RedisError, OSError) as error:
             logger.warning("circuit breaker not updated, Redis is away: %s", type(error).__name__)
         else:
@@ -135,13 +135,13 @@ class Breakers:
 
 async def state_of(redis: Redis, model: str, prefix: str = "") -> str:
     """The state of a model's breaker, one of STATES. RedisError without Redis."""
-    state, _ = await _run(redis, prefix, model, "look")
+    state, _ = await _run(redis, model, "look", prefix=prefix)
     return str(state)
 
 
 async def changes(redis: Redis, model: str, prefix: str = "") -> list[Change]:
     """The last changes of a model's breaker, newest first. RedisError without Redis."""
-    _, lines = await _run(redis, prefix, model, "look")
+    _, lines = await _run(redis, model, "look", prefix=prefix)
     parts = [line.split("|") for line in lines.splitlines()]
     return [Change(datetime.fromtimestamp(float(at), UTC), model, state, unquote(by)) for at, state, by in parts]
 
@@ -151,7 +151,7 @@ async def is_blocking(redis: Redis, model: str, prefix: str = "") -> bool:
     return await state_of(redis, model, prefix) not in (CLOSED, "held closed")
 
 
-async def _run(redis: Redis, prefix: str, model: str, command: str, *arguments: str) -> Any:
+async def _run(redis: Redis, model: str, command: str, *arguments: str, prefix: str = "") -> Any:
     limits = [THRESHOLD, OPEN_SECONDS, PROBE_SECONDS, KEEP_SECONDS, CHANGES_KEPT]
     key = f"{prefix}breaker:{{{model}}}"  # braces: one slot of a cluster, and no key that earlier releases wrote
     return await redis.register_script(SCRIPT)([key], [command, *limits, *arguments])
