@@ -162,7 +162,7 @@ class Platform:
 
     def client(self, user: User | None = None) -> httpx2.Client:
         """An API client, authenticated by token."""
-        headers = {"Authorization": f"Token {Token.objects.get_or_create(user=user)[0].key}"} if user else {}
+        headers = {"Authorization": f"Token {token_of(user)}"} if user else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=20)
 
     def browser_session(self, user: User) -> httpx2.Client:
@@ -185,6 +185,18 @@ class Platform:
         # With a limit, a test that stops reading could not close: the close frame would wait behind unread ones.
         url = f"ws://localhost:{self.port}/ws/jobs/{query}"
         return websockets.connect(url, additional_headers=headers, max_queue=None)
+
+
+def token_of(user: User) -> str:
+    """An API token of this user."""
+    return Token.objects.get_or_create(user=user)[0].key
+
+
+def viewers_of(platform: Platform, transport: str) -> int:
+    """How many sockets ("socket") or event streams ("stream") its Daphne has open."""
+    text = httpx2.get(f"{platform.url}/metrics").raise_for_status().text
+    [line] = [line for line in text.splitlines() if line.startswith(f'course_ai_viewers{{transport="{transport}"}}')]
+    return round(float(line.split()[-1]))
 
 
 class Socket:

@@ -74,7 +74,7 @@ def _is_stream(response: Any) -> bool:
 
 
 class _Reading:
-    """A push producer of Twisted's: reads from the client only while it takes what it is sent, as pings are answered."""
+    """A push producer of Twisted's: reads from the client only while that reads, too. Pings, for one, are answered."""
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
