@@ -174,17 +174,23 @@ class Platform:
         return httpx2.Client(base_url=self.url, timeout=20, headers=headers, cookies=cookies)
 
     @contextlib.asynccontextmanager
-    async def socket(self, user: User) -> AsyncIterator[Socket]:
-        """A WebSocket of this person, by ticket."""
+    async def socket(self, user: User, max_queue: int | None = None) -> AsyncIterator[Socket]:
+        """A WebSocket of this person, by ticket. With `max_queue` frames unread it stops reading from the network."""
         ticket = await database.call(issue_ticket, user)
-        async with self.handshake(f"?ticket={ticket}") as connection:
+        async with self.handshake(f"?ticket={ticket}", max_queue) as connection:
             yield Socket(connection)
 
-    def handshake(self, query: str = "", **headers: str) -> websockets.connect:
+    def handshake(self, query: str = "", max_queue: int | None = None, **headers: str) -> websockets.connect:
         """A WebSocket handshake with these headers. InvalidStatus when it is refused."""
         # With a limit, a test that stops reading could not close: the close frame would wait behind unread ones.
         url = f"ws://localhost:{self.port}/ws/jobs/{query}"
-        return websockets.connect(url, additional_headers=headers, max_queue=None)
+        return websockets.connect(url, additional_headers=headers, max_queue=max_queue, close_timeout=1)
+
+    @property
+    def web_pid(self) -> int:
+        """The process id of Daphne."""
+        assert self._daphne
+        return self._daphne.pid
 
 
 def token_of(user: User) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from accounts import sockets
 from accounts.sockets import Pass
@@ -20,7 +20,7 @@ KEEP_ALIVE = ": still here\n\n"
 RETRY = "retry: 1000\n\n"  # milliseconds until a browser reconnects
 
 
-async def stream(job: AiJob, after: Place, viewers: Viewers, allowed: Pass, network: str) -> AsyncIterator[str]:
+async def stream(job: AiJob, after: Place, viewers: Viewers, allowed: Pass, network: str) -> AsyncGenerator[str]:
     """The events after this place, live ones as they come, until the job has ended, or `allowed` is no longer valid."""
     viewer, inbox, session = Viewer(viewers.resources), Inbox(), sockets.fingerprint(allowed.session)
     opened = Opened("stream", allowed, network, lambda why: inbox.end())

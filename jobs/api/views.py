@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
@@ -105,6 +107,20 @@ class EventStreamRenderer(WrittenByView):
     format = "event-stream"
 
 
+class EventStream(StreamingHttpResponse):
+    """Closes its generator as soon as the client is gone. Django leaves that to the garbage collector."""
+
+    def __init__(self, events: AsyncGenerator[str], **kwargs: Any) -> None:
+        super().__init__(events, **kwargs)
+        self._events = events
+
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        """The events as bytes."""
+        async with aclosing(self._events) as events:
+            async for piece in events:
+                yield piece.encode()
+
+
 @extend_schema(parameters=[JOB_ID])
 class EventsView(_JobView):
     viewers: Viewers | None = None  # given by jobs/api/urls.py
@@ -127,7 +143,7 @@ class EventsView(_JobView):
         allowed = sockets.pass_of_request(request, person)
         connection.close()  # a stream may last for minutes, and the pool's connections are few
         events = sse.stream(job, _last_seen(request), self.viewers, allowed, network)
-        response = StreamingHttpResponse(events, content_type="text/event-stream")
+        response = EventStream(events, content_type="text/event-stream")
         response["Cache-Control"] = "no-store"
         response["X-Accel-Buffering"] = "no"  # proxies must not hold events back
         return response

@@ -21,7 +21,7 @@ from twisted.internet import reactor
 logger = logging.getLogger(__name__)
 
 STALLED_SECONDS = 20.0
-LOOK_SECONDS = 0.1
+SHORTEST_LOOK, LONGEST_LOOK = 0.002, 0.1  # seconds between two looks at a transport that is full
 MOST_UNREAD_BYTES = 256 * 1024  # from one client, while the application is busy with what it sent before
 MOST_MESSAGE_BYTES = 128 * 1024  # the application closes sockets for less
 TRY_LATER = 1013  # the close code of an application that refuses a handshake because it is full
@@ -49,7 +49,7 @@ class BoundedServer(Server):
             await self._drained(protocol)
 
     async def _drained(self, protocol: Any) -> None:
-        transport, waiting, since = protocol.transport, -1, time.monotonic()
+        transport, waiting, since, look = protocol.transport, -1, time.monotonic(), SHORTEST_LOOK
         # The transport pauses its producer at 64 KiB, and resumes it when all of that is with the operating system.
         while getattr(transport, "producerPaused", False) and self._is_open(protocol):
             now, left = time.monotonic(), len(transport.dataBuffer) - transport.offset
@@ -58,7 +58,8 @@ class BoundedServer(Server):
             elif now - since > STALLED_SECONDS:
                 logger.info("a client that reads nothing is disconnected: %r", protocol)
                 return transport.abortConnection()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(look)
+            look = min(2 * look, LONGEST_LOOK)
 
     def _is_open(self, protocol: WebRequest | WebSocketProtocol) -> bool:
         if isinstance(protocol, WebSocketProtocol) and protocol.state != WebSocketProtocol.STATE_OPEN:

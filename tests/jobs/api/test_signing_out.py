@@ -19,6 +19,7 @@ from jobs.api import viewers as viewers_module
 from jobs.api import websocket
 from jobs.events import publish
 from jobs.events.schema import Place, Progress, frame
+from tests.jobs.conftest import Engine
 from tests.support import Platform, Socket, database, token_of, unique, viewers_of, wait_for
 
 PING = {"type": "ping"}
@@ -173,24 +174,34 @@ async def close_code(connection):
     return closed.value.rcvd.code
 
 
-@pytest.mark.parametrize("change", [switch_off, end_sessions, delete])
-async def test_idle_sockets_and_streams_of_a_person_end_within_30_seconds(platform: Platform, learner, engine, change):
+async def test_idle_sockets_and_streams_of_a_person_end_within_30_seconds(platform: Platform, learner, stranger, staff):
     """In Daphne, while nobody sends anything."""
-    job, token = await database.call(engine.submit), await database.call(token_of, learner)
-    session = await database.call(platform.browser_session, learner)
-    url, by_session = f"/api/jobs/{job.pk}/events", {"headers": cookies(session)}
-    async with asyncio.timeout(30), platform.socket(learner) as by_ticket:
-        async with platform.handshake(Origin=platform.url, **cookies(session)) as by_cookie:
-            streams = [
-                asyncio.create_task(read_stream(platform, url, headers={"Authorization": f"Token {token}"})),
-                asyncio.create_task(read_stream(platform, url, **by_session)),
-            ]
-            await asyncio.to_thread(wait_for, lambda: viewers_of(platform, "stream") == len(streams))
-            await database.call(change, learner)
-            assert await close_code(by_ticket.connection) == websocket.SIGNED_OUT
-            assert await close_code(by_cookie) == websocket.SIGNED_OUT
-            for stream in streams:
-                assert not [line for line in await stream if line.startswith("data:")]
+    people = {learner: switch_off, stranger: end_sessions, staff: delete}
+    ready, changed = asyncio.Barrier(len(people) + 1), asyncio.Event()
+
+    async def follow(user):
+        job, token = await database.call(Engine(user).submit), await database.call(token_of, user)
+        session = await database.call(platform.browser_session, user)
+        async with (
+            platform.socket(user) as ticket,
+            platform.handshake(Origin=platform.url, **cookies(session)) as other,
+        ):
+            by = [{"Authorization": f"Token {token}"}, cookies(session)]
+            url = f"/api/jobs/{job.pk}/events"
+            streams = [asyncio.create_task(read_stream(platform, url, headers=headers)) for headers in by]
+            await ready.wait()
+            await changed.wait()
+            codes = [await close_code(ticket.connection), await close_code(other)]
+            return codes, [line for stream in streams for line in await stream if line.startswith("data:")]
+
+    following = [asyncio.create_task(follow(user)) for user in people]
+    await ready.wait()
+    await asyncio.to_thread(wait_for, lambda: viewers_of(platform, "stream") == 2 * len(people))
+    for user, change in people.items():
+        await database.call(change, user)
+    changed.set()
+    async with asyncio.timeout(30):
+        assert await asyncio.gather(*following) == [([websocket.SIGNED_OUT] * 2, [])] * len(people)
 
 
 async def test_stream_of_a_session_ends_when_it_signs_out(platform: Platform, learner, engine):
