@@ -34,20 +34,20 @@ class Ended(Exception):
 
 
 class Inbox:
-    """The messages that wait for one viewer."""
+    """The messages that wait for one viewer, at most MOST_BYTES."""
 
     def __init__(self) -> None:
         self._waiting: deque[bytes] = deque()
-        self._bytes = 0
+        self.waiting_bytes = 0
         self._has_overflowed = self._has_ended = False
         self._change = asyncio.Event()
 
     def put(self, data: bytes) -> None:
         """Add a message, or note that there are too many."""
-        self._bytes += len(data)
-        if self._bytes > MOST_BYTES:
+        self.waiting_bytes += len(data)
+        if self.waiting_bytes > MOST_BYTES:
             self._waiting.clear()
-            self._bytes, self._has_overflowed = 0, True
+            self.waiting_bytes, self._has_overflowed = 0, True
         else:
             self._waiting.append(data)
         self._change.set()
@@ -67,7 +67,7 @@ class Inbox:
                 raise Overflow
             if self._waiting:
                 data = self._waiting.popleft()
-                self._bytes -= len(data)
+                self.waiting_bytes -= len(data)
                 if message := _read(data):
                     return message
             else:

@@ -132,19 +132,15 @@ def forget(jobs: Sequence[AiJob]) -> None:
 
 
 def _last_place(redis: connections.Client, job_id: UUID) -> Place:
-    """As `last_place`, but deletes a stream whose end cannot be read, so that events can be appended again."""
+    """As `last_place`, but deletes a stream whose end cannot be read: it might refuse new events."""
     try:
         newest: Any = redis.xrevrange(_key(job_id), count=1)
     except ResponseError:
-        item = None
-    else:
-        if not newest:
-            return START
-        item = _read(str(job_id), newest[0])
-    if item is None:
-        redis.delete(_key(job_id))
-        return START
-    return item.place
+        newest = []
+    if newest and (item := _read(str(job_id), newest[0])):
+        return item.place
+    redis.delete(_key(job_id))
+    return START
 
 
 def _arguments(batch: Batch) -> list[Any]:
