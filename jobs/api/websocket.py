@@ -16,6 +16,7 @@ from channels.utils import await_many_dispatch
 
 from accounts import sockets
 from accounts.people import Person
+from config.access import TRY_LATER
 from jobs import actions, disclosure
 from jobs.api.viewers import Full, Opened, Viewers
 from jobs.events import feed
@@ -32,7 +33,6 @@ FLOOD_SECONDS = 10.0
 SIGNED_OUT = 4001
 TOO_MANY = 4008  # sockets of this person, so that the oldest is closed; or messages from this one
 TOO_MUCH = 4009  # waits to be read by this client; or one of its frames is too long
-TRY_LATER = 1013  # instead of accepting: config/server.py makes a 503 of it
 CODES = {"signed out": SIGNED_OUT, "replaced": TOO_MANY}
 
 

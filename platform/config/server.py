@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
+from contextlib import suppress
 from typing import Any, cast
 
 from autobahn.websocket.types import ConnectionDeny
@@ -18,13 +20,15 @@ from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import reactor
 
+from config.access import TRY_LATER
+
 logger = logging.getLogger(__name__)
 
 STALLED_SECONDS = 20.0
+UNACKNOWLEDGED_MS = 30_000  # for what the operating system holds: of a client that vanished, or that does not read it
 SHORTEST_LOOK, LONGEST_LOOK = 0.002, 0.1  # seconds between two looks at a transport that is full
 MOST_UNREAD_BYTES = 256 * 1024  # from one client, while the application is busy with what it sent before
 MOST_MESSAGE_BYTES = 128 * 1024  # the application closes sockets for less
-TRY_LATER = 1013  # the close code of an application that refuses a handshake because it is full
 
 
 class BoundedServer(Server):
@@ -41,6 +45,14 @@ class BoundedServer(Server):
 
     def _bound_sockets(self) -> None:
         self.ws_factory.protocol = BoundedWebSocket
+
+    def protocol_connected(self, protocol: WebRequest | WebSocketProtocol) -> None:
+        """Have the operating system give a connection up whose client takes nothing; by default after 15 minutes."""
+        super().protocol_connected(protocol)
+        with suppress(AttributeError, OSError):  # macOS does not know it, and Unix sockets do not have it
+            cast(Any, protocol.transport).getHandle().setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS
+            )
 
     async def handle_reply(self, protocol: WebRequest | WebSocketProtocol, message: dict[str, Any]) -> None:
         """Send what the application sends; return when the client may be sent more."""

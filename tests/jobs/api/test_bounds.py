@@ -82,16 +82,24 @@ async def test_sockets_that_never_read_are_disconnected_and_cost_little(platform
         assert rss(platform) - before < 8 * 20 * SENT_BYTES / 8
 
 
-async def test_event_stream_that_is_never_read_is_disconnected(platform: Platform, learner, long_job):
+async def test_event_streams_that_are_never_read_are_disconnected(platform: Platform, learner, long_job):
+    """Whether what they do not read waits in the process, or fits into the buffers of the operating system."""
     await count_of(platform, "stream", 0)
     token = await database.call(token_of, learner)
-    request = f"GET /api/jobs/{long_job.pk}/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Token {token}\r\n\r\n"
-    reader, writer = await asyncio.open_connection("127.0.0.1", platform.port, limit=1024)
-    writer.write(request.encode())
-    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-    await count_of(platform, "stream", 1)
-    await count_of(platform, "stream", 0)
-    writer.transport.abort()
+    head = f"GET /api/jobs/{long_job.pk}/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Token {token}\r\n"
+    writers = []
+    for after in (0, SENT_BYTES // (64 * 1024) - 24):
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.connect(("127.0.0.1", platform.port))
+        reader, writer = await asyncio.open_connection(sock=raw, limit=1024)
+        writer.write(f"{head}Last-Event-ID: 1-{after}\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        writers.append(writer)
+    await count_of(platform, "stream", 2)
+    await count_of(platform, "stream", 0, timeout=60)
+    for writer in writers:
+        writer.transport.abort()
 
 
 async def test_slow_reader_gets_everything(platform: Platform, learner, long_job):
