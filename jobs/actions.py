@@ -36,6 +36,14 @@ def retry(job: AiJob, admit: Callable[[], None] = lambda: None) -> AiJob | None:
     return retried
 
 
+def cancel_of_deactivated() -> None:
+    """Cancel the active jobs of people whose accounts have been deactivated, in whatever way that was done."""
+    of_deactivated = AiJob.objects.filter(owner__is_active=False, cancel_requested=False)
+    for status in AiJob.ACTIVE:  # each has its index
+        for job in of_deactivated.filter(status=status):
+            cancel(job)
+
+
 def hold(jobs: QuerySet[AiJob]) -> None:
     """Lock these jobs until the transaction ends.
 

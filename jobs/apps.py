@@ -21,6 +21,7 @@ class JobsConfig(AppConfig):
         kinds.register(retention.PRUNING)
         retention.register(retention.JOBS, retention.TICKETS, retention.SESSIONS, retention.SPENT)
         register(checks.prices_are_known)
+        register(checks.queues_have_our_prefix)
         health.register("redis", checks.redis_answers)
         health.register("worker", checks.has_workers)
         health.register("sweeper", checks.is_swept)

@@ -169,7 +169,7 @@ class Platform:
 
     def client(self, user: User | None = None) -> httpx2.Client:
         """An API client, authenticated by token."""
-        headers = {"Authorization": f"Token {issue_token(user)[0]}"} if user else {}
+        headers = {"Authorization": f"Token {token_of(user)}"} if user else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=20)
 
     def browser_session(self, user: User) -> httpx2.Client:
@@ -181,17 +181,35 @@ class Platform:
         return httpx2.Client(base_url=self.url, timeout=20, headers=headers, cookies=cookies)
 
     @contextlib.asynccontextmanager
-    async def socket(self, user: User) -> AsyncIterator[Socket]:
-        """A WebSocket of this person, by ticket."""
+    async def socket(self, user: User, max_queue: int | None = None) -> AsyncIterator[Socket]:
+        """A WebSocket of this person, by ticket. With `max_queue` frames unread it stops reading from the network."""
         ticket = await database.call(issue_ticket, user)
-        async with self.handshake(f"?ticket={ticket}") as connection:
+        async with self.handshake(f"?ticket={ticket}", max_queue) as connection:
             yield Socket(connection)
 
-    def handshake(self, query: str = "", **headers: str) -> websockets.connect:
+    def handshake(self, query: str = "", max_queue: int | None = None, **headers: str) -> websockets.connect:
         """A WebSocket handshake with these headers. InvalidStatus when it is refused."""
         # With a limit, a test that stops reading could not close: the close frame would wait behind unread ones.
         url = f"ws://localhost:{self.port}/ws/jobs/{query}"
-        return websockets.connect(url, additional_headers=headers, max_queue=None)
+        return websockets.connect(url, additional_headers=headers, max_queue=max_queue, close_timeout=1)
+
+    @property
+    def web_pid(self) -> int:
+        """The process id of Daphne."""
+        assert self._daphne
+        return self._daphne.pid
+
+
+def token_of(user: User) -> str:
+    """An API token of this user."""
+    return issue_token(user)[0]
+
+
+def viewers_of(platform: Platform, transport: str) -> int:
+    """How many sockets ("socket") or event streams ("stream") its Daphne has open."""
+    text = httpx2.get(f"{platform.url}/metrics").raise_for_status().text
+    [line] = [line for line in text.splitlines() if line.startswith(f'course_ai_viewers{{transport="{transport}"}}')]
+    return round(float(line.split()[-1]))
 
 
 class Socket:

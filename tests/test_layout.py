@@ -299,7 +299,7 @@ def test_pipelines_and_prompts_know_no_database():
     [
         ("backoff", {"llm/retry.py"}),
         ("openai", {"llm/sdk.py", "llm/errors.py"}),
-        ("channels.layers", {"jobs/events/publish.py", "jobs/api/sse.py"}),
+        ("channels.layers", {"jobs/events/publish.py", "jobs/events/feed.py"}),
     ],
 )
 def test_dangerous_packages_have_their_owners(module, owners):

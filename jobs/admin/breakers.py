@@ -46,11 +46,9 @@ def _hold(request: HttpRequest, model: str, hold: str) -> None:
 async def _read() -> tuple[list[tuple[str, str]], list[breaker.Change]]:
     """Each model with the state of its breaker, and the newest changes of all."""
     async with connections.async_redis() as redis:
-        states = await upstream.breaker_states(redis)
-        changes = [each for model in upstream.models() for each in await breaker.changes(redis, model)]
-    return states, sorted(changes, reverse=True)
+        return await upstream.breaker_states(redis), await upstream.breaker_changes(redis)
 
 
 async def _set(model: str, hold: breaker.Hold | None, by: str) -> None:
     async with connections.async_redis() as redis:
-        await breaker.Breakers(redis).hold(model, hold, by)
+        await upstream.hold_breaker(redis, model, hold, by)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +16,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import networks, sockets
 from accounts.people import Person
 from accounts.person_view import PersonView
 from config.errors import Problem
@@ -23,7 +26,7 @@ from jobs import actions, disclosure, kinds, limits
 from jobs.accept import REFUSALS, links, refusal
 from jobs.api import sse
 from jobs.api.serializers import JobSerializer, QuotaSerializer, as_wire
-from jobs.backends.connections import Resources
+from jobs.api.viewers import Full, Viewers
 from jobs.events.schema import START, Place
 from jobs.limits import LimitReached
 from jobs.models import AiJob
@@ -104,27 +107,52 @@ class EventStreamRenderer(WrittenByView):
     format = "event-stream"
 
 
+class EventStream(StreamingHttpResponse):
+    """Closes its generator as soon as the client is gone. Django leaves that to the garbage collector."""
+
+    def __init__(self, events: AsyncGenerator[str], **kwargs: Any) -> None:
+        super().__init__(events, **kwargs)
+        self._events = events
+
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        """The events as bytes."""
+        async with aclosing(self._events) as events:
+            async for piece in events:
+                yield piece.encode()
+
+
 @extend_schema(parameters=[JOB_ID])
 class EventsView(_JobView):
-    resources: Resources | None = None  # given by jobs/api/urls.py
+    viewers: Viewers | None = None  # given by jobs/api/urls.py
     renderer_classes = [EventStreamRenderer, JSONRenderer]
 
     @extend_schema(
         parameters=[OpenApiParameter("Last-Event-ID", str, OpenApiParameter.HEADER, description="attempt-seq")],
-        responses={(200, "text/event-stream"): OpenApiTypes.STR},
+        responses={(200, "text/event-stream"): OpenApiTypes.STR, **LIMITED},
     )
     def get(self, request: Request, job_id: str) -> StreamingHttpResponse:
         """The job's events as they happen, from the beginning or after `Last-Event-ID`; ends with the job."""
-        assert self.resources is not None, "jobs/api/urls.py hands them in"
-        job = self.job(request, job_id)
-        if not disclosure.open_job(self.person(request), job):
+        assert self.viewers is not None, "jobs/api/urls.py hands them in"
+        job, person, network = self.job(request, job_id), self.person(request), networks.network_of(request)
+        if not disclosure.open_job(person, job):
             raise Problem(403, "forbidden", "Reading other people's answers takes a permission of its own.")
+        try:
+            self.viewers.check_room_for_stream(person, network)
+        except Full as full:
+            raise _refused(full) from None
+        allowed = sockets.pass_of_request(request, person)
         connection.close()  # a stream may last for minutes, and the pool's connections are few
-        events = sse.stream(job, _last_seen(request), self.resources)
-        response = StreamingHttpResponse(events, content_type="text/event-stream")
+        events = sse.stream(job, _last_seen(request), self.viewers, allowed, network)
+        response = EventStream(events, content_type="text/event-stream")
         response["Cache-Control"] = "no-store"
         response["X-Accel-Buffering"] = "no"  # proxies must not hold events back
         return response
+
+
+def _refused(full: Full) -> Problem:
+    if full.by_person:
+        return Problem(429, "too_many_streams", "Too many event streams are open. Please close one.", None, 30)
+    return Problem(503, "saturated", "Too many people are connected right now. Please try again.", None, 30)
 
 
 def _last_seen(request: Request) -> Place:

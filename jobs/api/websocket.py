@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 from uuid import UUID
 
-from channels.consumer import get_handler_name
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.utils import await_many_dispatch
 
 from accounts import sockets
 from accounts.people import Person
+from config.access import TRY_LATER
 from jobs import actions, disclosure
-from jobs.backends.connections import Resources
-from jobs.backends.db import AWAY
+from jobs.api.viewers import Full, Opened, Viewers
+from jobs.events import feed
+from jobs.events.feed import Inbox, Overflow
 from jobs.events.schema import Frame, Place
 from jobs.events.viewer import Viewer
 from jobs.models import AiJob
@@ -25,8 +29,11 @@ from jobs.monitoring import metrics
 MAX_FRAME_BYTES = 64 * 1024
 FLOOD_MESSAGES = 60  # a page sends a few frames when it connects and a ping now and then
 FLOOD_SECONDS = 10.0
-REAUTHENTICATE_SECONDS = 300.0  # a socket that is used after this long is authenticated again
-TOO_BIG, FLOODED, SIGNED_OUT = 4009, 4008, 4001  # close codes; Daphne lets an application use none below 3000 but 1000
+# Close codes. Daphne lets an application use none below 3000 but 1000.
+SIGNED_OUT = 4001
+TOO_MANY = 4008  # sockets of this person, so that the oldest is closed; or messages from this one
+TOO_MUCH = 4009  # waits to be read by this client; or one of its frames is too long
+CODES = {"signed out": SIGNED_OUT, "replaced": TOO_MANY}
 
 
 class BadMessage(Exception):
@@ -51,75 +58,98 @@ class JobsConsumer(AsyncWebsocketConsumer):
 
     person: Person
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, viewers: Viewers) -> None:
         super().__init__()
-        self._resources = resources
+        self._viewers = viewers
+        self._resources = viewers.resources
+        self._inbox = Inbox()
+        self._exit = AsyncExitStack()  # what has to be undone, however the socket ends
+        self._has_left = False
+        self._closing: asyncio.Task[None] | None = None
 
-    async def __call__(self, *args: Any) -> None:
-        """Serve one socket, from the handshake to its end."""
-        with metrics.VIEWERS.labels("socket").track_inprogress():
-            await super().__call__(*args)
+    async def __call__(
+        self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> None:
+        """Serve one socket, from the handshake to its end.
+
+        Not as Channels does it: its consumers subscribe to a Redis channel of their own, which is left behind when they
+        are cancelled, and switch to one thread that all share before each message, to close database connections that
+        ours never open there.
+        """
+        self.scope, self.base_send = scope, send
+        async with self._exit:
+            with suppress(StopConsumer):
+                await await_many_dispatch([receive, self._pushed], self.dispatch)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """Call this message's handler.
-
-        Channels would first switch to the one thread that all consumers share, to close database connections that ours
-        never open there: under load every event would wait for it.
-        """
-        await getattr(self, get_handler_name(message))(message)
+        """Act on what the client or the server did, or what was pushed."""
+        match message["type"]:
+            case "websocket.connect":
+                await self.connect()
+            case "websocket.receive":
+                await self.receive(message.get("text"), message.get("bytes"))
+            case "websocket.disconnect":
+                raise StopConsumer
+            case "pushed":
+                await self._on_pushed(message["message"])
 
     async def connect(self) -> None:
-        person = await self._resources.db.call(sockets.person_of, self.scope)
-        if person is None:
-            return await self.close()  # before accept: the handshake is answered with 403
-        self.person = person
+        """Accept the socket, or refuse the handshake."""
+        try:
+            self._viewers.check_room()
+            allowed = await self._resources.db.call(sockets.pass_of, self.scope)
+            if allowed is None:
+                return await self.close()  # before accept: the handshake is answered with 403
+            opened = Opened("socket", allowed, sockets.network_of(self.scope), self._end)
+            self._exit.enter_context(self._viewers.counting(opened))
+        except Full as full:
+            return await self.close() if full.by_person else await self.close(TRY_LATER)
+        self.person = allowed.person
+        self._session = sockets.fingerprint(allowed.session)
         self.viewer = Viewer(self._resources)
         self._window, self._received = time.monotonic(), 0
-        self._trusted_until, self._has_left = time.monotonic() + REAUTHENTICATE_SECONDS, False
-        await self.channel_layer.group_add(person.group, self.channel_name)
+        await self._exit.enter_async_context(self._viewers.feed.following(self.person, self._inbox))
         await self.accept()
-
-    async def disconnect(self, code: int) -> None:
-        if hasattr(self, "person"):
-            await self.channel_layer.group_discard(self.person.group, self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Act on one client message. Oversize frames and floods close the socket, anything else wrong is told."""
         if len(bytes_data or b"") > MAX_FRAME_BYTES or len((text_data or "").encode()) > MAX_FRAME_BYTES:
-            return await self.close(TOO_BIG)
+            return await self._leave(TOO_MUCH)
         if self._is_flooded():
-            return await self.close(FLOODED)
-        if not await self._may_stay():
+            return await self._leave(TOO_MANY)
+        if self._has_left:
             return
         try:
             await self._act(_parse(text_data))
         except BadMessage as problem:
             await self.send(json.dumps(problem.body))
 
-    async def job_events(self, message: dict[str, Any]) -> None:
-        """Events that were pushed to the person's group."""
-        if not await self._may_stay():
+    async def _pushed(self) -> dict[str, Any]:
+        try:
+            return {"type": "pushed", "message": await self._inbox.get()}
+        except Overflow:
+            return {"type": "pushed", "message": {"type": "overflow"}}
+
+    async def _on_pushed(self, message: dict[str, Any]) -> None:
+        """Show events that were pushed to the person's group; leave when the session has ended."""
+        if self._has_left:
             return
-        await self._show(await self.viewer.live(Frame.unpack(item) for item in message["frames"]), live=True)
+        match message["type"]:
+            case "job.events":
+                await self._show(await self.viewer.live(feed.frames_of(message)), live=True)
+            case "session.ended" if message.get("session") == self._session:
+                await self._leave(SIGNED_OUT)
+            case "overflow":
+                await self._leave(TOO_MUCH)
 
-    async def session_ended(self, message: dict[str, Any]) -> None:
-        """Close the socket if it was opened with the session that has ended."""
-        if message["session"] == sockets.session_of(self.scope):
-            await self._sign_out()
+    def _end(self, why: str) -> None:
+        # Not from the loop of messages: a socket whose client does not read waits there.
+        self._closing = asyncio.create_task(self._leave(CODES[why]))
 
-    async def _may_stay(self) -> bool:
-        """Whether the person who opened the socket may still use it. Closes it if not."""
-        if not self._has_left and time.monotonic() > self._trusted_until:
-            with contextlib.suppress(*AWAY):  # without a database nobody has signed out or been deactivated
-                if not await self._resources.db.call(sockets.may_stay, self.scope, self.person):
-                    await self._sign_out()
-            self._trusted_until = time.monotonic() + REAUTHENTICATE_SECONDS
-        return not self._has_left
-
-    async def _sign_out(self) -> None:
-        if not self._has_left:  # events may come until the socket is really closed
+    async def _leave(self, code: int) -> None:
+        if not self._has_left:  # messages may come until the socket is really closed
             self._has_left = True
-            await self.close(SIGNED_OUT)
+            await self.close(code)
 
     async def _act(self, message: dict[str, Any]) -> None:
         match message.get("type"):
@@ -140,6 +170,8 @@ class JobsConsumer(AsyncWebsocketConsumer):
 
     async def _show(self, frames: Sequence[Frame], *, live: bool = False) -> None:
         for item in frames:
+            if self._has_left:
+                return
             await self.send(item.text)
         metrics.sent("socket", frames, live=live)
 

@@ -51,6 +51,11 @@ def redis() -> Client:
     return client
 
 
+def key(name: str) -> str:
+    """The name of one of our keys in Redis, with the prefix of this installation."""
+    return f"{settings.REDIS_KEY_PREFIX}{name}"
+
+
 def async_redis() -> AsyncRedis:
     """A new client for one event loop, with at most 32 connections. The caller closes it."""
     pool = BlockingConnectionPool.from_url(
@@ -62,6 +67,11 @@ def async_redis() -> AsyncRedis:
         **_timeouts(),
     )
     return AsyncRedis.from_pool(pool)
+
+
+def listening_redis() -> AsyncRedis:
+    """A new client for pub/sub. It does not reconnect by itself: its user has to subscribe again."""
+    return AsyncRedis.from_url(settings.REDIS_URL, retry=AsyncRetry(NoBackoff(), 0), **_timeouts())
 
 
 class Resources:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from itertools import chain
 
 from django.conf import settings
 from redis.asyncio import Redis
@@ -25,7 +26,8 @@ class Upstream:
         self._redis = redis
         self._config = _config()
         limits = Limits(settings.LLM_REQUESTS_PER_MINUTE, settings.LLM_TOKENS_PER_MINUTE)
-        self._traffic = Traffic(Governor(redis, limits), Breakers(redis))
+        prefix = settings.REDIS_KEY_PREFIX
+        self._traffic = Traffic(Governor(redis, limits, prefix), Breakers(redis, prefix))
         self._client: Client | None = None
 
     def llm(self, record: Recorder, caller: Caller) -> Llm:
@@ -40,7 +42,7 @@ class Upstream:
 
     async def blocked(self) -> dict[str, bool]:
         """The models whose circuit breakers hold calls back, and whether a probe may go. RedisError without Redis."""
-        states = {model: await breaker.state_of(self._redis, model) for model in models()}
+        states = {model: await breaker.state_of(self._redis, model, settings.REDIS_KEY_PREFIX) for model in models()}
         return {model: state != breaker.HELD_OPEN for model, state in states.items() if breaker.blocks(state)}
 
     async def close(self) -> None:
@@ -57,7 +59,18 @@ def models() -> set[str]:
 
 async def breaker_states(redis: Redis) -> list[tuple[str, str]]:
     """Each model in use with the state of its circuit breaker. RedisError when Redis is away."""
-    return [(model, await breaker.state_of(redis, model)) for model in sorted(models())]
+    return [(model, await breaker.state_of(redis, model, settings.REDIS_KEY_PREFIX)) for model in sorted(models())]
+
+
+async def breaker_changes(redis: Redis) -> list[breaker.Change]:
+    """The last changes of the breakers of all models in use, newest first. RedisError when Redis is away."""
+    found = [await breaker.changes(redis, model, settings.REDIS_KEY_PREFIX) for model in models()]
+    return sorted(chain.from_iterable(found), reverse=True)
+
+
+async def hold_breaker(redis: Redis, model: str, hold: breaker.Hold | None, by: str) -> None:
+    """Hold the model's breaker open or closed; None releases it. RedisError when Redis is away."""
+    await Breakers(redis, settings.REDIS_KEY_PREFIX).hold(model, hold, by)
 
 
 def _config() -> LlmConfig:

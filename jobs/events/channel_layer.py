@@ -37,5 +37,8 @@ class PipeliningChannelLayer(RedisPubSubChannelLayer):
 
         So the layer must have that one host: groups of more hosts would be spread over them.
         """
-        prefix = self._kwargs.get("prefix", "asgi")
-        return f"{prefix}__group__{group}", self.serialize(message)
+        return self.channel_of(group), self.serialize(message)
+
+    def channel_of(self, group: str) -> str:
+        """The Redis channel of the group."""
+        return f"{self._kwargs['prefix']}__group__{group}"

@@ -7,7 +7,6 @@ an attempt keeps its own events and writes them again, and when it has ended the
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,12 +20,13 @@ from redis.asyncio import Redis
 
 from accounts.people import Person
 from jobs.backends import connections
-from jobs.events.schema import FINAL, START, Event, Frame, Place, frame
+from jobs.events.schema import START, Event, Frame, Place, frame
 from jobs.models import AiJob
 
 logger = logging.getLogger(__name__)
 
 REFUSED = -1
+UNREADABLE = (ResponseError, UnicodeDecodeError)  # the key is of another type, or holds bytes that are no text
 # Append one attempt's events to the job's stream, after dropping those of earlier attempts. KEYS: the stream.
 # ARGV: seconds to keep it, the attempt, then seq and text of each event.
 APPEND = """
@@ -60,7 +60,7 @@ async def append(redis: Redis, batches: Sequence[Batch]) -> list[int]:
 
 
 async def rewrite(redis: Redis, job: AiJob, frames: Sequence[Frame]) -> bool:
-    """Replace the stream, which has holes, by these events. False when a newer attempt owns it."""
+    """Replace the stream, which has holes or cannot be read, by these events. False when a newer attempt owns it."""
     if (await last_place(redis, job.pk)).attempt > frames[0].place.attempt:
         return False
     await redis.delete(_key(job.pk))
@@ -74,15 +74,22 @@ async def push(batches: Sequence[Batch]) -> None:
 
 
 async def read_after(redis: Redis, job_id: UUID | str, place: Place) -> list[Frame]:
-    """The kept events after this place, in order. There may be holes, when Redis has lost some."""
-    entries: Any = await redis.xrange(_key(job_id), min=f"({place}")
-    return [_read(str(job_id), entry_id, fields["frame"]) for entry_id, fields in entries]
+    """The kept events after this place, in order. There may be holes: what Redis has lost or cannot be read."""
+    try:
+        entries: Any = await redis.xrange(_key(job_id), min=f"({place}")
+    except UNREADABLE:
+        return []
+    return [item for entry in entries if (item := _read(str(job_id), entry))]
 
 
 async def last_place(redis: Redis, job_id: UUID | str) -> Place:
-    """The place of the last kept event; START when there is none."""
-    newest: Any = await redis.xrevrange(_key(job_id), count=1)
-    return Place.parse(newest[0][0]) if newest else START
+    """The place of the last kept event; START when there is none, or the stream's end cannot be read."""
+    try:
+        newest: Any = await redis.xrevrange(_key(job_id), count=1)
+    except UNREADABLE:
+        return START
+    item = _read(str(job_id), newest[0]) if newest else None
+    return item.place if item else START
 
 
 # The rest is synchronous: it is called by views, by the admin and on the database threads of an event loop.
@@ -93,8 +100,7 @@ def publish_outside_run(job: AiJob, event: Event) -> None:
     redis = connections.redis()
     try:
         with redis.fail_fast():
-            newest: Any = redis.xrevrange(_key(job.pk), count=1)
-            last = Place.parse(newest[0][0].decode()) if newest else START
+            last = _last_place(redis, job.pk)
             place = Place(job.attempt, last.seq + 1 if last.attempt == job.attempt else 1)
             batch = Batch(job, [frame(job, place, event)])
             if not job.is_erased:
@@ -125,6 +131,18 @@ def forget(jobs: Sequence[AiJob]) -> None:
         logger.warning("old events of %d jobs stay until they expire: %s", len(jobs), type(error).__name__)
 
 
+def _last_place(redis: connections.Client, job_id: UUID) -> Place:
+    """As `last_place`, but deletes a stream whose end cannot be read: it might refuse new events."""
+    try:
+        newest: Any = redis.xrevrange(_key(job_id), count=1)
+    except ResponseError:
+        newest = []
+    if newest and (item := _read(str(job_id), newest[0])):
+        return item.place
+    redis.delete(_key(job_id))
+    return START
+
+
 def _arguments(batch: Batch) -> list[Any]:
     """The stream and the arguments of APPEND."""
     events = [part for item in batch.frames for part in (item.place.seq, item.text)]
@@ -135,9 +153,18 @@ def _message(batch: Batch) -> dict[str, Any]:
     return {"type": "job.events", "frames": [list(item) for item in batch.frames]}
 
 
-def _read(job_id: str, place: str, text: str) -> Frame:
-    return Frame(job_id, Place.parse(place), json.loads(text)["type"] in FINAL, text)
+def _read(job_id: str, entry: Any) -> Frame | None:
+    """The frame of a stream's entry; None when there is none in it, as in one of another release."""
+    try:
+        place, fields = (_text(entry[0]), {_text(name): value for name, value in entry[1].items()})
+        return Frame.read(job_id, Place.parse(place), _text(fields["frame"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _key(job_id: UUID | str) -> str:
-    return f"aijob:{job_id}:events"
+    return connections.key(f"aijob:{job_id}:events")

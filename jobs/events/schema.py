@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
@@ -118,10 +119,26 @@ class Frame(NamedTuple):
         return datetime.fromisoformat(self.text[begin : self.text.index('"', begin)])
 
     @classmethod
-    def unpack(cls, packed: list[Any]) -> Frame:
-        """Read the plain list that a frame becomes in a Channels message."""
-        job_id, place, is_final, text = packed
-        return cls(job_id, Place(*place), is_final, text)
+    def read(cls, job_id: str, place: Place, text: str) -> Frame:
+        """Read a frame that Redis kept or pushed. ValueError when the text is not that event of that job."""
+        body = json.loads(text)
+        if not isinstance(body, dict) or (body.get("jobId"), body.get("attempt"), body.get("seq")) != (job_id, *place):
+            raise ValueError("not a frame of this job at this place")
+        if not isinstance(body.get("type"), str) or _AT not in text:
+            raise ValueError("a frame without its type or time")
+        frame = cls(job_id, place, body["type"] in FINAL, text)
+        if frame.at.tzinfo is None:
+            raise ValueError("a frame whose time has no zone")
+        return frame
+
+    @classmethod
+    def unpack(cls, packed: object) -> Frame:
+        """Read the plain list that a frame becomes in a Channels message. ValueError when it is something else."""
+        try:
+            job_id, (attempt, seq), _, text = cast(Any, packed)
+            return cls.read(job_id, Place.of(attempt, seq), text)
+        except (TypeError, RecursionError):
+            raise ValueError("not a frame") from None
 
 
 def frame(job: AiJob, place: Place, event: Event) -> Frame:

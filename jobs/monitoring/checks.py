@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
-from rq import Worker
+from rq import Worker, defaults
 
 from jobs.backends import connections, upstream
 from jobs.monitoring import totals
@@ -28,6 +28,15 @@ def prices_are_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         )
         for model in unknown
         if budgets
+    ]
+
+
+def queues_have_our_prefix(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """RQ reads its prefix from the environment when it is first imported, which must not be before the settings."""
+    if connections.key("rq") == defaults.RQ_KEY_PREFIX:
+        return []
+    return [
+        Error(f"RQ was imported before the settings: its keys begin with {defaults.RQ_KEY_PREFIX}.", id="jobs.E002")
     ]
 
 

@@ -22,7 +22,7 @@ from redis import RedisError
 
 from config import logs
 from config.sql import CLOCK, try_lock
-from jobs import kinds, retention
+from jobs import actions, kinds, retention
 from jobs.backends import queues
 from jobs.backends.db import AWAY, Database
 from jobs.backends.faults import Faults
@@ -36,6 +36,7 @@ from jobs.monitoring import totals
 logger = logging.getLogger(__name__)
 
 ENQUEUE_BATCH = 500
+DEACTIVATED_SECONDS = 5.0  # between two looks for jobs of people who were switched off
 LOST = "The worker that was writing this answer has stopped. Another one continues."
 LOCK, TAKE_BACK_LOCK = "jobs.sweeper", "jobs.take_back"
 REPORT_SECONDS = 60.0
@@ -48,16 +49,17 @@ class Sweeper:
         self._db = database
         self._upstream = upstream
         self._faults = faults
-        self._looked_for_forgotten = self._looked_for_old = self._counted = self._reported = -math.inf
-        self._began = self._grace_until = -math.inf
+        self._looked_for_forgotten = self._looked_for_old = self._counted = self._looked_for_deactivated = -math.inf
+        self._reported = self._began = self._grace_until = -math.inf
 
     async def run(self) -> None:
-        """Take back, enqueue and give up jobs until cancelled."""
+        """Take back, enqueue, give up and cancel jobs until cancelled."""
         while True:
             passed = [
                 await self._step("take back", self._take_back),
                 await self._step("enqueue", self._enqueue),
                 await self._step("give up", self._db.call, give_up_waiting, self._faults),
+                await self._step("cancel", self._cancel),
             ]
             if all(passed):
                 await self._step("note", self._db.call, totals.note_sweep)
@@ -101,6 +103,11 @@ class Sweeper:
         if time.monotonic() - self._looked_for_forgotten > settings.JOBS_REQUEUE_SECONDS / 4:
             await self._db.call(enqueue_forgotten, self._faults)
             self._looked_for_forgotten = time.monotonic()
+
+    async def _cancel(self) -> None:
+        if time.monotonic() - self._looked_for_deactivated > DEACTIVATED_SECONDS:
+            await self._db.call(actions.cancel_of_deactivated)
+            self._looked_for_deactivated = time.monotonic()
 
     async def _count(self) -> None:
         if time.monotonic() - self._counted > totals.COUNT_SECONDS:

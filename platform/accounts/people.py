@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
-from django.contrib.auth import get_user
-from django.contrib.sessions.backends.db import SessionStore
 from django.core import signing
 from django.db.models import Q
 from django.http import HttpRequest
@@ -54,13 +51,6 @@ def from_visitor_cookie(cookies: dict[str, str]) -> Person | None:
         return Person(visitor=signing.Signer(salt=VISITOR_COOKIE).unsign(cookies[VISITOR_COOKIE]))
     except (KeyError, signing.BadSignature):
         return None
-
-
-def from_cookies(cookies: dict[str, str]) -> Person | None:
-    """Return the person whom the session cookie names now, else the visitor. Reads the session and the user again."""
-    request = HttpRequest()
-    request.session = SessionStore(cookies.get(settings.SESSION_COOKIE_NAME))
-    return from_user(get_user(request)) or from_visitor_cookie(cookies)
 
 
 def from_request(request: HttpRequest) -> Person | None:

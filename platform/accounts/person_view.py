@@ -7,9 +7,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts import people
-from accounts.models import user_of_token
 from accounts.people import Person
-from accounts.tokens import token_of
 
 
 class PersonView(APIView):
@@ -23,13 +21,3 @@ class PersonView(APIView):
         if person is None:
             self.permission_denied(request)
         return person
-
-
-def may_stay(request: Request, person: Person) -> bool:
-    """Return whether a response that is still being sent, such as an event stream, may go on to this person.
-
-    The counterpart of `sockets.may_stay` for HTTP: reads token, session and user again.
-    """
-    if token := token_of(request):
-        return people.from_user(user_of_token(token.pk)) == person
-    return people.from_cookies(request.COOKIES) == person

@@ -23,6 +23,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 REQUEST_ID_HEADER = b"x-request-id"
 SAFE_REQUEST_ID = re.compile(rb"[\w.-]{1,64}")
 JOB_PATH = re.compile(rb"/api/jobs/([0-9a-f-]{36})")
+TRY_LATER = 1013  # the close code of an application that refuses a handshake because it is full
 CLIENT_CLOSED_REQUEST = 499  # the conventional status for a client that disconnected before the response
 QUIET_PATHS = {"/healthz", "/readyz", "/metrics"}  # polled by monitoring; logged at DEBUG
 
@@ -67,7 +68,7 @@ class _Visit:
             case "websocket.accept":
                 self.status = 101
             case "websocket.close" if not self.status:
-                self.status = 403
+                self.status = 503 if message.get("code") == TRY_LATER else 403  # as config/server.py answers
         await self._send(message)
 
     def log(self) -> None:

@@ -1,11 +1,13 @@
 """Every setting, read from the environment. docs/operations.md explains each variable."""
 
+import hashlib
 import os
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 from csp.constants import NONE, SELF
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
@@ -158,17 +160,23 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Redis: queue entries, live events, shared limits; all of it may be lost ------------------------------
 REDIS_URL = env.redis_url("REDIS_URL")
 REDIS_TIMEOUT = 2.0  # seconds; a hung Redis must not block a request or an answer
+# Before every key and channel, so that installations that share a Redis never meet: pub/sub knows no database numbers.
+_installation = f"{parse_url(REDIS_URL).get('db', 0)}:{SECRET_KEY}".encode()
+REDIS_PREFIX = env.word("REDIS_PREFIX", default=hashlib.sha256(_installation).hexdigest()[:8], most=40)
+REDIS_KEY_PREFIX = f"{REDIS_PREFIX}:"
+os.environ["RQ_KEY_PREFIX"] = f"{REDIS_KEY_PREFIX}rq"  # RQ reads it when it is imported
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "jobs.events.channel_layer.PipeliningChannelLayer",
         "CONFIG": {
+            "prefix": f"{REDIS_KEY_PREFIX}asgi",
             "hosts": [
                 {
                     "address": REDIS_URL,
                     "socket_connect_timeout": REDIS_TIMEOUT,
                     "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
                 }
-            ]
+            ],
         },
     }
 }
@@ -212,6 +220,10 @@ LANDING_QUESTIONS_PER_VISITOR = env.int("LANDING_QUESTIONS_PER_VISITOR", default
 LANDING_QUESTIONS_PER_NETWORK = env.int("LANDING_QUESTIONS_PER_NETWORK", default=100, least=1)
 # Visitors' conversations; their cookie lasts 30 days.
 LANDING_KEEP_DAYS = env.int("LANDING_KEEP_DAYS", default=30, least=1, most=36_500)
+# Open WebSockets and, counted apart, event streams of one web process. 0: half of the descriptors that it may open.
+SOCKETS_PER_PERSON = env.int("SOCKETS_PER_PERSON", default=10, least=1)
+SOCKETS_PER_NETWORK = env.int("SOCKETS_PER_NETWORK", default=200, least=1)  # of visitors: anybody can become many
+SOCKETS_PER_PROCESS = env.int("SOCKETS_PER_PROCESS", default=0)
 JOBS_EVENTS_TTL = env.int("JOBS_EVENTS_TTL", default=3600, least=60, most=2_592_000)
 JOBS_KEEP_DAYS = env.int("JOBS_KEEP_DAYS", default=90, least=1, most=36_500)  # older final jobs are deleted
 

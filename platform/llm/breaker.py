@@ -62,10 +62,11 @@ class _Entry(NamedTuple):
 
 
 class Breakers:
-    """The breakers as one process sees them."""
+    """The breakers as one process sees them. `prefix` precedes their keys in Redis."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, prefix: str = "") -> None:
         self._redis = redis
+        self._prefix = prefix
         self._healthy: dict[str, tuple[float, _Entry]] = {}  # until when to rely on it, and the entry that saw it
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -94,7 +95,7 @@ class Breakers:
     async def hold(self, model: str, state: Hold | None, by: str = "staff") -> None:
         """Hold the model's breaker open or closed for KEEP_SECONDS; None releases it. RedisError without Redis."""
         self._healthy.pop(model, None)
-        change = await _run(self._redis, model, "hold", state or "", quote(by, safe=""))
+        change = await _run(self._redis, model, "hold", state or "", quote(by, safe=""), prefix=self._prefix)
         logger.warning("breaker of %s: %s, by %s", model, change, by)
 
     async def _enter(self, model: str, token: str) -> _Entry | None:
@@ -130,7 +131,7 @@ class Breakers:
         return None if state == HELD_CLOSED else entry
 
     async def _ask(self, model: str, token: str) -> tuple[str, int, str, int]:
-        state, may_call, at, failures = await _run(self._redis, model, "enter", token)
+        state, may_call, at, failures = await _run(self._redis, model, "enter", token, prefix=self._prefix)
         return str(state), int(may_call), str(at), int(failures)
 
     async def _abandon(self, asking: asyncio.Future[Any], model: str, token: str) -> None:
@@ -159,7 +160,7 @@ class Breakers:
 
     async def _report(self, entry: _Entry, outcome: Outcome) -> None:
         try:
-            change = await _run(self._redis, entry.model, "leave", entry.token, outcome, entry.at)
+            change = await _run(self._redis, entry.model, "leave", entry.token, outcome, entry.at, prefix=self._prefix)
         except Exception as error:
             _warn("circuit breaker not updated", error)
         else:
@@ -167,15 +168,15 @@ class Breakers:
                 logger.warning("breaker of %s: %s", entry.model, change)
 
 
-async def state_of(redis: Redis, model: str) -> str:
+async def state_of(redis: Redis, model: str, prefix: str = "") -> str:
     """The state of a model's breaker, one of STATES. RedisError without Redis."""
-    state, _ = await _run(redis, model, "look")
+    state, _ = await _run(redis, model, "look", prefix=prefix)
     return str(state)
 
 
-async def changes(redis: Redis, model: str) -> list[Change]:
+async def changes(redis: Redis, model: str, prefix: str = "") -> list[Change]:
     """The last changes of a model's breaker, newest first. RedisError without Redis."""
-    _, lines = await _run(redis, model, "look")
+    _, lines = await _run(redis, model, "look", prefix=prefix)
     parts = [line.split("|") for line in lines.splitlines()]
     return [Change(datetime.fromtimestamp(float(at), UTC), model, state, unquote(by)) for at, state, by in parts]
 
@@ -185,9 +186,9 @@ def blocks(state: str) -> bool:
     return state not in (CLOSED, HELD_CLOSED)
 
 
-async def _run(redis: Redis, model: str, command: str, *arguments: str) -> Any:
+async def _run(redis: Redis, model: str, command: str, *arguments: str, prefix: str = "") -> Any:
     limits = [THRESHOLD, OPEN_SECONDS, PROBE_SECONDS, KEEP_SECONDS, CHANGES_KEPT]
-    key = f"breaker:{{{model}}}"  # braces: one slot of a cluster, and no key that earlier releases wrote
+    key = f"{prefix}breaker:{{{model}}}"  # braces: one slot of a cluster, and no key that earlier releases wrote
     return await redis.register_script(SCRIPT)([key], [command, *limits, *arguments])
 
 

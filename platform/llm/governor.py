@@ -79,11 +79,12 @@ class _Ticket:
 
 
 class Governor:
-    """The governor as one process sees it."""
+    """The governor as one process sees it. `prefix` precedes its keys in Redis."""
 
-    def __init__(self, redis: Redis, limits: Limits = Limits()) -> None:
+    def __init__(self, redis: Redis, limits: Limits = Limits(), prefix: str = "") -> None:
         self._redis = redis
         self._limits = limits
+        self._prefix = prefix
         self._models: dict[str, _Model] = {}
 
     async def permit(self, model: str, caller: Caller, tokens: int) -> float:
@@ -113,16 +114,17 @@ class Governor:
 
     def _model(self, name: str) -> _Model:
         if name not in self._models:
-            self._models[name] = _Model(self._redis, name, self._limits)
+            self._models[name] = _Model(self._redis, name, self._limits, self._prefix)
         return self._models[name]
 
 
 class _Model:
     """The waiting calls of this process for one model."""
 
-    def __init__(self, redis: Redis, name: str, limits: Limits) -> None:
+    def __init__(self, redis: Redis, name: str, limits: Limits, prefix: str) -> None:
+        self._redis = redis
         self._script, self._note = redis.register_script(SCRIPT), redis.register_script(NOTE)
-        self._prefix = f"governor:{{{name}}}"
+        self._prefix = f"{prefix}governor:{{{name}}}"
         self._configured = limits
         self._learned: Limits | None = None  # Redis loses them when flushed, or after an idle hour
         self._learned_at = self._noted_at = -math.inf

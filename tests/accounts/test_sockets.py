@@ -109,21 +109,21 @@ def test_socket_may_not_stay_when_its_ticket_would_not_be_issued_again(learner, 
     token = issue_token(learner)[1]
     tickets = [issue_ticket(learner, token), issue_ticket(learner)]
     scopes = [{"headers": [(b"host", b"localhost")], "query_string": b"ticket=" + t.encode()} for t in tickets]
-    people = [sockets.person_of(scope) for scope in scopes]
-    assert [sockets.may_stay(scope, person) for scope, person in zip(scopes, people, strict=True)] == [True, True]
+    passes = [sockets.pass_of(scope) for scope in scopes]
+    assert sockets.still_valid(passes) == {*passes}
     end(learner)
-    stay = [sockets.may_stay(scope, person) for scope, person in zip(scopes, people, strict=True)]
-    assert stay == [False, end in (revoke, expire)]  # the second one was issued to a session, without a token
+    # The second one was issued to a session, without a token.
+    assert sockets.still_valid(passes) == ({passes[1]} if end in (revoke, expire) else set())
 
 
 @pytest.mark.parametrize("end", [change_password, deactivate])
 def test_socket_with_a_session_may_not_stay_after_the_end_of_it(session, learner, end):
     headers = [(b"host", b"localhost"), (b"origin", b"http://localhost"), (b"cookie", session.encode())]
     scope = {"headers": headers, "query_string": b""}
-    person = sockets.person_of(scope)
-    assert sockets.may_stay(scope, person)
+    allowed = sockets.pass_of(scope)
+    assert sockets.still_valid({allowed}) == {allowed}
     end(learner)
-    assert not sockets.may_stay(scope, person)
+    assert sockets.still_valid({allowed}) == set()
 
 
 async def test_ticket_of_an_inactive_user_is_refused(platform: Platform, ticket, learner):

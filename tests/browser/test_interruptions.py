@@ -10,6 +10,7 @@ from tests.browser.pages import QUESTION, words
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("worker")]
 
+RECONNECT_MS = 500  # socket.js, after the first loss
 SLOW = 0.025  # seconds between two tokens: an answer takes two to three seconds
 
 
@@ -52,6 +53,24 @@ async def test_socket_closed_mid_answer_is_reopened(chat, simulator):
     await answer.is_under_way()
     await sockets[0].close()
     await chat.shows_all_of(answer)
+    assert len(sockets) == 2
+
+
+async def test_page_whose_socket_was_replaced_connects_again_only_when_it_is_used(chat):
+    """Otherwise eleven tabs, of which ten may have a socket, would close each other's for ever."""
+    sockets: list[WebSocketRoute] = []
+
+    def connect(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        socket.connect_to_server()
+
+    await chat.page.route_web_socket("**/ws/jobs/", connect)
+    async with chat.page.expect_websocket():
+        await chat.page.reload()
+    await sockets[0].close(code=4008)
+    await chat.page.wait_for_timeout(3 * RECONNECT_MS)
+    assert len(sockets) == 1
+    await chat.shows_all_of(await chat.ask())
     assert len(sockets) == 2
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from django.conf import settings
 from redis import Redis
 
 from devstack.servers import processes, stack
@@ -73,7 +74,8 @@ class Rig:
         with Redis.from_url(os.environ["REDIS_URL"], decode_responses=True) as redis:
 
             def is_registered() -> bool:
-                return any(redis.hget(key, "pid") == str(worker.pid) for key in redis.smembers("rq:workers"))
+                keys = redis.smembers(f"{settings.REDIS_KEY_PREFIX}rq:workers")
+                return any(redis.hget(key, "pid") == str(worker.pid) for key in keys)
 
             _wait_until(is_registered, name)
         return worker

@@ -17,6 +17,9 @@ export { ApiError };
 /** @typedef {import("./watch.js").Listener} Listener */
 /** @typedef {"connected" | "reconnecting" | "signedOut"} Connection */
 
+/** After "replaced" the page polls until it is used again: nothing to tell.
+ * @type {Record<import("./socket.js").Down, Connection>} */
+const DOWN = { lost: "reconnecting", signedOut: "signedOut", replaced: "connected" };
 const START = { attempt: 0, seq: 0 };
 /** Request missed events after this long without one: while the socket is open, and while it is not. */
 const SILENCE_MS = 10_000;
@@ -41,7 +44,7 @@ export class JobsClient {
     this.socket = new LiveSocket(`${location.origin.replace(/^http/, "ws")}/ws/jobs/`, {
       onOpen: () => this.#onSocketOpen(),
       onFrame: (frame) => this.#onFrame(frame),
-      onDown: () => this.onConnection("reconnecting"),
+      onDown: (why) => this.onConnection(DOWN[why]),
     });
     this.timer = setInterval(() => this.#recoverSilentWatches(), SILENCE_CHECK_INTERVAL_MS);
     document.addEventListener("visibilitychange", this.#check);
@@ -67,18 +70,21 @@ export class JobsClient {
   /** Creates a job and returns the 202 body. Idempotent: repeating it after a network failure creates no second job.
    * @param {string} url @param {object} body @returns {Promise<any>} */
   submit(url, body) {
+    this.socket.use();
     return submitOnce(url, body);
   }
 
   /** Requests cancellation. The watch then ends with job.cancelled, or with the job's own end if that came first.
    * @param {string} jobId */
   async cancel(jobId) {
+    this.socket.use();
     await request("POST", `/api/jobs/${jobId}/cancel`);
     setTimeout(() => this.#pollById(jobId), REQUEST_AGAIN_MS);
   }
 
   /** Retries a failed or cancelled job and follows it. @param {string} jobId @param {Listener} onEvent */
   async retry(jobId, onEvent) {
+    this.socket.use();
     const { attempt } = await request("GET", `/api/jobs/${jobId}`);
     await request("POST", `/api/jobs/${jobId}/retry`);
     // Events up to the failed attempt are known: follow the next attempt only.

@@ -8,19 +8,30 @@ const PONG_TIMEOUT_MS = 8_000;
 const SHORT_PONG_TIMEOUT_MS = 3_000;
 const FIRST_RECONNECT_DELAY_MS = 500;
 const MAX_RECONNECT_DELAY_MS = 20_000;
+/** Close codes after which connecting again at once cannot help: the session has ended; there are too many sockets of
+ * this person, and each new one closes an older one. */
+const SIGNED_OUT = 4001;
+const TOO_MANY = 4008;
+/** Too much waited for this client to read it, or the like: connect again, but not soon. */
+const TOO_MUCH = 4009;
+
+/** @typedef {"lost" | "signedOut" | "replaced"} Down */
 
 export class LiveSocket {
   /** @type {WebSocket | null} */ #socket = null;
   #failures = 0;
   #closed = false;
+  /** Whether to stay disconnected until the page is used again. */
+  #parked = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #reconnectTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #pingTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #deadTimer;
 
   /**
    * @param {string} url
-   * @param {{onOpen: () => void, onFrame: (frame: any) => void, onDown: () => void}} handlers
-   *   onOpen also runs after every reconnect; onDown runs once each time the connection is lost.
+   * @param {{onOpen: () => void, onFrame: (frame: any) => void, onDown: (why: Down) => void}} handlers
+   *   onOpen also runs after every reconnect; onDown runs once each time the connection is lost. After "signedOut" and
+   *   "replaced" it is not opened again before use() or check().
    */
   constructor(url, handlers) {
     this.url = url;
@@ -45,6 +56,11 @@ export class LiveSocket {
     else if (this.#socket?.readyState !== WebSocket.CONNECTING) this.#connect();
   }
 
+  /** Call it when the person does something on the page: reconnects if the server has closed the socket for good. */
+  use() {
+    if (this.#parked) this.check();
+  }
+
   /** Pings with the long timeout, which a busy server may need. */
   verify() {
     if (this.isOpen) this.#ping(PONG_TIMEOUT_MS);
@@ -64,6 +80,7 @@ export class LiveSocket {
   #connect() {
     clearTimeout(this.#reconnectTimer);
     this.#discardSocket();
+    this.#parked = false;
     const socket = new WebSocket(this.url);
     this.#socket = socket;
     this.#deadTimer = setTimeout(() => this.#onLost(), PONG_TIMEOUT_MS);
@@ -72,7 +89,7 @@ export class LiveSocket {
       this.handlers.onOpen();
     };
     socket.onmessage = (message) => this.#onMessage(message.data);
-    socket.onclose = () => this.#onLost();
+    socket.onclose = (event) => this.#onClose(event.code);
   }
 
   /** @param {string} data */
@@ -91,9 +108,18 @@ export class LiveSocket {
     this.#deadTimer = setTimeout(() => this.#onLost(), timeout);
   }
 
+  /** @param {number} code */
+  #onClose(code) {
+    if (code === TOO_MUCH) this.#failures = Infinity;
+    if (code !== SIGNED_OUT && code !== TOO_MANY) return this.#onLost();
+    this.#parked = true;
+    this.#discardSocket();
+    this.handlers.onDown(code === SIGNED_OUT ? "signedOut" : "replaced");
+  }
+
   #onLost() {
     this.#discardSocket();
-    this.handlers.onDown();
+    this.handlers.onDown("lost");
     const delay = Math.min(MAX_RECONNECT_DELAY_MS, FIRST_RECONNECT_DELAY_MS * 2 ** this.#failures);
     this.#failures += 1;
     // Jitter between 50 % and 100 %, so that pages do not all reconnect to a restarted server at once.

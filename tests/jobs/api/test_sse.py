@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.people import Person
+from accounts.sockets import Pass
 from jobs.api import sse
 from jobs.backends import connections
 from jobs.events import outcome, publish
@@ -117,6 +118,12 @@ def quiet(monkeypatch, learner):
     return AiJob.objects.create(kind="assistant.answer", owner=learner, **at_work)
 
 
+def stream_of(job, viewers):
+    """The stream of this job's person."""
+    job = AiJob.objects.get(pk=job.pk)
+    return sse.stream(job, START, viewers, Pass(job.person), "a network")
+
+
 async def next_of(stream, count):
     async with asyncio.timeout(5):
         return [await anext(stream) for _ in range(count)]
@@ -130,9 +137,9 @@ async def rest_of(stream):
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
-async def test_lost_final_event_is_recovered_after_a_silence(quiet, resources, is_kept):
+async def test_lost_final_event_is_recovered_after_a_silence(quiet, resources, viewers, is_kept):
     """The event is lost on its way to the reader only, or missing in Redis too."""
-    stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START, resources)
+    stream = stream_of(quiet, viewers)
     assert await next_of(stream, 2) == [sse.RETRY, sse.KEEP_ALIVE]
     result = {"answer": "done", "citations": []}
     ended = await database.call(transitions.complete, quiet, result, lambda job, result: None)
@@ -148,8 +155,8 @@ async def test_lost_final_event_is_recovered_after_a_silence(quiet, resources, i
     assert_no_holes(found)
 
 
-async def test_stream_of_a_silent_job_stays_open_and_delivers_later_events(quiet, resources, monkeypatch):
-    stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START, resources)
+async def test_stream_of_a_silent_job_stays_open_and_delivers_later_events(quiet, viewers, monkeypatch):
+    stream = stream_of(quiet, viewers)
     assert await next_of(stream, 3) == [sse.RETRY, sse.KEEP_ALIVE, sse.KEEP_ALIVE]
     monkeypatch.setattr(sse, "SILENCE_SECONDS", 60)
     await publish.push([publish.Batch(quiet, [frame(quiet, Place(1, 1), Started())])])
@@ -158,9 +165,9 @@ async def test_stream_of_a_silent_job_stays_open_and_delivers_later_events(quiet
     await stream.aclose()
 
 
-async def test_signing_out_of_another_session_keeps_the_stream_open(quiet, resources, monkeypatch):
+async def test_signing_out_of_another_session_keeps_the_stream_open(quiet, viewers, monkeypatch):
     monkeypatch.setattr(sse, "SILENCE_SECONDS", 60)
-    stream = sse.stream(AiJob.objects.get(pk=quiet.pk), START, resources)
+    stream = stream_of(quiet, viewers)
     await next_of(stream, 1)
     heard = asyncio.create_task(anext(stream))
     reader = Person(user_id=quiet.owner_id)

@@ -7,6 +7,8 @@ from daphne import http_protocol
 from daphne.cli import CommandLineInterface
 from django.core.management.base import BaseCommand
 
+from config.server import BoundedServer
+
 APPLICATION = "config.asgi:application"
 
 
@@ -45,6 +47,7 @@ class Command(BaseCommand):
 
 def _daphne() -> CommandLineInterface:
     daphne = CommandLineInterface()
+    daphne.server_class = BoundedServer
     # Daphne's own access log would contain query strings with tickets; config/access.py writes ours.
     daphne.parser.set_defaults(verbosity=0)
     return daphne

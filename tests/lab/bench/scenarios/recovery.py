@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 
+from django.conf import settings
 from redis.asyncio import Redis
 
 from tests.lab.bench.load import Answer, Person, Unexpected
@@ -63,12 +64,12 @@ async def _after_flush(bench: Bench) -> float:
     """Seconds from FLUSHALL until the jobs whose queue entries it removed are running."""
     await bench.control.begin(AT_ONCE, deltas=1)
     redis = Redis.from_url(os.environ["REDIS_URL"])
-    await redis.set("rq:suspended", 1)  # keeps jobs in the queue; FLUSHALL removes this too
+    await redis.set(f"{settings.REDIS_KEY_PREFIX}rq:suspended", 1)  # keeps jobs in the queue; FLUSHALL removes this too
     await asyncio.sleep(2)
     people = bench.crowd.people[:ANSWERS]
     asking = [asyncio.create_task(person.ask(PATIENCE)) for person in people]
     async with asyncio.timeout(PATIENCE):
-        while await redis.llen("rq:queue:interactive") < ANSWERS:
+        while await redis.llen(f"{settings.REDIS_KEY_PREFIX}rq:queue:interactive") < ANSWERS:
             await asyncio.sleep(POLL_SECONDS)
     flushed = time.time()
     await redis.flushall()
