@@ -14,8 +14,8 @@ from rest_framework.views import APIView
 from accounts import networks, visitors
 from accounts.people import Person
 from config.errors import Problem
+from config.http.parsers import BoundedJSONParser
 from config.openapi import ErrorSerializer
-from config.parsers import BoundedJSONParser
 from conversations.serializers import AskedSerializer
 from jobs.accept import IDEMPOTENCY_KEY, accept, responses
 from jobs.limits import LimitReached

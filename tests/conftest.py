@@ -38,7 +38,7 @@ FAST_RECOVERY = {
     "JOBS_GRACE_SECONDS": "2",
     "JOBS_PER_PERSON": "50",
     "JOBS_NICE": "0",
-    "REDIS_PREFIX": "",  # the tests name keys as RQ does; tests/jobs/backends/test_prefix.py starts prefixed processes
+    "REDIS_PREFIX": "none",  # the tests name keys as RQ does; test_prefix.py starts prefixed processes
     "LLM_FIRST_TOKEN_TIMEOUT": "3",
     "LLM_TOKEN_GAP_TIMEOUT": "1.5",
 }

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.errors import Problem
+from config.http.pagination import PAGE, Pages, page_of
 from config.openapi import ErrorSerializer
-from config.pagination import PAGE, Pages, page_of
 from conversations.serializers import AskedSerializer
 from courses.api import lesson_in
 from courses.models import Course

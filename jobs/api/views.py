@@ -20,8 +20,8 @@ from accounts import networks, sockets
 from accounts.people import Person
 from accounts.person_view import PersonView
 from config.errors import Problem
+from config.http.renderers import WrittenByView
 from config.openapi import ErrorSerializer
-from config.renderers import WrittenByView
 from jobs import actions, disclosure, kinds, limits
 from jobs.accept import REFUSALS, links, refusal
 from jobs.api import sse

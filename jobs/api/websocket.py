@@ -16,7 +16,7 @@ from channels.utils import await_many_dispatch
 
 from accounts import sockets
 from accounts.people import Person
-from config.access import TRY_LATER
+from config.http.access import TRY_LATER
 from jobs import actions, disclosure
 from jobs.api.viewers import Full, Opened, Viewers
 from jobs.events import feed

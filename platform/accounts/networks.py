@@ -12,7 +12,7 @@ UNKNOWN = "unknown"
 def network_of(request: HttpRequest) -> str:
     """Return the /24 or /64 of the client's address. Clients without a valid address share the network UNKNOWN.
 
-    Behind proxies, config/proxies.py has put the client's address in place of the proxy's.
+    Behind proxies, config/http/proxies.py has put the client's address in place of the proxy's.
     """
     try:
         address = ip_address(request.META.get("REMOTE_ADDR") or "")

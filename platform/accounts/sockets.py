@@ -23,7 +23,7 @@ from django.utils import timezone
 from accounts import networks, origins, people
 from accounts.models import ApiToken, redeem_ticket
 from accounts.people import Person
-from config import malformed
+from config.http import malformed
 from config.log_limit import LogLimit
 
 logger = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def still_valid(passes: Collection[Pass]) -> set[Pass]:
 def network_of(scope: Scope) -> str:
     """Return the network that a handshake comes from, as for HTTP requests."""
     request = HttpRequest()
-    request.META["REMOTE_ADDR"] = (scope.get("client") or [""])[0]  # config/proxies.py has set it
+    request.META["REMOTE_ADDR"] = (scope.get("client") or [""])[0]  # config/http/proxies.py has set it
     return networks.network_of(request)
 
 
@@ -133,7 +133,7 @@ def _check_headers(scope: Scope) -> bool:
     host, origin = headers.get("host", ""), headers.get("origin")
     if not validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS):
         raise _Refused(f"the host {_shown(host)} is not in ALLOWED_HOSTS", logging.WARNING)
-    scheme = "https" if scope.get("scheme") == "wss" else "http"  # config/proxies.py has set it
+    scheme = "https" if scope.get("scheme") == "wss" else "http"  # config/http/proxies.py has set it
     if origin is not None and not origins.is_ours(origin, scheme, host):
         ours = _shown(f"{scheme}://{host}")
         raise _Refused(f"the origin {_shown(origin)} is neither {ours} nor in TRUSTED_ORIGINS", logging.WARNING)

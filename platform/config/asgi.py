@@ -13,9 +13,10 @@ from django.urls import get_resolver
 
 django.setup(set_prefix=False)  # the imports below need the apps
 
-from config import errors, malformed, outages  # noqa: E402
-from config.access import Access  # noqa: E402
-from config.proxies import Proxies  # noqa: E402
+from config import errors, outages  # noqa: E402
+from config.http import malformed  # noqa: E402
+from config.http.access import Access  # noqa: E402
+from config.http.proxies import Proxies  # noqa: E402
 from config.startup import settle  # noqa: E402
 from jobs.api.routing import websocket_urlpatterns  # noqa: E402
 

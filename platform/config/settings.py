@@ -35,7 +35,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 3600 * 24 * 365 if HTTPS else 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # HSTS for the other hosts of the domain is not up to us
-BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)  # believe X-Forwarded-Proto; config/proxies.py reads it
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)  # believe X-Forwarded-Proto; config/http/proxies.py reads it
 # How many of our proxies append an address to X-Forwarded-For. Limits per network depend on it.
 PROXIES = env.int("PROXIES", default=BEHIND_PROXY, most=10)
 SECURE_REFERRER_POLICY = "same-origin"
@@ -163,7 +163,7 @@ REDIS_TIMEOUT = 2.0  # seconds; a hung Redis must not block a request or an answ
 # Before every key and channel, so that installations that share a Redis never meet: pub/sub knows no database numbers.
 _installation = f"{parse_url(REDIS_URL).get('db', 0)}:{SECRET_KEY}".encode()
 REDIS_PREFIX = env.word("REDIS_PREFIX", default=hashlib.sha256(_installation).hexdigest()[:8], most=40)
-REDIS_KEY_PREFIX = f"{REDIS_PREFIX}:"
+REDIS_KEY_PREFIX = "" if REDIS_PREFIX == "none" else f"{REDIS_PREFIX}:"
 os.environ["RQ_KEY_PREFIX"] = f"{REDIS_KEY_PREFIX}rq"  # RQ reads it when it is imported
 CHANNEL_LAYERS = {
     "default": {
@@ -280,8 +280,8 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["config.parsers.BoundedJSONParser"],
-    "DEFAULT_PAGINATION_CLASS": "config.pagination.Pages",
+    "DEFAULT_PARSER_CLASSES": ["config.http.parsers.BoundedJSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "config.http.pagination.Pages",
     "DEFAULT_SCHEMA_CLASS": "config.openapi.Schema",
     "EXCEPTION_HANDLER": "config.errors.exception_handler",
 }

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 
 from accounts.person_view import PersonView
 from config.errors import Problem
-from config.pagination import PAGE, Pages, page_of
-from config.renderers import WrittenByView
+from config.http.pagination import PAGE, Pages, page_of
+from config.http.renderers import WrittenByView
 from conversations import actions, export
 from conversations.access import own_conversation
 from conversations.models import Conversation, Message

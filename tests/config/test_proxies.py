@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from accounts.networks import network_of
 from accounts.visitors import VISITOR_COOKIE
-from config.proxies import Proxies
+from config.http.proxies import Proxies
 from conversations.models import Conversation
 from landing.models import Counter
 from tests.landing.conftest import QUERY
@@ -246,4 +246,4 @@ def test_header_that_cannot_be_read_is_logged_once(behind):
     for n in range(3):
         httpx2.get(behind.url, headers={"X-Forwarded-For": f"unknown-{n}", "X-Forwarded-Proto": "https"})
     wait_for(lambda: len(behind.lines("access", client="unknown")) >= 3)
-    assert len([line for line in behind.lines("config.proxies") if "For is unreadable" in line["message"]]) == 1
+    assert len([line for line in behind.lines("config.http.proxies") if "For is unreadable" in line["message"]]) == 1

@@ -7,7 +7,7 @@ from daphne import http_protocol
 from daphne.cli import CommandLineInterface
 from django.core.management.base import BaseCommand
 
-from config.server import BoundedServer
+from config.http.server import BoundedServer
 
 APPLICATION = "config.asgi:application"
 
@@ -48,6 +48,6 @@ class Command(BaseCommand):
 def _daphne() -> CommandLineInterface:
     daphne = CommandLineInterface()
     daphne.server_class = BoundedServer
-    # Daphne's own access log would contain query strings with tickets; config/access.py writes ours.
+    # Daphne's own access log would contain query strings with tickets; config/http/access.py writes ours.
     daphne.parser.set_defaults(verbosity=0)
     return daphne

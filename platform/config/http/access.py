@@ -1,4 +1,4 @@
-"""An ASGI application around all others but config/proxies.py: gives every request an id, writes the access log."""
+"""The ASGI application around all others but Proxies: gives every request an id, writes the access log."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class _Visit:
             case "websocket.accept":
                 self.status = 101
             case "websocket.close" if not self.status:
-                self.status = 503 if message.get("code") == TRY_LATER else 403  # as config/server.py answers
+                self.status = 503 if message.get("code") == TRY_LATER else 403  # as config/http/server.py answers
         await self._send(message)
 
     def log(self) -> None:

@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
     atomic = False  # indexes are built beside reads and writes
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ('accounts', '0003_hash_plain_tokens'),
         ('auth', '0012_alter_user_first_name_max_length'),
     ]
 

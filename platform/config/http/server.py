@@ -20,7 +20,7 @@ from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import reactor
 
-from config.access import TRY_LATER
+from config.http.access import TRY_LATER
 
 logger = logging.getLogger(__name__)
 
