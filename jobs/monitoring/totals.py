@@ -71,14 +71,17 @@ _CALL_FIELDS = (
 )  # fmt: skip
 
 
-def count() -> bool:
-    """Add rows that are not counted yet to the totals, unless another process is at it. Whether more are left."""
+def count(faults: Faults) -> bool:
+    """Add rows that are not counted yet to the totals, unless another process is at it. Whether more are left.
+
+    A row that cannot be read is noted and left out for good, so that it stops no other.
+    """
     with transaction.atomic():
         if not try_lock(LOCK):
             return False
         jobs = _lock(AiJob.objects.filter(uncounted__gt=0), _JOB_FIELDS)
         calls = _lock(AiCall.objects.filter(is_counted=False), _CALL_FIELDS)
-        _sums(jobs, calls).save()
+        _sums(jobs, calls, faults).save()
         AiJob.objects.filter(pk__in=[job["pk"] for job in jobs]).update(uncounted=0)
         AiCall.objects.filter(pk__in=[call["pk"] for call in calls]).update(is_counted=True)
     return COUNT_BATCH in (len(jobs), len(calls))
@@ -112,11 +115,14 @@ def sweep_age() -> float | None:
     return float(row[0]) if row else None
 
 
-def _sums(jobs: list[Row], calls: list[Row]) -> Sums:
+def _sums(jobs: list[Row], calls: list[Row], faults: Faults) -> Sums:
     sums = Sums()
     for job in jobs:
-        for move in job["history"][-job["uncounted"] :]:
-            sums.add_move(job["kind"], move)
+        try:
+            for move in job["history"][-job["uncounted"] :]:
+                sums.add_move(job["kind"], move)
+        except Exception as error:
+            faults.note("count", error, job["pk"])
     for call in calls:
         sums.add_call(call)
     return sums

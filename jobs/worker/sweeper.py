@@ -112,7 +112,7 @@ class Sweeper:
     async def _count(self) -> None:
         if time.monotonic() - self._counted > totals.COUNT_SECONDS:
             await self._db.call(totals.count_faults, self._faults)
-            if not await self._db.call(totals.count):
+            if not await self._db.call(totals.count, self._faults):
                 self._counted = time.monotonic()
 
     async def _prune(self) -> None:

@@ -31,7 +31,7 @@ _NUMBERS = {"times": _WHOLE, "afterTokens": _WHOLE, "probability": _ANY, "retryA
 
 @dataclass
 class FaultRule:
-    """One rule; `times` counts down (None: unlimited), `purpose` restricts it to one kind of request.
+    """One rule; `times` counts down (None: unlimited), `purpose` and `model` restrict it to some requests.
 
     Kind "raw" answers with `status`, `headers` and `body`, each character of which is one byte (Latin-1).
     """
@@ -42,13 +42,16 @@ class FaultRule:
     probability: float = 1.0
     retryAfter: float | None = None
     afterTokens: int | None = None
+    model: str | None = None
     purpose: str | None = None
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
 
-    def matches(self, endpoint: str, purpose: str) -> bool:
+    def matches(self, endpoint: str, purpose: str, model: str) -> bool:
         """Whether the rule applies to this request; a fault kind that the request cannot have never applies."""
+        if self.model not in (None, model):
+            return False
         if self.times == 0 or self.endpoint not in ("*", endpoint) or self.purpose not in (None, purpose):
             return False
         if self.kind == "invalid_json":
@@ -80,10 +83,10 @@ class FaultBook:
         """The rules that can still apply."""
         return [asdict(rule) for rule in self._rules if rule.times != 0]
 
-    def take(self, endpoint: str, purpose: str) -> FaultRule | None:
+    def take(self, endpoint: str, purpose: str, model: str) -> FaultRule | None:
         """The rule that applies to this request, counted as used."""
         for rule in self._rules:
-            if rule.matches(endpoint, purpose) and self._random.random() < rule.probability:
+            if rule.matches(endpoint, purpose, model) and self._random.random() < rule.probability:
                 if rule.times is not None:
                     rule.times -= 1
                 return rule

@@ -61,7 +61,7 @@ async def meet_fault(request: web.Request, record: RequestRecord) -> FaultRule |
 
     Raises ApiError for error kinds and RawReply for a raw one; a hang ends when the client disconnects.
     """
-    fault = request.app[SIMULATOR].faults.take(record.endpoint, record.purpose)
+    fault = request.app[SIMULATOR].faults.take(record.endpoint, record.purpose, record.model)
     if fault is None:
         return None
     record.fault = fault.kind

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis import RedisError
 
 from jobs.backends import connections, upstream
+from jobs.backends.faults import Faults
 from jobs.lifecycle import transitions
 from jobs.lifecycle.transitions import Failure
 from jobs.models import AiCall, AiJob, Total
@@ -49,7 +50,7 @@ def scrape(client: httpx2.Client | None = None) -> Figures:
 
 
 def counted() -> Figures:
-    totals.count()
+    totals.count(Faults())
     return scrape()
 
 
@@ -228,7 +229,7 @@ def test_calls_are_summed_up_by_model(engine):
 def test_histograms_have_inclusive_bounds(engine, seconds, bucket):
     call(engine.submit(), duration_ms=seconds * 1000)
     assert Total.objects.count() == 0
-    totals.count()
+    totals.count(Faults())
     assert Total.objects.get(name="call_seconds").labels[-1] == bucket
 
 
@@ -256,7 +257,7 @@ def test_concurrent_processes_count_nothing_twice(engine):
     def count():
         try:
             for _ in range(3):
-                totals.count()
+                totals.count(Faults())
         finally:
             connection.close()
 
@@ -276,8 +277,20 @@ def test_failed_count_is_repeated_completely(engine, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(totals.Sums, "save", die)
         with pytest.raises(OperationalError):
-            totals.count()
+            totals.count(Faults())
     assert counted()("jobs_finished_total") == 1
+
+
+@pytest.mark.parametrize("history", [{"not": "a list"}, "text", ["no entry"], [{"outcome": "completed", "ran": 1}]])
+def test_a_history_that_cannot_be_read_keeps_no_other_row_from_being_counted(engine, history):
+    bad, faults = engine.submit(), Faults()
+    AiJob.objects.filter(pk=bad.pk).update(history=history, uncounted=1)
+    engine.run(engine.submit())
+    assert not totals.count(faults)
+    assert faults.take() == {"count": 1}
+    assert scrape()("jobs_finished_total", code="") >= 1
+    assert not totals.count(faults)
+    assert faults.take() == {}
 
 
 def test_long_backlog_is_counted_in_batches(engine, monkeypatch):
@@ -285,8 +298,8 @@ def test_long_backlog_is_counted_in_batches(engine, monkeypatch):
     job = engine.submit()
     for _ in range(3):
         call(job)
-    assert totals.count()
-    assert not totals.count()
+    assert totals.count(Faults())
+    assert not totals.count(Faults())
     assert scrape()("calls_total") == 3
 
 
@@ -295,7 +308,7 @@ def test_active_jobs_are_counted_without_reading_ended_ones(engine):
         own = ("id", "idempotency_key")
         columns = [field.column for field in AiJob._meta.concrete_fields if field.column not in own]
         job = transitions.complete(claimed(engine), {"answer": ""}, lambda job, result: None)
-        totals.count()
+        totals.count(Faults())
         cursor.execute(
             f"INSERT INTO jobs_aijob (id, {', '.join(columns)}) SELECT gen_random_uuid(), {', '.join(columns)}"
             " FROM jobs_aijob, generate_series(1, 20000) WHERE id = %s",

@@ -7,18 +7,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.lab.chaos.database import Job, Rows
+from tests.lab.chaos.bystanders import ASKED
+from tests.lab.chaos.database import Job, Other, Rows
+from tests.lab.chaos.health import Health
 from tests.lab.chaos.injector import Injected
 from tests.lab.chaos.people import Observations
-from tests.lab.chaos.plan import KILLED, LASTING
+from tests.lab.chaos.plan import KILLED, LASTING, Target
 from tests.lab.chaos.upstream import Billed
 from tests.lab.chaos.watch import Watch
 from tests.lab.report import table
 from tests.lab.stats import percentile
 
 SHOWN = 8  # at most this many offenders are named in a row
-GIVEN_UP = ("upstream_unavailable", "upstream_busy", "upstream_paused")
+GIVEN_UP = ("upstream_unavailable", "upstream_busy", "upstream_paused", "upstream_garbled")
+SHOWN_TWICE = 3  # attempts that broke off after their first text: the upstream bills each of them
 AFTERMATH = 10.0  # seconds after a kill during which it may still affect new jobs
+PATIENCE = 10.0  # seconds for a question that does not need the model that is down
+PROMPT = 3.0  # seconds: half of the first attempts begin sooner, whatever a clock says
+LATE = 2.0  # seconds: three in four ends that came as events were seen sooner after they were written
+GROWTH = 150.0  # MiB by which a web process may grow after its start
+SWEPT = 10.0  # seconds since the last sweep
 
 
 @dataclass
@@ -32,6 +40,16 @@ class Evidence:
     billed: list[Billed]
     injected: list[Injected]
     ended: Counter[str] = field(default_factory=Counter)
+    health: Health = field(default_factory=Health)
+    damaged: list[str] = field(default_factory=list)  # keys in Redis that nobody has put right
+    touched: list[str] = field(default_factory=list)  # jobs that are none of our business, and what happened to them
+    unreadable: dict[str, float] = field(default_factory=dict)  # upstream calls with an unforeseen reply, and when
+    growth: float = 0.0  # of a web process, in MiB
+    slow: set[str] = field(default_factory=set)  # jobs of people who do not read
+
+    def of(self, target: Target) -> list[Injected]:
+        """The disruptions of this target."""
+        return [one for one in self.injected if one.target == target]
 
     def kills_in(self, job: Job) -> int:
         """The number of kills during the life of this job."""
@@ -41,7 +59,7 @@ class Evidence:
 
     def killed_during_attempts(self, job: Job) -> list[bool]:
         """For each lost attempt, whether a worker was killed during it."""
-        killed = [one.at for one in self.injected if one.target == "worker"]
+        killed = [one.at for one in self.of("worker")]
         return [any(began <= at <= ended for at in killed) for began, ended in job.lost]
 
 
@@ -78,7 +96,12 @@ def _facts(evidence: Evidence) -> list[list[str]]:
     watches = evidence.observations.watches.values()
     broken = sum(call.is_broken for call in evidence.billed)
     return [
-        ["killed or flushed", _counts(kills)],
+        ["disrupted", _counts(kills)],
+        ["breakers flushed when", _counts(Counter(one.detail for one in evidence.of("breaker"))) or "none"],
+        ["locked", _counts(Counter(one.detail for one in evidence.of("lock"))) or "none"],
+        ["models down", _counts(Counter(one.detail for one in evidence.of("outage"))) or "none"],
+        ["replies that cannot be read", f"{len(evidence.unreadable)}"],
+        ["failures of background tasks, which went on", _counts(evidence.health.failures) or "none"],
         ["ended without being killed, and restarted", _counts(evidence.ended) or "none"],
         ["jobs", _counts(Counter(job.status for job in jobs) + errors)],
         ["attempts per job", _counts(Counter(f"{job.attempt} attempts" for job in jobs))],
@@ -115,7 +138,8 @@ def _ended(evidence: Evidence) -> Guarantee:
 def _fitting_failure(evidence: Evidence) -> Guarantee:
     failed = [job for job in evidence.rows.jobs if job.status == "failed"]
     wrong = [f"{job.job_id} ({job.error}: {job.detail})" for job in failed if not _fits(evidence, job)]
-    wrong += evidence.rows.background_failed
+    known = {*LASTING.values(), *GIVEN_UP}
+    wrong += [failed for failed, error in evidence.rows.background_failed if error not in known]
     return Guarantee("every failure is explained by the injected faults", f"{len(failed)} failed", wrong)
 
 
@@ -124,7 +148,8 @@ def _fits(evidence: Evidence, job: Job) -> bool:
         return evidence.killed_during_attempts(job).count(True) >= 2
     if job.error in LASTING.values():
         return True
-    return job.error in GIVEN_UP and job.failures + 1 >= evidence.max_failures
+    broken = sum(call.is_broken for call in evidence.billed if call.number == job.number)
+    return job.error in GIVEN_UP and (job.failures + 1 >= evidence.max_failures or broken >= SHOWN_TWICE)
 
 
 def _one_answer(evidence: Evidence) -> Guarantee:
@@ -189,6 +214,96 @@ def _entered(evidence: Evidence) -> Guarantee:
     )
 
 
+def _unreadable(evidence: Evidence) -> Guarantee:
+    """Calls of a worker that was killed soon after have no row: it did not live to write it."""
+    killed = [one.at for one in evidence.of("worker")]
+    due = [call for call, at in evidence.unreadable.items() if not any(0 <= kill - at <= AFTERMATH for kill in killed)]
+    missing = [call for call in due if call not in evidence.rows.failed_calls]
+    return Guarantee("a reply that cannot be read has an AiCall row", f"{len(due)} replies", missing)
+
+
+def _live_runs(evidence: Evidence) -> Guarantee:
+    """Leases that ran out because of a lock, an outage of Postgres, or a clock."""
+    lost = [
+        f"{job.job_id} {_meanwhile(evidence, span)}".rstrip()
+        for job in evidence.rows.jobs
+        for span, was_killed in zip(job.lost, evidence.killed_during_attempts(job), strict=True)
+        if not was_killed
+    ]
+    locks, what = len(evidence.of("lock")), "no run is lost whose worker was not killed, whatever locks and clocks do"
+    return Guarantee(what, f"{len(lost)} lost, {locks} locks", lost)
+
+
+def _meanwhile(evidence: Evidence, span: tuple[float, float]) -> str:
+    began, ended = span
+    return " ".join(
+        f"({one.target} {one.detail})" for one in evidence.injected if began <= one.until and one.at <= ended
+    )
+
+
+def _prompt(evidence: Evidence) -> Guarantee:
+    waited = percentile([job.waited for job in evidence.rows.jobs] or [0.0], 50)
+    wrong = [f"half of them waited {waited:.1f} s or more"] if waited > PROMPT else []
+    what = f"half of the questions are begun within {PROMPT:.0f} s, although clocks are off"
+    return Guarantee(what, f"{waited:.1f} s", wrong)
+
+
+def _served(evidence: Evidence) -> Guarantee:
+    """Questions that were asked early enough in an outage have to be answered before its end."""
+    judged, wrong = 0, list[str]()
+    for one in evidence.of("outage"):
+        asked: list[Job | Other] = [other for other in evidence.rows.others if other.kind == ASKED[one.detail]]
+        asked += [job for job in evidence.rows.jobs if job.is_first] if one.detail == "fast" else []
+        asked = [job for job in asked if one.at + 1 <= job.created_at <= one.until - PATIENCE]
+        judged += len(asked)
+        unanswered = [job for job in asked if job.status != "completed" or job.finished_at > one.until]
+        wrong += [f"{job.job_id} ({one.detail} down)" for job in unanswered]
+        wrong += [] if asked else [f"nobody could ask while {one.detail} was down"]
+    return Guarantee("what does not need the model that is down is answered meanwhile", f"{judged} asked", wrong)
+
+
+def _healthy(evidence: Evidence) -> Guarantee:
+    health = evidence.health
+    wrong = [] if health.ready == 200 else [f"/readyz: {health.ready}"]
+    wrong += [] if health.metrics == 200 else [f"/metrics: {health.metrics}"]
+    wrong += [] if 0 <= health.swept <= SWEPT else [f"last sweep: {health.swept:.0f} s ago"]
+    ended = sum(job.finished_at > 0 for job in evidence.rows.jobs)
+    wrong += [] if health.counted == ended else [f"{health.counted} of {ended} answers are counted"]
+    return Guarantee(
+        "workers sweep and count all answers, /readyz and /metrics say so", f"{health.counted} counted", wrong
+    )
+
+
+def _untouched(evidence: Evidence) -> Guarantee:
+    silent = [] if evidence.health.is_reported else ["no log names them"]
+    found = f"{len(evidence.touched)} touched"
+    return Guarantee("jobs of other releases are left alone and reported", found, evidence.touched + silent)
+
+
+def _mended(evidence: Evidence) -> Guarantee:
+    found = f"{len(evidence.damaged)} damaged"
+    return Guarantee("breakers and buckets in Redis are whole again and expire", found, evidence.damaged)
+
+
+def _bounded(evidence: Evidence) -> Guarantee:
+    wrong = [f"{evidence.growth:.0f} MiB"] if evidence.growth > GROWTH else []
+    what = f"slow readers let a web process grow by less than {GROWTH:.0f} MiB"
+    return Guarantee(what, f"{evidence.growth:.0f} MiB", wrong)
+
+
+def _live(evidence: Evidence) -> Guarantee:
+    """Of people who read. Some ends come late because the web process or Redis was killed."""
+    watches = evidence.observations.watches
+    late = [
+        watches[job.job_id].ended_at - job.finished_at
+        for job in evidence.rows.jobs
+        if job.job_id in watches and job.job_id not in evidence.slow and not watches[job.job_id].was_polled
+    ]
+    worst = percentile(late or [0.0], 75)
+    what = f"three in four ends are seen within {LATE:.0f} s, although others do not read"
+    return Guarantee(what, f"p75 {worst:.1f} s of {len(late)}", [f"{worst:.1f} s"] if worst > LATE else [])
+
+
 def _counts(counter: Mapping[Any, int]) -> str:
     return ", ".join(f"{name}: {count}" for name, count in sorted(counter.items()))
 
@@ -206,4 +321,13 @@ _CHECKS: tuple[Callable[[Evidence], Guarantee], ...] = (
     _streamed,
     _billed,
     _entered,
+    _unreadable,
+    _live_runs,
+    _prompt,
+    _served,
+    _healthy,
+    _untouched,
+    _mended,
+    _bounded,
+    _live,
 )

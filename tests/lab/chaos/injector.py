@@ -6,37 +6,61 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-import redis.asyncio
-from redis import RedisError
+import aiohttp
 
+from devstack.servers import processes
 from devstack.servers.processes import Program
-from tests.lab.chaos.plan import Disruption, Target, UpstreamChange
+from tests.lab.chaos import database, locks, strangers
+from tests.lab.chaos.breakers import Breakers
+from tests.lab.chaos.bystanders import NEEDED, Bystanders
+from tests.lab.chaos.plan import CLOCK_AHEAD, Clocks, Disruption, Target, UpstreamChange
 from tests.lab.chaos.upstream import Upstream
 from tests.lab.report import say
 from tests.lab.rig import Rig
 
 CHECK_SECONDS = 0.2
 RECORD_SECONDS = 3.0
+CALM_SECONDS = 30.0  # before an outage: what was disrupted before it has to work again
+CLOCK = str(Path(__file__).parent / "clock")
 
 
 @dataclass(frozen=True)
 class Injected:
-    """A disruption that was carried out, at this Unix time."""
+    """A disruption that was carried out, from one Unix time to another. `detail`: as planned; of a breaker, as seen."""
 
     target: Target
     at: float
+    until: float = 0.0
+    detail: str = ""
 
 
 class Injector:
-    """Injects faults. `injected` lists them; `ended` counts programs that ended without being killed."""
+    """Injects faults. `injected` lists them; `ended` counts programs that ended without being killed.
 
-    def __init__(self, rig: Rig, upstream: Upstream) -> None:
+    `models`: the names of the models, by role.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        rig: Rig,
+        upstream: Upstream,
+        breakers: Breakers,
+        bystanders: Bystanders,
+        models: dict[str, str],
+    ) -> None:
         self.injected: list[Injected] = []
         self.ended: Counter[str] = Counter()
+        self._http = http
         self._rig = rig
         self._upstream = upstream
+        self._breakers = breakers
+        self._bystanders = bystanders
+        self._models = models
         self._is_paused = False  # a killed program stays down for a moment
         self._killed: set[str] = set()
 
@@ -59,8 +83,7 @@ class Injector:
         began = time.monotonic()
         for number, disruption in enumerate(disruptions):
             await asyncio.sleep(max(0.0, began + disruption.at - time.monotonic()))
-            self.injected.append(Injected(disruption.target, time.time()))
-            say(f"{disruption.at:5.1f} s: {disruption.target}")
+            say(f"{time.monotonic() - began:5.1f} s: {disruption.target} {disruption.detail}".rstrip())
             await self._inject(disruption, number)
 
     async def change_upstream(self, changes: Sequence[UpstreamChange]) -> None:
@@ -70,19 +93,74 @@ class Injector:
             await asyncio.sleep(max(0.0, began + change.at - time.monotonic()))
             await self._upstream.set(change)
 
+    async def set_clocks(self, clocks: Clocks) -> None:
+        """Put the clocks of these programs forward, by restarting them now or when they are restarted anyway."""
+        programs = [self._rig.workers[clocks.worker], *([self._rig.web] if clocks.web else [])]
+        for program in programs:
+            program.env |= {"PYTHONPATH": CLOCK, "CLOCK_AHEAD": str(CLOCK_AHEAD)}
+            when = "now" if clocks.from_start else "its next start"
+            say(f"the clock of {program.name} is {CLOCK_AHEAD:.0f} s ahead from {when} on")
+            if clocks.from_start:
+                self._killed.add(program.name)
+                await asyncio.to_thread(processes.end, program.process)
+
     async def _inject(self, disruption: Disruption, number: int) -> None:
+        at, seen = time.time(), disruption.detail
         match disruption.target:
             case "flush":
-                await _flush(self._rig.parts.env["REDIS_URL"])
+                await self._breakers.flush()
+            case "breaker":
+                chat = self._models["chat"]
+                seen = await self._breakers.flush_in(seen, chat, disruption.seconds, self._upstream)
+            case "keys":
+                await strangers.plant_keys(
+                    self._rig.parts.env["REDIS_URL"], await database.call(strangers.running_jobs)
+                )
+            case "lock":
+                await asyncio.to_thread(locks.hold, disruption.detail, disruption.seconds)
+            case "outage":
+                at = await self._fail_one(disruption.detail, disruption.seconds)
             case "postgres":
-                await self._kill_postgres(disruption.down)
+                await self._kill_postgres(disruption.seconds)
             case "worker":
-                await self._kill(self._rig.workers[number % len(self._rig.workers)], disruption.down)
+                await self._kill(self._rig.workers[number % len(self._rig.workers)], disruption.seconds)
             case "web":
-                await self._kill(self._rig.web, disruption.down)
+                await self._kill(self._rig.web, disruption.seconds)
             case "redis":
                 assert self._rig.parts.redis is not None
-                await self._kill(self._rig.parts.redis, disruption.down)
+                await self._kill(self._rig.parts.redis, disruption.seconds)
+        self.injected.append(Injected(disruption.target, at, time.time(), seen))
+
+    async def _fail_one(self, role: str, seconds: float) -> float:
+        """Have the model of this role fail while all others work; returns when it began to."""
+        async with self._upstream.calm():
+            asking = asyncio.create_task(self._bystanders.ask(role))
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CALM_SECONDS):
+                        await self._all_is_well(role)
+                at = time.time()
+                await self._upstream.fail(self._models[role])
+                await asyncio.sleep(seconds)
+            finally:
+                asking.cancel()
+                await asyncio.wait([asking])
+        return at
+
+    async def _all_is_well(self, role: str) -> None:
+        """Return when the platform is ready, and the breakers of the models that are to work are closed."""
+        while not (await self._is_ready() and all([await self._is_closed(other) for other in NEEDED[role]])):
+            await asyncio.sleep(CHECK_SECONDS)
+
+    async def _is_ready(self) -> bool:
+        try:
+            async with self._http.get("/readyz") as response:
+                return response.status == 200
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+
+    async def _is_closed(self, role: str) -> bool:
+        return await self._breakers.state(self._models[role]) in ("closed", "failing", "")
 
     async def _kill(self, program: Program, down: float) -> None:
         assert program.process is not None
@@ -102,13 +180,3 @@ class Injector:
     def _programs(self) -> list[Program]:
         assert self._rig.parts.redis is not None
         return [self._rig.web, *self._rig.workers, self._rig.parts.redis]
-
-
-async def _flush(url: str) -> None:
-    client = redis.asyncio.Redis.from_url(url)
-    try:
-        await client.flushall()
-    except (RedisError, OSError):
-        pass  # it was just killed, and comes back empty
-    finally:
-        await client.aclose()

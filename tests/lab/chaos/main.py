@@ -11,15 +11,19 @@ import tempfile
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 
 from tests.lab import report, rig
-from tests.lab.chaos import checks, database, plan
+from tests.lab.chaos import checks, database, health, plan, slow, strangers
+from tests.lab.chaos.breakers import Breakers
+from tests.lab.chaos.bystanders import Bystanders
 from tests.lab.chaos.checks import Evidence
 from tests.lab.chaos.injector import Injector
 from tests.lab.chaos.people import Observations, Person, Schedule, ask_all
 from tests.lab.chaos.plan import UpstreamChange
+from tests.lab.chaos.slow import Memory
 from tests.lab.chaos.upstream import Upstream
 from tests.lab.report import say
 from tests.lab.rig import Rig
@@ -30,12 +34,14 @@ WORKERS = 2
 MAX_FAILURES = 60
 # Recovery takes seconds instead of minutes, so that a short run holds many kills; limits are too high to be reached.
 ENVIRONMENT = rig.RATE | {
-    "JOBS_LEASE_SECONDS": "8",  # on a busy machine a heartbeat may be seconds late
+    "JOBS_LEASE_SECONDS": str(plan.LEASE_SECONDS),
     "JOBS_SWEEP_SECONDS": "0.3",
     "JOBS_REQUEUE_SECONDS": "3",
     "JOBS_GRACE_SECONDS": "3",
     "JOBS_PER_PERSON": "1000",
     "JOBS_MAX_FAILURES": str(MAX_FAILURES),
+    "LANDING_QUESTIONS_PER_NETWORK": "100000",
+    "BUDGET_LANDING_TOKENS": "0",
     "LLM_FIRST_TOKEN_TIMEOUT": "4",
     "LLM_TOKEN_GAP_TIMEOUT": "2",
 }
@@ -49,7 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     machine = report.machine()
     say(f"seed {options.seed}; starting the platform")
     with rig.running("chaos", ENVIRONMENT, options.people, WORKERS, LATENCIES) as running:
-        evidence = asyncio.run(_run(running, Schedule(options.questions, options.seconds), options.seed))
+        planted = strangers.plant_rows()
+        evidence = asyncio.run(_run(running, Schedule(options.questions, options.seconds), options.seed, planted))
         guarantees = checks.guarantees(evidence)
         all_held = not any(guarantee.offenders for guarantee in guarantees)
         if not all_held:
@@ -62,23 +69,32 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev chaos", description="Inject faults and check every guarantee.")
     parser.add_argument("--questions", type=int, default=1000)
     parser.add_argument("--people", type=int, default=50)
-    parser.add_argument("--seconds", type=float, help="of questions and faults; by default 4 questions a second")
+    parser.add_argument(
+        "--seconds", type=float, help="of questions and faults; by default 4 questions a second, and each fault once"
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="repeats a plan")
     options = parser.parse_args(arguments)
-    options.seconds = options.seconds or options.questions / QUESTIONS_PER_SECOND
+    shortest = plan.round_seconds(options.seed)
+    options.seconds = options.seconds or max(options.questions / QUESTIONS_PER_SECOND, shortest)
     return options
 
 
-async def _run(running: Rig, schedule: Schedule, seed: int) -> Evidence:
-    observations = Observations()
+async def _run(running: Rig, schedule: Schedule, seed: int, planted: list[UUID]) -> Evidence:
+    observations, url = Observations(), running.parts.env["REDIS_URL"]
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(running.url, connector=connector) as http:
+    async with aiohttp.ClientSession(running.url, connector=connector) as http, _breakers(url) as breakers:
         upstream = Upstream(http, running.parts.simulator_url)
-        injector = Injector(running, upstream)
+        bystanders = Bystanders(http, running.tokens, observations)
+        injector = Injector(http, running, upstream, breakers, bystanders, _models())
         people = [Person(http, token, observations) for token in running.tokens]
-        background = [injector.keep_running(), injector.keep_recording()]
+        slow_readers, is_slow = slow.readers(http, running.tokens, observations.accepted)
+        memory = Memory(lambda: running.web.pid)
+        background = [injector.keep_running(), injector.keep_recording(), memory.keep_measuring()]
         background += [task for person in people for task in (person.watch(), person.poll())]
+        background += [reader.hold_socket() for reader in slow_readers for _ in range(slow.SOCKETS)]
+        background += [reader.hold_streams() for reader in slow_readers]
         async with _in_background(background):
+            await injector.set_clocks(plan.clocks(seed, len(running.workers)))
             asking = asyncio.create_task(ask_all(people, schedule))
             say(f"{schedule.questions} questions from {len(people)} people in {schedule.seconds:.0f} s")
             await asyncio.gather(
@@ -89,10 +105,41 @@ async def _run(running: Rig, schedule: Schedule, seed: int) -> Evidence:
             say("the faults have stopped; waiting for the last answers")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asking, SETTLE_SECONDS)
-            await asyncio.to_thread(database.wait_until_ended, SETTLE_SECONDS)
-        billed = await upstream.billed()
-        rows = await asyncio.to_thread(database.read)
-        return Evidence(schedule.questions, MAX_FAILURES, observations, rows, billed, injector.injected, injector.ended)
+            await database.call(database.wait_until_ended, SETTLE_SECONDS, planted)
+            rows = await database.call(database.read, planted)
+            ended = sum(job.finished_at > 0 for job in rows.jobs)
+            state = await health.look(http, ended, lambda: strangers.were_reported(running.parts))
+        return Evidence(
+            schedule.questions,
+            MAX_FAILURES,
+            observations,
+            rows,
+            await upstream.billed(),
+            injector.injected,
+            injector.ended,
+            health=state,
+            damaged=await breakers.damaged() + await strangers.remove_keys(url),
+            touched=await database.call(strangers.remove_rows, planted),
+            unreadable=upstream.unreadable,
+            growth=memory.growth,
+            slow={job_id for number, job_id in observations.accepted.items() if is_slow(number)},
+        )
+
+
+def _models() -> dict[str, str]:
+    from django.conf import settings
+
+    models = (settings.LLM_FAST_MODEL, settings.LLM_CHAT_MODEL, settings.LLM_EMBEDDING_MODEL)
+    return dict(zip(plan.ROLES, models, strict=True))
+
+
+@asynccontextmanager
+async def _breakers(url: str) -> AsyncIterator[Breakers]:
+    breakers = Breakers(url)
+    try:
+        yield breakers
+    finally:
+        await breakers.close()
 
 
 @asynccontextmanager

@@ -27,6 +27,7 @@ class Watch:
     contradiction: str = ""
     gap_asked: float = 0.0
     last_news: float = field(default_factory=time.monotonic)
+    ended_at: float = 0.0  # when it learned the end, as a Unix time
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, event: dict[str, Any]) -> bool:
@@ -55,7 +56,7 @@ class Watch:
             self._end(row["status"], row.get("answer"))
 
     def _end(self, status: str, answer: str | None) -> None:
-        self.status, self.streamed = status, self.text
+        self.status, self.streamed, self.ended_at = status, self.text, time.time()
         self.text = self.text if answer is None else answer
         self.ended.set()
 
