@@ -218,8 +218,9 @@ def _grace() -> float:
 
 
 def _waiting(*conditions: Q, **lookups: Any) -> QuerySet[AiJob]:
-    """Pending jobs in our queues: a job of a release that has another queue is left to its workers."""
-    return AiJob.objects.filter(*conditions, status=AiJob.Status.PENDING, queue__in=settings.JOBS_QUEUES, **lookups)
+    """Pending jobs of our kinds in our queues: what only another release knows is left to its workers."""
+    ours = Q(status=AiJob.Status.PENDING, kind__in=kinds.names(), queue__in=settings.JOBS_QUEUES)
+    return AiJob.objects.filter(ours, *conditions, **lookups)
 
 
 def _oldest(jobs: QuerySet[AiJob]) -> list[AiJob]:

@@ -133,10 +133,15 @@ def test_job_that_waited_too_long_fails_readably_and_can_be_repeated(engine, set
     assert AiJob.objects.get(pk=again.pk).status == "pending"
 
 
-def test_job_in_a_queue_that_nobody_here_knows_stops_no_other(engine, caplog):
-    strange = engine.submit(enqueued_at=None, queue="of-another-release")
+@pytest.mark.parametrize("stranger", [{"queue": "of-another-release"}, {"kind": "of-another-release"}])
+def test_job_that_only_another_release_knows_is_left_to_it(engine, caplog, stranger):
+    """Enqueued here it would be popped by workers that cannot run it, again and again."""
+    strange = engine.submit(enqueued_at=None, **stranger)
     [due] = paused(engine, 1, "")
     sweeper.enqueue_due(FAULTS)
+    assert entries() == [due]
+    AiJob.objects.filter(pk=strange.pk).update(enqueued_at=LONG_AGO)
+    sweeper.enqueue_forgotten(FAULTS)
     assert entries() == [due]
     sweeper.report_strangers()
     assert "of-another-release" in caplog.text

@@ -23,8 +23,8 @@ GIVEN_UP = ("upstream_unavailable", "upstream_busy", "upstream_paused", "upstrea
 SHOWN_TWICE = 3  # attempts that broke off after their first text: the upstream bills each of them
 AFTERMATH = 10.0  # seconds after a kill during which it may still affect new jobs
 PATIENCE = 10.0  # seconds for a question that does not need the model that is down
-PROMPT = 3.0  # seconds: half of the first attempts begin sooner, whatever a clock says
-LATE = 2.0  # seconds: three in four ends that came as events were seen sooner after they were written
+PROMPT = 10.0  # seconds: half of the first attempts begin sooner, whatever a clock says
+LATE = 5.0  # seconds: three in four ends that came as events were seen sooner after they were written
 GROWTH = 150.0  # MiB by which a web process may grow after its start
 SWEPT = 10.0  # seconds since the last sweep
 
