@@ -125,7 +125,9 @@ def evidence(**changes) -> Evidence:
     watches = {"j0": dataclasses.replace(watch, **changes.pop("watch", {}))}
     health = dataclasses.replace(HEALTHY, **changes.pop("health", {}))
     more = {
-        name: changes.pop(name) for name in ("damaged", "touched", "unreadable", "growth", "slow") if name in changes
+        name: changes.pop(name)
+        for name in ("damaged", "touched", "unreadable", "spoiled", "growth", "slow")
+        if name in changes
     }
     billed, injected = changes.pop("billed", [Billed(0, False)]), changes.pop("injected", [])
     observations = Observations(accepted=changes.pop("accepted", {0: "j0"}), watches=watches)
@@ -231,6 +233,13 @@ def test_kill_or_broken_upstream_stream_permits_another_call(changes):
 def test_permanent_upstream_error_permits_a_failed_job():
     declined = {"status": "failed", "error": "upstream_quota", "saved": (), "answer": ""}
     assert broken(evidence(job=declined, watch={"status": "failed"})) == []
+
+
+def test_third_paid_answer_of_no_use_permits_a_failed_job():
+    given_up = {"status": "failed", "error": "upstream_garbled", "saved": (), "answer": ""}
+    spoiled = [Counter({0: times}) for times in (2, 3)]
+    found = [broken(evidence(job=given_up, watch={"status": "failed"}, spoiled=times)) for times in spoiled]
+    assert found == [["every failure is explained by the injected faults"], []]
 
 
 def test_two_killed_workers_permit_a_poisonous_job():

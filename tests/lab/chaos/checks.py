@@ -20,7 +20,7 @@ from tests.lab.stats import percentile
 
 SHOWN = 8  # at most this many offenders are named in a row
 GIVEN_UP = ("upstream_unavailable", "upstream_busy", "upstream_paused", "upstream_garbled")
-SHOWN_TWICE = 3  # attempts that broke off after their first text: the upstream bills each of them
+PAID = 3  # attempts whose answer the upstream bills and that could not be used
 AFTERMATH = 10.0  # seconds after a kill during which it may still affect new jobs
 PATIENCE = 10.0  # seconds for a question that does not need the model that is down
 PROMPT = 10.0  # seconds: half of the first attempts begin sooner, whatever a clock says
@@ -44,6 +44,7 @@ class Evidence:
     damaged: list[str] = field(default_factory=list)  # keys in Redis that nobody has put right
     touched: list[str] = field(default_factory=list)  # jobs that are none of our business, and what happened to them
     unreadable: dict[str, float] = field(default_factory=dict)  # upstream calls with an unforeseen reply, and when
+    spoiled: Counter[int] = field(default_factory=Counter)  # answers that were of no use, by question
     growth: float = 0.0  # of a web process, in MiB
     slow: set[str] = field(default_factory=set)  # jobs of people who do not read
 
@@ -148,8 +149,7 @@ def _fits(evidence: Evidence, job: Job) -> bool:
         return evidence.killed_during_attempts(job).count(True) >= 2
     if job.error in LASTING.values():
         return True
-    broken = sum(call.is_broken for call in evidence.billed if call.number == job.number)
-    return job.error in GIVEN_UP and (job.failures + 1 >= evidence.max_failures or broken >= SHOWN_TWICE)
+    return job.error in GIVEN_UP and (job.failures + 1 >= evidence.max_failures or evidence.spoiled[job.number] >= PAID)
 
 
 def _one_answer(evidence: Evidence) -> Guarantee:

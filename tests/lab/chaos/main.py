@@ -8,6 +8,7 @@ import contextlib
 import random
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -121,6 +122,7 @@ async def _run(running: Rig, schedule: Schedule, seed: int, planted: list[UUID])
             damaged=await breakers.damaged() + await strangers.remove_keys(url),
             touched=await database.call(strangers.remove_rows, planted),
             unreadable=upstream.unreadable,
+            spoiled=Counter(upstream.spoiled.values()),
             growth=memory.growth,
             slow={job_id for number, job_id in observations.accepted.items() if is_slow(number)},
         )

@@ -12,6 +12,7 @@ from tests.lab.chaos.plan import UpstreamChange
 from tests.lab.upstream import JOURNAL, Control, number_of
 
 RECORDED = 500  # requests of the journal that are read each time
+SPOILING = ("raw", "garbage", "disconnect", "stall")
 # A model that is down refuses most calls at once; the others are under way for long.
 DOWN: tuple[dict[str, Any], ...] = (
     {"endpoint": "*", "kind": "503", "probability": 0.7},
@@ -30,12 +31,14 @@ class Billed:
 class Upstream(Control):
     """Sets faults and records all answer calls, since the simulator remembers only the last requests.
 
-    `unreadable`: the ids of calls that got a reply of an unforeseen shape, and when, as a Unix time.
+    `unreadable`: the ids of calls with a reply of an unforeseen shape, and when, as a Unix time. `spoiled`: of those
+    whose answer had begun or come and was of no use, and the number of their question.
     """
 
     def __init__(self, http: Any, url: str) -> None:
         super().__init__(http, url)
         self.unreadable: dict[str, float] = {}
+        self.spoiled: dict[str, int] = {}
         self._seen: dict[str, Billed] = {}
         self._change = UpstreamChange(0.0)
         self._is_calm = False
@@ -74,6 +77,8 @@ class Upstream(Control):
                 self._seen[request["id"]] = Billed(number_of(request), request["fault"] is not None)
             if request["fault"] == "raw" and request["finished_at"]:
                 self.unreadable[request["id"]] = request["finished_at"]
+            if request["fault"] in SPOILING:
+                self.spoiled[request["id"]] = number_of(request)
 
     async def billed(self) -> list[Billed]:
         """All answer calls for which text was sent."""
