@@ -136,14 +136,6 @@ def test_without_a_token_only_the_development_stack_serves_local_requests(settin
 # --- Current state -----------------------------------------------------------------------------------------
 
 
-def test_jobs_in_a_queue_that_only_another_release_knows_are_shown(engine):
-    engine.submit(kind="of-another-release", queue="of-another-release", run_after=timezone.now())
-    figures = scrape()
-    assert figures("up", part="postgres") == 1
-    assert figures("jobs_waiting", queue="of-another-release", state="ready") == 1
-    assert figures("jobs", kind="of-another-release", status="pending") == 1
-
-
 def test_waiting_running_and_deferred_jobs(engine):
     entries, now = scrape()("queue_entries", queue="interactive"), timezone.now()
     engine.submit(run_after=now - timedelta(seconds=90))
