@@ -116,6 +116,10 @@ class Injector:
                 await strangers.plant_keys(
                     self._rig.parts.env["REDIS_URL"], await database.call(strangers.running_jobs)
                 )
+            case "shapes":
+                async with self._upstream.calm():
+                    await self._upstream.send_shapes()
+                    await asyncio.sleep(disruption.seconds)
             case "lock":
                 await asyncio.to_thread(locks.hold, disruption.detail, disruption.seconds)
             case "outage":

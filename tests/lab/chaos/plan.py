@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tests.lab.chaos.shapes import SHAPES
-
-Target = Literal["worker", "web", "redis", "postgres", "flush", "breaker", "keys", "lock", "outage"]
+Target = Literal["worker", "web", "redis", "postgres", "flush", "breaker", "keys", "shapes", "lock", "outage"]
 KILLED: tuple[Target, ...] = ("worker", "web", "redis", "postgres")  # the others kill nothing
-LONG: tuple[Target, ...] = ("breaker", "lock", "outage")  # nothing else is disrupted meanwhile
+LONG: tuple[Target, ...] = ("breaker", "shapes", "lock", "outage")  # nothing else is disrupted meanwhile
 TARGETS: tuple[Target, ...] = (*KILLED, "flush", "keys", *LONG)
 BETWEEN = (3.0, 7.0)  # seconds from one disruption to the next
 DOWN = (0.2, 3.0)
@@ -23,6 +21,7 @@ LASTS: dict[Target, tuple[float, float]] = {
     "breaker": (18.0, 18.0),
     "lock": (LEASE_SECONDS + 2.0, LEASE_SECONDS + 5.0),
     "outage": (18.0, 25.0),
+    "shapes": (6.0, 6.0),
 }
 ROLES = ("fast", "chat", "embedding")  # the models of the settings, by what they are for
 # What of a target is disrupted, in turn: the breaker is flushed in this state, the table is locked in this mode or one
@@ -34,7 +33,7 @@ DETAILS: dict[Target, tuple[str, ...]] = {
 }
 CLOCK_AHEAD = 25.0  # seconds; three leases
 
-PASSING = ("429", "slow_down", "500", "503", "disconnect", "stall", "hang", "garbage", "raw")
+PASSING = ("429", "slow_down", "500", "503", "disconnect", "stall", "hang", "garbage")
 # Faults that are not retried, and the error code of the job.
 LASTING = {
     "quota": "upstream_quota",
@@ -130,8 +129,6 @@ def _fault(drawn: random.Random, kind: str) -> dict[str, Any]:
     if kind in LASTING:
         return {"endpoint": "chat", "purpose": "answer", "kind": kind, "probability": drawn.uniform(*RARE)}
     rule = {"endpoint": drawn.choice(("chat", "*")), "kind": kind, "probability": drawn.uniform(*PROBABLE)}
-    if kind == "raw":
-        return rule | drawn.choice(SHAPES)
     return rule | {"afterTokens": drawn.randrange(40)} if kind in ("disconnect", "stall", "garbage") else rule
 
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.lab.chaos.plan import UpstreamChange
+from tests.lab.chaos.shapes import SHAPES
 from tests.lab.upstream import JOURNAL, Control, number_of
 
 RECORDED = 500  # requests of the journal that are read each time
+SHAPELESS = 1.5  # replies of unforeseen shapes for each call, if they did not exclude each other
 SPOILING = ("raw", "garbage", "disconnect", "stall")
 # A model that is down refuses most calls at once; the others are under way for long.
 DOWN: tuple[dict[str, Any], ...] = (
@@ -69,6 +71,12 @@ class Upstream(Control):
         """Have all calls to this model fail, until the block of `calm` ends."""
         for rule in DOWN:
             await self.call("POST", "/faults", json=rule | {"model": model})
+
+    async def send_shapes(self) -> None:
+        """Have most calls answered by replies of unforeseen shapes, until the block of `calm` ends."""
+        for shape in SHAPES:
+            rule = {"endpoint": "*", "kind": "raw", "probability": SHAPELESS / len(SHAPES)}
+            await self.call("POST", "/faults", json=rule | shape)
 
     async def record(self, last: int = RECORDED) -> None:
         """Add the newest requests to the record."""
