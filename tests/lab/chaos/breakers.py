@@ -19,6 +19,7 @@ class Breakers:
     """The breakers of this Redis, whatever prefix its keys have."""
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self._redis = redis.asyncio.Redis.from_url(url, decode_responses=True)
 
     async def state(self, model: str) -> str:
@@ -35,8 +36,10 @@ class Breakers:
 
     async def flush(self) -> None:
         """Remove everything from Redis."""
-        with suppress(RedisError, OSError):  # it was just killed, and comes back empty
-            await self._redis.flushall()
+        # By a new connection: one that a killed Redis left behind fails once.
+        async with redis.asyncio.Redis.from_url(self._url) as client:
+            with suppress(RedisError, OSError):  # it was just killed, and comes back empty
+                await client.flushall()
 
     async def flush_in(self, state: str, model: str, seconds: float, upstream: Upstream) -> str:
         """Have the model fail, remove everything when its breaker gets into this state, and have it work again.
@@ -52,15 +55,17 @@ class Breakers:
         return seen or "no key"
 
     async def damaged(self) -> list[str]:
-        """The breakers whose keys cannot be read or never expire."""
+        """The breakers whose keys cannot be read or never expire.
+
+        One that nothing has changed since it was replaced by text is closed, and has only got a time to live.
+        """
         found = []
-        async for key in self._redis.scan_iter("*breaker:*"):
-            if await self._redis.type(key) != "hash":
-                found.append(f"{key} is no hash")
-            elif await self._redis.hget(key, "state") not in STATES:
-                found.append(f"{key} has no state")
-            elif await self._redis.ttl(key) < 0:
-                found.append(f"{key} never expires")
+        async with redis.asyncio.Redis.from_url(self._url, decode_responses=True) as client:
+            async for key in client.scan_iter("*breaker:*"):
+                if await client.ttl(key) < 0:
+                    found.append(f"{key} never expires")
+                elif await client.type(key) == "hash" and await client.hget(key, "state") not in STATES:
+                    found.append(f"{key} has no state")
         return found
 
     async def close(self) -> None:

@@ -282,7 +282,7 @@ def _untouched(evidence: Evidence) -> Guarantee:
 
 def _mended(evidence: Evidence) -> Guarantee:
     found = f"{len(evidence.damaged)} damaged"
-    return Guarantee("breakers and buckets in Redis are whole again and expire", found, evidence.damaged)
+    return Guarantee("breakers and buckets in Redis are put right, and breakers expire", found, evidence.damaged)
 
 
 def _bounded(evidence: Evidence) -> Guarantee:

@@ -54,12 +54,12 @@ async def plant_keys(url: str, running: list[str]) -> None:
 
 
 async def remove_keys(url: str) -> list[str]:
-    """Remove these keys again. Returns those breakers and buckets in use that nobody had put right."""
+    """Remove these keys again. Returns those buckets that nobody had put right: calls had to do without them."""
     async with redis.asyncio.Redis.from_url(url, decode_responses=True) as client:
         wrong = [key async for key in client.scan_iter("*", _type="string") if await client.get(key) == WRONG]
         if wrong:
             await client.delete(*wrong)
-        return [key for key in wrong if "aijob:" not in key]
+        return [key for key in wrong if "governor:" in key]
 
 
 def running_jobs() -> list[str]:

@@ -14,7 +14,7 @@ from tests.lab.upstream import JOURNAL, Control, number_of
 
 RECORDED = 500  # requests of the journal that are read each time
 SHAPELESS = 1.5  # replies of unforeseen shapes for each call, if they did not exclude each other
-SPOILING = ("raw", "garbage", "disconnect", "stall")
+SPOILING = ("raw", "garbage")  # besides those that break off what has begun
 # A model that is down refuses most calls at once; the others are under way for long.
 DOWN: tuple[dict[str, Any], ...] = (
     {"endpoint": "*", "kind": "503", "probability": 0.7},
@@ -85,7 +85,7 @@ class Upstream(Control):
                 self._seen[request["id"]] = Billed(number_of(request), request["fault"] is not None)
             if request["fault"] == "raw" and request["finished_at"]:
                 self.unreadable[request["id"]] = request["finished_at"]
-            if request["fault"] in SPOILING:
+            if request["fault"] in SPOILING or (request["fault"] and request["chunks"]):
                 self.spoiled[request["id"]] = number_of(request)
 
     async def billed(self) -> list[Billed]:
