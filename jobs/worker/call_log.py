@@ -11,6 +11,7 @@ from typing import NamedTuple
 from django.db import connection
 from pydantic_core import to_json
 
+from config import scrub
 from jobs.backends.db import AWAY, Database
 from jobs.models import AiJob
 from llm.calls import Call
@@ -55,6 +56,7 @@ def insert(calls: Sequence[LoggedCall]) -> None:
     """Insert the rows of these calls, all or none."""
     rows = [
         {name: getattr(call, name) for name in _FIELDS}
+        | {"error_detail": scrub.scrubbed(call.error_detail)}
         | {"job_id": job.pk, "attempt": job.attempt, "is_counted": False}
         for job, call in calls
     ]

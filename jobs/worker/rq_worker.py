@@ -31,6 +31,7 @@ from rq.timeouts import TimerDeathPenalty
 from rq.utils import now
 from rq.worker.base import DequeueStrategy, WorkerStatus
 
+from config import scrub
 from jobs.worker.execution import JobExecution
 from jobs.worker.heartbeat import RegisteredWorker
 from jobs.worker.local_dispatch import LocalDispatch
@@ -122,6 +123,10 @@ class AsyncWorker(RegisteredWorker):
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         """On a second signal, hand unfinished jobs back now instead of after the grace time."""
         self._hurry.set()
+
+    def handle_job_failure(self, *args: Any, exc_string: str = "", **kwargs: Any) -> None:
+        """Record the failure in Redis, where django-rq's pages show it, without the values that its text quotes."""
+        super().handle_job_failure(*args, exc_string=scrub.scrubbed(exc_string), **kwargs)
 
     def teardown(self) -> None:
         """Let the jobs in flight end or hand them back, then sign off."""

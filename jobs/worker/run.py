@@ -13,9 +13,10 @@ from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
+from django.db import IntegrityError
 from django.utils import timezone
 
-from config import logs
+from config import errors, logs, scrub
 from jobs import actions, kinds, limits
 from jobs.backends.cancellation import end
 from jobs.backends.db import AWAY
@@ -42,6 +43,8 @@ T = TypeVar("T")
 DEADLINE = Failure("deadline", "This took too long and was stopped. Please try again.", retryable=True, tries=3)
 INTERNAL = "Something went wrong on our side. Please try again."
 DATABASE_AWAY = "Something went wrong on our side. Your question is kept."
+NOT_SAVED = "The answer could not be saved. Please ask in other words."
+UNSAVABLE = (*errors.UNSTORABLE, IntegrityError)
 LONGEST_DELAY = 60.0  # seconds between two attempts
 
 
@@ -212,14 +215,16 @@ def _reason(error: BaseException) -> Failure:
     if isinstance(error, LimitReached | kinds.Refusal):
         return Failure(error.code, str(error))
     if isinstance(error, LlmError):
-        kind = error.kind.value
+        kind, detail = error.kind.value, scrub.scrubbed(error.detail)  # upstreams quote what they do not like
         if error.kind is ErrorKind.INVALID:  # the gateway has asked again already; from here on a person decides
-            return Failure(kind.code, kind.message, error.detail, retryable=True, tries=1)
-        return Failure(kind.code, kind.message, error.detail, kind.passing, is_free=error.kind is ErrorKind.PAUSED)
+            return Failure(kind.code, kind.message, detail, retryable=True, tries=1)
+        return Failure(kind.code, kind.message, detail, kind.passing, is_free=error.kind is ErrorKind.PAUSED)
     if isinstance(error, AWAY):  # not the job's fault, and it passes: no reason to give up soon
-        return Failure("database_away", DATABASE_AWAY, f"{type(error).__name__}: {error}"[:300], retryable=True)
+        return Failure("database_away", DATABASE_AWAY, scrub.reason(error), retryable=True)
     logger.error("an attempt failed", exc_info=error)
-    return Failure("internal", INTERNAL, f"{type(error).__name__}: {error}"[:300], retryable=True, tries=3)
+    if isinstance(error, UNSAVABLE):  # it would fail in the same way again, after being paid for again
+        return Failure("not_saved", NOT_SAVED, scrub.reason(error), retryable=True, tries=1)
+    return Failure("internal", INTERNAL, scrub.reason(error), retryable=True, tries=3)
 
 
 def _delay(failures: int, retry_after: float | None) -> float:

@@ -16,6 +16,7 @@ from django.http.request import split_domain_port, validate_host
 from accounts import origins, people
 from accounts.models import redeem_ticket
 from accounts.people import Person
+from config.parsers import is_storable
 
 Scope = dict[str, Any]
 
@@ -59,7 +60,8 @@ def _ticket(scope: Scope) -> str | None:
 
 
 def _cookies(scope: Scope) -> dict[str, str]:
-    return parse_cookie("; ".join(value.decode("latin1") for name, value in scope["headers"] if name == b"cookie"))
+    given = parse_cookie("; ".join(value.decode("latin1") for name, value in scope["headers"] if name == b"cookie"))
+    return {name: value for name, value in given.items() if is_storable(value)}
 
 
 def _from_cookies(cookies: dict[str, str]) -> Person | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views import defaults
@@ -17,6 +17,7 @@ from rest_framework.views import set_rollback
 logger = logging.getLogger(__name__)
 
 INVALID = "The request is not valid."
+UNSTORABLE = (DataError, UnicodeEncodeError)  # what the database and its driver raise for a value that does not fit
 NOT_FOUND = "Not found."
 
 
@@ -49,6 +50,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, OperationalError | InterfaceError):
         logger.error("API view failed: no database connection: %s", error)
         error = Problem(503, "database_away", "The platform's database cannot be reached. Please try again.", None, 5)
+    elif isinstance(error, UNSTORABLE):
+        logger.error("a value could not be stored", exc_info=error)
+        set_rollback()
+        error = Problem(400, "invalid", "This contains a value that cannot be stored.")
     response = drf_exception_handler(error, context)
     if response is None:
         logger.exception("unexpected exception in an API view", exc_info=error)
@@ -86,6 +91,13 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if request.path.startswith("/api/"):
         return JsonResponse(body("invalid", INVALID), status=400)
     return defaults.bad_request(request, exception)
+
+
+def invalid(request: HttpRequest, problems: dict[str, list[str]]) -> HttpResponse:
+    """Answer 400 and name the fields: in the format of the API below /api/, with a page elsewhere."""
+    if request.path.startswith("/api/"):
+        return JsonResponse(body("invalid", _first_text(problems), problems or None), status=400)
+    return render(request, "400.html", {"fields": ", ".join(problems)}, status=400)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
