@@ -38,7 +38,7 @@ def as_text() -> logging.Formatter:
 
 
 class _Formatter(ProcessorFormatter):
-    """Formats lines of the `logging` module, and scrubs the errors in their arguments and messages (config/scrub.py)."""
+    """Formats lines of the `logging` module. Errors in their arguments and messages are scrubbed (config/scrub.py)."""
 
     def format(self, record: logging.LogRecord) -> str:
         record = logging.makeLogRecord(record.__dict__)

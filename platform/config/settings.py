@@ -177,7 +177,7 @@ CHANNEL_LAYERS = {
 JOBS_QUEUES = ("interactive", "default", "background")  # one per priority, highest first
 RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600} for name in JOBS_QUEUES}
 RQ = {"WORKER_CLASS": "jobs.worker.rq_worker.AsyncWorker"}
-RQ_SHOW_ADMIN_LINK = True
+RQ_SHOW_ADMIN_LINK = False  # jobs/admin/queues.py registers it, behind a permission
 
 # --- Jobs -------------------------------------------------------------------------------------------------
 JOBS_PER_WORKER = env.int("JOBS_PER_WORKER", default=100)  # jobs in flight in one process

@@ -12,13 +12,15 @@ from django.db import models
 from django.db.models import Q
 from pgvector.django import VectorField
 
+from config import staff
+
 EMBEDDING_DIMENSIONS = 1536
 
 
 class CourseQuerySet(models.QuerySet["Course"]):
     def for_user(self, user: Any) -> CourseQuerySet:
-        """Courses that this user may open: all for staff, else those that the user is enrolled in or teaches."""
-        if user.is_staff:
+        """Courses that this user may open: all for staff who may view courses, else those of a learner or tutor."""
+        if staff.may_view(user, "courses.course"):
             return self
         return self.filter(Q(enrollments__user=user) | Q(tutors=user)).distinct()
 
