@@ -68,10 +68,11 @@ class CancelView(_JobView):
     def post(self, request: Request, job_id: str) -> Response:
         """Stop the job. One that runs stops within a second and keeps what it has said so far."""
         job = self.job(request, job_id)
-        job = actions.cancel(job, self.acting(request, job))
-        if job is None:
+        cancelled = actions.cancel(job, self.acting(request, job))
+        if cancelled is None:
             raise Problem(409, "already_ended", "This job has already ended.")
-        return Response(self.wire(request, job), status=200 if job.is_final else 202, headers=_location(job))
+        status = 200 if cancelled.is_final else 202
+        return Response(self.wire(request, cancelled), status=status, headers=_location(cancelled))
 
 
 @extend_schema(parameters=[JOB_ID])

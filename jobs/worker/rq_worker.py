@@ -124,9 +124,16 @@ class AsyncWorker(RegisteredWorker):
         """On a second signal, hand unfinished jobs back now instead of after the grace time."""
         self._hurry.set()
 
-    def handle_job_failure(self, *args: Any, exc_string: str = "", **kwargs: Any) -> None:
+    def handle_job_failure(
+        self,
+        job: Job,
+        queue: Queue,
+        started_job_registry: Any = None,
+        exc_string: str = "",
+        execution: Execution | None = None,
+    ) -> None:
         """Record the failure in Redis, where django-rq's pages show it, without the values that its text quotes."""
-        super().handle_job_failure(*args, exc_string=scrub.scrubbed(exc_string), **kwargs)
+        super().handle_job_failure(job, queue, started_job_registry, scrub.scrubbed(exc_string), execution)
 
     def teardown(self) -> None:
         """Let the jobs in flight end or hand them back, then sign off."""

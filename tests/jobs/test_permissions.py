@@ -1,4 +1,4 @@
-"""Staff act on other people's jobs, queues, breakers and courses with the permission of the admin, and it is recorded."""
+"""Staff act on other people's jobs, on queues, breakers and courses with the admin's permissions, and on record."""
 
 import django_rq
 import pytest
@@ -269,8 +269,18 @@ def test_actions_on_personas_are_recorded(platform: Platform, staff_with, learne
 def test_what_the_admin_hides_cannot_be_found_by_look_ups(platform: Platform, staff_with, job):
     AiJob.objects.filter(pk=job.pk).update(result={"answer": "canary"})
     with platform.browser_session(staff_with(*VIEW)) as browser:
-        for query in ("result__answer__startswith=can", "payload__x=1", "owner__password__startswith=a", "history__0=1"):
+        for query in (
+            "result__answer__startswith=can",
+            "payload__x=1",
+            "owner__password__startswith=a",
+            "history__0=1",
+        ):
             answers = [browser.get(f"/admin/jobs/aijob/?{query}{more}") for more in ("", "nothing")]
             assert all(str(job.pk)[:8] not in answer.text for answer in answers), query
-        for query in (f"id__exact={job.pk}", "status__exact=pending", "created_at__gte=2020-01-01", "kind=assistant.answer"):
+        for query in (
+            f"id__exact={job.pk}",
+            "status__exact=pending",
+            "created_at__gte=2020-01-01",
+            "kind=assistant.answer",
+        ):
             assert str(job.pk)[:8] in browser.get(f"/admin/jobs/aijob/?{query}").text, query
