@@ -1,6 +1,7 @@
 from django.contrib import admin
 
-from courses.models import Course, Enrollment, Lesson
+from config.admin import ReadOnly
+from courses.models import Course, Enrollment, Lesson, Passage
 
 
 class LessonInline(admin.TabularInline):
@@ -29,3 +30,14 @@ class EnrollmentAdmin(admin.ModelAdmin):
     list_filter = ("course",)
     autocomplete_fields = ("user", "course")
     search_fields = ("user__username",)
+
+
+@admin.register(Passage)
+class PassageAdmin(ReadOnly, admin.ModelAdmin):
+    """What answers cite, and which of it the embedding model rejected. Passages are changed by ingestion only."""
+
+    list_display = ("lesson", "heading", "course", "embedding_problem")
+    list_filter = (("embedding_problem", admin.EmptyFieldListFilter), "course")
+    list_select_related = ("lesson", "course")
+    search_fields = ("heading", "text")
+    fields = ("course", "lesson", "position", "heading", "text", "embedding_problem")

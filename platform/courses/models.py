@@ -80,6 +80,13 @@ class Passage(models.Model):
     text = models.TextField()
     content_hash = models.CharField(max_length=64)
     embedding = VectorField(dimensions=EMBEDDING_DIMENSIONS, null=True)
+    embedding_problem = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",  # so that the previous release can still insert rows
+        help_text="Why it has no embedding, if the embedding model rejected it.",
+    )
     words = models.GeneratedField(
         expression=SearchVector("heading", "text", config="english"),
         output_field=SearchVectorField(),
