@@ -1,7 +1,8 @@
 """Checks what enters over HTTP, before any view: bodies have a limit, and texts are such that Postgres can store them.
 
-Postgres refuses NUL characters and half surrogate pairs, and nobody types either. So they are answered with 400 and the
-name of the field, wherever they are, rather than removed: the author of a client that sends them should see the fault.
+Postgres refuses NUL characters and half surrogate pairs, and nobody types either. In a body or a form they are answered
+with 400 and the name of the field: the author of a client that sends them should see the fault. In a query string,
+which only selects, they become U+FFFD, like bytes that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError, ValidationError
 from rest_framework.parsers import JSONParser
@@ -25,12 +26,16 @@ logger = logging.getLogger(__name__)
 MAX_DEPTH = 32  # of lists and objects in a body; ours have three levels
 CHARACTERS = "This contains characters that cannot be stored."
 NUMBERS = "This number is too large."
+REPLACEMENT = "%EF%BF%BD"  # U+FFFD
 CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
 
 
 def is_storable(text: str) -> bool:
     """Return whether Postgres can store this text: it has no NUL and no half of a surrogate pair."""
-    return "\0" not in text and (text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text))
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 class TooLarge(APIException):
@@ -93,11 +98,11 @@ def _at(path: tuple[str, ...], problem: str) -> Any:
 
 
 class StorableText:
-    """A middleware that answers 400 for requests with text that Postgres cannot store.
+    """A middleware that answers 400 for forms, and 404 for paths, with text that Postgres cannot store.
 
-    It checks the path, the query string and forms, and reads the query string as UTF-8, whatever the headers say.
-    Cookies with such text are dropped, so the caller counts as not signed in. What gets past it, such as an id in the
-    admin that does not fit its column, is answered with 400 when the database refuses it.
+    It reads the query string as UTF-8, whatever the headers say, and replaces what cannot be stored in it. Cookies
+    with such text are dropped, so the caller counts as not signed in. What gets past it, such as an id in the admin
+    that does not fit its column, is answered with 400 when the database refuses it.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -113,7 +118,10 @@ class StorableText:
             request.encoding = "utf-8"
         if not is_storable(request.path):
             return errors.page_not_found(request, Http404())
-        if problems := _unstorable((*request.GET.lists(), *request.POST.lists())):
+        query = request.META.get("QUERY_STRING", "")
+        if (storable := query.replace("\0", REPLACEMENT).replace("%00", REPLACEMENT)) != query:
+            request.GET = QueryDict(storable)
+        if problems := _unstorable(request.POST.lists()):
             return errors.invalid(request, problems)
         return self._get_response(request)
 

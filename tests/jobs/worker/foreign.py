@@ -29,6 +29,11 @@ async def fail_later():
     raise ValueError("no luck")
 
 
+def fail_with_words():
+    words = "xylophagous\nquestion"
+    raise ValueError(f"no number: {words!r}")
+
+
 def leave():
     sys.exit(3)
 

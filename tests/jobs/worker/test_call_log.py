@@ -71,8 +71,8 @@ async def test_calls_that_end_during_a_write_share_the_next_statement(job, state
 
 async def test_rejected_row_does_not_affect_the_others(job, caplog):
     log = CallLog(database)
-    await asyncio.wait([log.record(job, call(error_detail=detail)) for detail in ("a", "not \x00 text", "b")])
-    rows = await database.call(lambda: set(AiCall.objects.values_list("error_detail", flat=True)))
+    await asyncio.wait([log.record(job, call(model=model)) for model in ("a", "not \x00 text", "b")])
+    rows = await database.call(lambda: set(AiCall.objects.values_list("model", flat=True)))
     assert rows == {"a", "b"}
     [complaint] = [record for record in caplog.records if "has no row" in record.message]
     assert str(job.pk) in complaint.message and "What is NULL?" not in complaint.message
@@ -99,3 +99,9 @@ async def test_calls_wait_while_the_database_is_down(job, monkeypatch):
     await CallLog(database).record(job, call())
     assert tries == [1, 1, 1]
     assert await database.call(AiCall.objects.count) == 1
+
+
+def test_detail_does_not_quote_what_the_upstream_refused(job):
+    detail = "HTTP 400 (request req_1): Invalid value: 'What does xylophagous mean?'"
+    call_log.insert([LoggedCall(job, call(outcome="failed", error_detail=detail))])
+    assert AiCall.objects.get().error_detail == "HTTP 400 (request req_1): Invalid value: [left out]"
