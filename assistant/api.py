@@ -11,13 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from assistant.actions import ask_about, set_guidance
+from assistant.actions import ask_about, may_guide, set_guidance
 from assistant.kinds import ANSWER
 from assistant.models import Guidance
 from config.errors import Problem
 from conversations.serializers import AskedSerializer
 from courses.api import course_for, lesson_in
-from courses.models import Course
 from jobs.accept import IDEMPOTENCY_KEY, accept, responses
 
 MAX_QUESTION_CHARS = 4000
@@ -62,16 +61,11 @@ class GuidanceView(APIView):
 
     @extend_schema(request=GuidanceSerializer, responses=GuidanceSerializer)
     def put(self, request: Request, course_id: str) -> Response:
-        """Set the guidance level. Only tutors of the course and staff may do this."""
+        """Set the guidance level. Only tutors of the course, and staff with the permission, may do this."""
         course = course_for(request.user, course_id)
         if not may_guide(request.user, course):
             raise Problem(403, "forbidden", "Only tutors of this course can decide how its assistant helps.")
         body = GuidanceSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        set_guidance(course, body.validated_data["level"])
+        set_guidance(request.user, course, body.validated_data["level"], "API")
         return Response(body.validated_data)
-
-
-def may_guide(user: Any, course: Course) -> bool:
-    """Return whether this user may set the course's guidance level."""
-    return user.is_staff or course.is_taught_by(user)

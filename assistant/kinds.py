@@ -10,7 +10,7 @@ from assistant import pipeline, rows
 from conversations.kinds import AnswerKind, add_answer
 from courses import ingestion, search
 from courses.grounding import PromptPassage, found
-from jobs.kinds import JobKind, Result, Run
+from jobs.kinds import JobKind, Refusal, Result, Run
 from jobs.models import AiJob
 from jobs.submission import SubjectBusy, Submission, submit
 from llm.errors import ErrorKind, LlmError
@@ -60,14 +60,24 @@ async def suggest(run: Run) -> Result:
 
 
 async def embed(run: Run) -> dict[str, Any]:
-    """Embed the passages of a course that have no embedding yet, in batches."""
-    count = 0
+    """Embed the passages of a course that have no embedding yet, in batches.
+
+    Passages that the model rejects are marked, and the others are embedded. Raises Refusal if it rejects all of a batch
+    before it has accepted any.
+    """
+    embedded, rejected, last = 0, 0, 0
     fetch = functools.partial(ingestion.unembedded, run.job.payload["courseId"], EMBEDDING_BATCH)
-    while waiting := await run.db(fetch):
-        vectors = await run.llm.embed("ingestion", [text for _, text in waiting])
-        await run.db(ingestion.save_embeddings, {pk: v for (pk, _), v in zip(waiting, vectors, strict=True)})
-        count += len(waiting)
-    return {"embedded": count}
+    while waiting := await run.db(fetch, last):
+        outcomes = await pipeline.embed([text for _, text in waiting], run.llm)
+        by_id = {pk: outcome for (pk, _), outcome in zip(waiting, outcomes, strict=True)}
+        vectors = {pk: outcome for pk, outcome in by_id.items() if not isinstance(outcome, str)}
+        problems = {pk: outcome for pk, outcome in by_id.items() if isinstance(outcome, str)}
+        await run.db(ingestion.save_embeddings, vectors)
+        await run.db(ingestion.mark_rejected, problems)
+        embedded, rejected, last = embedded + len(vectors), rejected + len(problems), waiting[-1][0]
+        if rejected and not embedded:
+            raise Refusal("not_embedded", "The embedding model rejected every passage. The passages' pages say why.")
+    return {"embedded": embedded, "rejected": rejected} if rejected else {"embedded": embedded}
 
 
 ANSWER = AnswerKind("assistant.answer", answer, save_answer)

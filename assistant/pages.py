@@ -10,8 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
-from assistant.actions import set_guidance
-from assistant.api import may_guide
+from assistant.actions import may_guide, set_guidance
 from assistant.models import Guidance
 from conversations import pages
 from conversations.models import Conversation
@@ -49,7 +48,7 @@ def guidance(request: HttpRequest, slug: str) -> HttpResponse:
         raise PermissionDenied
     form = GuidanceForm(request.POST or None, initial={"level": Guidance.of(course).level})
     if request.method == "POST" and form.is_valid():
-        set_guidance(course, form.cleaned_data["level"])
+        set_guidance(request.user, course, form.cleaned_data["level"], "page")
         messages.success(request, "Saved. It applies from the next question on.")
         return redirect("assistant:guidance-page", slug)
     return render(request, "assistant/guidance.html", {"course": course, "form": form})

@@ -12,12 +12,16 @@ from assistant.prompts import Setting
 from conversations.pipeline import Answer, Output, QuestionInContext, understand, within_budget
 from courses.citations import check
 from courses.grounding import PromptPassage
+from courses.vectors import problem_of
 from llm import leaks
 from llm.client import Llm
+from llm.errors import ErrorKind, LlmError
 
 MAX_SUGGESTIONS = 3
 MAX_SUGGESTION_CHARS = 140  # they are shown as buttons
 MAX_SUGGESTION_TOKENS = 200
+REJECTIONS = {ErrorKind.BAD_REQUEST, ErrorKind.REFUSED, ErrorKind.INVALID}  # they concern a text, not the upstream
+MAX_REJECTED = 8
 
 Search = Callable[[str, list[float]], Awaitable[list[PromptPassage]]]
 
@@ -66,3 +70,32 @@ def in_the_meantime(passages: Sequence[PromptPassage]) -> str:
 
 def _plain(text: str) -> str:
     return re.sub(r"[\[\]()<>`*_]", "", text)
+
+
+async def embed(texts: Sequence[str], llm: Llm) -> list[list[float] | str]:
+    """Return for each text its embedding, or why the model rejected it.
+
+    A rejected batch is halved until the texts that are rejected stand alone. Raises LlmError for other failures, and
+    after MAX_REJECTED rejections of single texts without any success.
+    """
+    outcomes: list[list[float] | str] = []
+    await _embed(list(texts), llm, outcomes)
+    return outcomes
+
+
+async def _embed(texts: list[str], llm: Llm, outcomes: list[list[float] | str]) -> None:
+    try:
+        vectors = await llm.embed("ingestion", texts)
+    except LlmError as error:
+        if error.kind not in REJECTIONS or (
+            len(outcomes) >= MAX_REJECTED and all(isinstance(o, str) for o in outcomes)
+        ):
+            raise
+        if len(texts) == 1:
+            outcomes.append(error.detail)
+            return
+        middle = len(texts) // 2
+        await _embed(texts[:middle], llm, outcomes)
+        await _embed(texts[middle:], llm, outcomes)
+    else:
+        outcomes += [problem_of(vector, llm.config.embedding_dimensions) or vector for vector in vectors]

@@ -10,26 +10,36 @@ from collections.abc import Callable
 from django.db import transaction
 from django.db.models import QuerySet
 
+from config.staff import Acting
 from jobs.backends import queues
 from jobs.events import outcome, publish
 from jobs.lifecycle import transitions
 from jobs.models import AiJob
 
 
-def cancel(job: AiJob) -> AiJob | None:
-    """Cancel a job that has not ended; None if it has. A running one ends within a second."""
-    cancelled = transitions.request_cancel(job)
+def cancel(job: AiJob, by: Acting | None = None) -> AiJob | None:
+    """Cancel a job that has not ended; None if it has. A running one ends within a second.
+
+    `by` is the member of staff who does it, for the record; None for the job's person and for the system.
+    """
+    with transaction.atomic():
+        cancelled = transitions.request_cancel(job)
+        if cancelled and by:
+            by.record(cancelled, "Cancelled")
     if cancelled and cancelled.is_final:
         publish.publish_outside_run(cancelled, outcome.final_event(cancelled))
     return cancelled
 
 
-def retry(job: AiJob, admit: Callable[[], None] = lambda: None) -> AiJob | None:
-    """Run a failed or cancelled job again; None if its state forbids it.
+def retry(job: AiJob, admit: Callable[[], None] = lambda: None, by: Acting | None = None) -> AiJob | None:
+    """Run a failed or cancelled job again; None if its state forbids it. `by` as for `cancel`.
 
     Raises IntegrityError if its subject is busy, and what `admit` raises.
     """
-    retried = transitions.retry(job, admit)
+    with transaction.atomic():
+        retried = transitions.retry(job, admit)
+        if retried and by:
+            by.record(retried, "Retried")
     if retried:
         publish.forget([retried])  # or a viewer takes its old end for the new one
         queues.enqueue(retried)

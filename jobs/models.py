@@ -11,6 +11,12 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.people import Person, owned_by
+from config import staff
+
+# What staff need for other people's jobs, in the admin and everywhere else (config/staff.py).
+CHANGING_JOBS = "jobs.change_aijob"
+SEEING_JOBS = ("jobs.view_aijob", CHANGING_JOBS)
+READING_TEXT = "jobs.read_text"
 
 
 class AiJobQuerySet(models.QuerySet["AiJob"]):
@@ -19,8 +25,9 @@ class AiJobQuerySet(models.QuerySet["AiJob"]):
         return self.filter(owned_by(person))
 
     def visible_to(self, person: Person) -> AiJobQuerySet:
-        """Jobs this person may look at and act on: their own, for staff everybody's."""
-        return self.all() if person.is_staff else self.of(person)
+        """Jobs this person may look at: their own, and everybody's for staff who may view jobs or read their text."""
+        user = staff.member(person.user_id) if person.is_staff else None
+        return self.all() if user and staff.may(user, *SEEING_JOBS, READING_TEXT) else self.of(person)
 
     def active(self) -> AiJobQuerySet:
         return self.filter(status__in=AiJob.ACTIVE)

@@ -43,7 +43,7 @@ _AMOUNTS = (
 )
 _TOKEN = re.compile(f"{_PLACEHOLDER}|{'|'.join(_AMOUNTS)}", re.IGNORECASE)
 # Where a token may start. An unfinished word at the end may become the start of a token.
-_BEGINNING = re.compile(rf"[\d€$£¥₹&*_{{]|(?<!\w)(?:{_CURRENCY}|{_NUMERAL}|{_MONTH})|\w+\Z", re.IGNORECASE)
+_BEGINNING = re.compile(rf"[\d€$£¥₹&*_{{]|(?<!\w)(?:{_CURRENCY}|{_NUMERAL}|{_MONTH}|\w++\Z)", re.IGNORECASE)
 MAX_TOKEN_CHARS = 160  # no token is longer
 
 
@@ -76,7 +76,9 @@ class Quoting:
             shown += [self._raw[self._done : token.start()], self._replacement(token)]
             self._done = token.end()
         shown.append(self._raw[self._done : upto])
-        self._done = max(self._done, upto)
+        done = max(self._done, upto)
+        # What is done is dropped, or long answers would cost the square of their length. Patterns look one back.
+        self._raw, self._done = self._raw[max(0, done - 1) :], min(done, 1)
         return "".join(shown)
 
     def _replacement(self, token: re.Match[str]) -> str:

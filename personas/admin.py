@@ -14,12 +14,14 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.views.decorators.http import require_POST
 
+from config import staff
 from config.admin import LargeTableAdmin
 from jobs.submission import SubjectBusy
 from personas import actions, questionnaires, versions
 from personas.kinds import submit_renewals
 from personas.models import Persona, Profile, Question, Questionnaire
 
+RENEWED = "To be classified again."
 MAX_SELECTED_PROFILES = 25  # per action; a batch handles more, with limited concurrency
 
 
@@ -53,6 +55,7 @@ class QuestionnaireAdmin(admin.ModelAdmin):
         for draft in queryset:
             try:
                 questionnaires.publish(draft)
+                self.log_change(request, draft, "Published.")
                 self.message_user(request, f"Published: learners now answer {draft}.", messages.SUCCESS)
             except questionnaires.NotPublishable as reason:
                 self.message_user(request, f"{draft}: {reason}", messages.WARNING)
@@ -60,7 +63,7 @@ class QuestionnaireAdmin(admin.ModelAdmin):
     @admin.action(description="Create a draft as a copy", permissions=["add"])
     def copy(self, request: HttpRequest, queryset: QuerySet[Questionnaire]) -> None:
         for questionnaire in queryset:
-            questionnaires.copy(questionnaire)
+            self.log_addition(request, questionnaires.copy(questionnaire), f"Copied from {questionnaire}.")
         self.message_user(request, "Draft created: edit it, then publish it.", messages.SUCCESS)
 
 
@@ -134,6 +137,8 @@ class ProfileAdmin(LargeTableAdmin):
         if drop:
             actions.drop_decision(chosen)
         submitted = submit_renewals(chosen)
+        for profile in chosen:
+            self.log_change(request, profile, "Decision discarded, to be classified again." if drop else RENEWED)
         self.message_user(request, f"Submitted {submitted} profile(s) to be classified again.", messages.SUCCESS)
         if left := selected - submitted:
             text = f"Skipped {left} profile(s): decided by a person, or already being classified."
@@ -156,6 +161,7 @@ def renew_all(request: HttpRequest) -> HttpResponse:
     """Submit the batch that renews all stale profiles."""
     try:
         job = actions.renew_all()
+        staff.Acting(request.user, "admin").record(job, "Submitted, to classify all stale profiles again")
         messages.success(request, f"Job {job.pk} classifies them again; cancel it to stop.")
     except SubjectBusy as busy:
         messages.warning(request, f"Job {busy.active.pk} is already doing this.")

@@ -44,7 +44,7 @@ CHANGED = {
 
 def taught_course(user: Any, course_id: str) -> Course:
     """Return the course with this id. Raises Problem 404 unless this user teaches it."""
-    course = Course.objects.filter(slug=course_id, tutors=user).first() if "\0" not in course_id else None
+    course = Course.objects.filter(slug=course_id, tutors=user).first()
     if course is None:
         raise Problem(404, "not_found", "You do not teach such a course.")
     return course
@@ -124,8 +124,7 @@ class DraftListView(APIView):
 class _DraftView(APIView):
     def draft(self, request: Request, course_id: str, draft_id: int) -> Draft:
         """Return the draft. Raises Http404 unless the caller teaches its course."""
-        drafts = Draft.objects.for_tutor(request.user) if "\0" not in course_id else Draft.objects.none()
-        draft = drafts.filter(course__slug=course_id, pk=draft_id).first()
+        draft = Draft.objects.for_tutor(request.user).filter(course__slug=course_id, pk=draft_id).first()
         if draft is None:
             raise Http404
         return draft

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
-from django.contrib.auth.decorators import permission_required
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 from redis import RedisError
 
+from config import staff
 from jobs.backends import connections, upstream
+from jobs.disclosure import may_change_jobs, may_see_jobs
 from llm import breaker
 
 HOLDS: dict[str, breaker.Hold | None] = {"open": "open", "closed": "closed", "auto": None}
 
 
-@permission_required("jobs.change_aijob", raise_exception=True)
 @require_http_methods(["GET", "POST"])
 def breakers(request: HttpRequest) -> HttpResponse:
-    """Show every model with the state of its breaker; a POST holds one or releases it."""
+    """Show every model with the state of its breaker to staff who may view jobs. A POST of those who may change jobs
+    holds a breaker or releases it.
+    """
+    may_hold = may_change_jobs(request.user)
+    if not (may_hold or (request.method == "GET" and may_see_jobs(request.user))):
+        raise PermissionDenied
     if request.method == "POST":
         _hold(request, request.POST.get("model", ""), request.POST.get("hold", ""))
         return redirect("upstream")
@@ -28,7 +34,13 @@ def breakers(request: HttpRequest) -> HttpResponse:
     except (RedisError, OSError):
         messages.error(request, "Redis is away: the breakers let every call through until it is back.")
         states, changes = [], []
-    context = {**admin.site.each_context(request), "title": "Upstream", "breakers": states, "changes": changes}
+    context = {
+        **admin.site.each_context(request),
+        "title": "Upstream",
+        "breakers": states,
+        "changes": changes,
+        "may_hold": may_hold,
+    }
     return render(request, "admin/jobs/upstream.html", context)
 
 
@@ -40,6 +52,7 @@ def _hold(request: HttpRequest, model: str, hold: str) -> None:
     except (RedisError, OSError):
         return messages.error(request, "Redis is away: the breaker is unchanged. Try again when it is back.")
     what = "is automatic again" if hold == "auto" else f"is held {hold}"
+    staff.Acting(request.user, "admin").record(f"breaker of {model}", f"It {what}")
     messages.success(request, f"The breaker of {model} {what}.")
 
 

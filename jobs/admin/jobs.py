@@ -12,9 +12,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
+from config import staff
 from config.admin import LargeTableAdmin, ReadOnly
 from jobs import actions
 from jobs.admin.filters import CreatedFilter, ErrorFilter, KindFilter, QueueFilter, ReadFilter
+from jobs.disclosure import may_change_jobs
 from jobs.events import outcome
 from jobs.lifecycle import history
 from jobs.lifecycle.history import Move
@@ -109,10 +111,11 @@ class AiJobAdmin(ReadOnly, LargeTableAdmin):
 
     def has_manage_permission(self, request: HttpRequest) -> bool:
         """Who may retry and cancel: staff with the change permission for jobs."""
-        return request.user.has_perm("jobs.change_aijob")
+        return may_change_jobs(request.user)
 
     def _act(self, request: HttpRequest, jobs: QuerySet[AiJob], action: Callable[..., Any], done: str) -> None:
-        acted = [job for job in jobs if _act_on(job, action)]
+        by = staff.Acting(request.user, "admin")
+        acted = [job for job in jobs if _act_on(job, action, by)]
         if acted:
             self.message_user(request, f"{len(acted)} job(s) {done}.", messages.SUCCESS)
         if len(acted) < len(jobs):
@@ -120,9 +123,9 @@ class AiJobAdmin(ReadOnly, LargeTableAdmin):
             self.message_user(request, f"{left} job(s) left alone: their state does not allow it.", messages.WARNING)
 
 
-def _act_on(job: AiJob, action: Callable[..., Any]) -> bool:
+def _act_on(job: AiJob, action: Callable[..., Any], by: staff.Acting) -> bool:
     try:
-        return action(job) is not None
+        return action(job, by=by) is not None
     except IntegrityError:  # another job of the same subject is active
         return False
 

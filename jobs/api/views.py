@@ -22,6 +22,7 @@ from accounts.person_view import PersonView
 from config.errors import Problem
 from config.http.renderers import WrittenByView
 from config.openapi import ErrorSerializer
+from config.staff import Acting
 from jobs import actions, disclosure, kinds, limits
 from jobs.accept import REFUSALS, links, refusal
 from jobs.api import sse
@@ -44,6 +45,13 @@ class _JobView(PersonView):
         except (ValueError, AiJob.DoesNotExist):
             raise Problem(404, "not_found", "There is no such job.") from None
 
+    def acting(self, request: Request, job: AiJob) -> Acting | None:
+        """Who acts, if it is staff on somebody else's job. Problem 403 without the permission."""
+        try:
+            return disclosure.acting(self.person(request), job, "API")
+        except disclosure.NotAllowed:
+            raise Problem(403, "forbidden", "Acting on other people's jobs takes a permission of its own.") from None
+
     def wire(self, request: Request, job: AiJob) -> dict[str, Any]:
         """The job's row, with its text if the caller may read that."""
         return as_wire(job, with_text=disclosure.open_job(self.person(request), job))
@@ -62,20 +70,23 @@ class CancelView(_JobView):
     @extend_schema(request=None, responses={200: JobSerializer, 202: JobSerializer, **CONFLICT})
     def post(self, request: Request, job_id: str) -> Response:
         """Stop the job. One that runs stops within a second and keeps what it has said so far."""
-        job = actions.cancel(self.job(request, job_id))
-        if job is None:
+        job = self.job(request, job_id)
+        cancelled = actions.cancel(job, self.acting(request, job))
+        if cancelled is None:
             raise Problem(409, "already_ended", "This job has already ended.")
-        return Response(self.wire(request, job), status=200 if job.is_final else 202, headers=_location(job))
+        status = 200 if cancelled.is_final else 202
+        return Response(self.wire(request, cancelled), status=status, headers=_location(cancelled))
 
 
 @extend_schema(parameters=[JOB_ID])
 class RetryView(_JobView):
     @extend_schema(request=None, responses={202: JobSerializer, **CONFLICT, **LIMITED})
     def post(self, request: Request, job_id: str) -> Response:
-        """Run a failed or cancelled job again. The limits are those of a new one; staff have none."""
+        """Run a failed or cancelled job again. The limits are those of a new one; staff who do it have none."""
         person, job = self.person(request), self.job(request, job_id)
+        by = self.acting(request, job)
         try:
-            retried = actions.retry(job, functools.partial(_admit_again, request, person, job))
+            retried = actions.retry(job, (lambda: None) if by else functools.partial(_admit, request, person, job), by)
         except LimitReached as limit:
             raise refusal(limit) from None
         except IntegrityError:
@@ -85,10 +96,9 @@ class RetryView(_JobView):
         return Response(self.wire(request, retried), status=202, headers=_location(retried))
 
 
-def _admit_again(request: Request, person: Person, job: AiJob) -> None:
-    if not person.is_staff:
-        limits.check_admission(person, job.queue)
-        kinds.get(job.kind).admit_again(request, person)
+def _admit(request: Request, person: Person, job: AiJob) -> None:
+    limits.check_admission(person, job.queue)
+    kinds.get(job.kind).admit_again(request, person)
 
 
 def _location(job: AiJob) -> dict[str, str]:

@@ -163,7 +163,7 @@ class JobsConsumer(AsyncWebsocketConsumer):
                 await self._show(await self.viewer.resume(job, _place(message)))
             case "cancel":
                 job = await self._job(message)
-                if await self._resources.db.call(actions.cancel, job) is None:
+                if await self._resources.db.call(_cancel, self.person, job) is None:
                     raise BadMessage("already_ended", "This job has already ended.", str(job.pk))
             case _:
                 raise BadMessage("unknown_type", "Known types are resume, cancel and ping.")
@@ -178,7 +178,7 @@ class JobsConsumer(AsyncWebsocketConsumer):
     async def _job(self, message: dict[str, Any]) -> AiJob:
         try:
             job_id = UUID(message["jobId"])
-            return await self._resources.db.call(AiJob.objects.visible_to(self.person).get, pk=job_id)
+            return await self._resources.db.call(lambda: AiJob.objects.visible_to(self.person).get(pk=job_id))
         except (KeyError, ValueError, AttributeError, TypeError, AiJob.DoesNotExist):
             raise BadMessage("not_found", "There is no such job.", str(message.get("jobId"))[:64]) from None
 
@@ -188,6 +188,14 @@ class JobsConsumer(AsyncWebsocketConsumer):
             self._window, self._received = now, 0
         self._received += 1
         return self._received > FLOOD_MESSAGES
+
+
+def _cancel(person: Person, job: AiJob) -> AiJob | None:
+    try:
+        return actions.cancel(job, disclosure.acting(person, job, "socket"))
+    except disclosure.NotAllowed:
+        text = "Acting on other people's jobs takes a permission of its own."
+        raise BadMessage("forbidden", text, str(job.pk)) from None
 
 
 def _parse(text: str | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 from pydantic_core import to_json
 
+from config import scrub
 from jobs.backends.db import AWAY, Database
 from jobs.models import AiCall, AiJob
 from llm.calls import Call
@@ -60,6 +61,7 @@ def insert(calls: Sequence[LoggedCall]) -> None:
     """Insert the rows of these calls, all or none. A value that its column does not hold is cut or bounded."""
     rows = [
         {name: _fitting(name, getattr(call, name)) for name in _FIELDS}
+        | {"error_detail": _fitting("error_detail", scrub.scrubbed(call.error_detail))}
         | {"job_id": job.pk, "attempt": job.attempt, "is_counted": False}
         for job, call in calls
     ]

@@ -32,6 +32,7 @@ from rq.timeouts import TimerDeathPenalty
 from rq.utils import now
 from rq.worker.base import DequeueStrategy, WorkerStatus
 
+from config import scrub
 from jobs.worker.bookkeeping import BookkeepingWorker
 from jobs.worker.execution import JobExecution
 from jobs.worker.local_dispatch import LocalDispatch
@@ -136,6 +137,17 @@ class AsyncWorker(BookkeepingWorker):
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         """On a second signal, hand unfinished jobs back now instead of after the grace time."""
         self._hurry.set()
+
+    def handle_job_failure(
+        self,
+        job: Job,
+        queue: Queue,
+        started_job_registry: Any = None,
+        exc_string: str = "",
+        execution: Execution | None = None,
+    ) -> None:
+        """Record the failure in Redis, where django-rq's pages show it, without the values that its text quotes."""
+        super().handle_job_failure(job, queue, started_job_registry, scrub.scrubbed(exc_string), execution)
 
     def teardown(self) -> None:
         """Let the jobs in flight end or hand them back, then sign off."""

@@ -15,9 +15,10 @@ from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from django.conf import settings
+from django.db import IntegrityError
 from django.utils import timezone
 
-from config import logs
+from config import errors, logs, scrub
 from jobs import actions, kinds, limits
 from jobs.backends.cancellation import end
 from jobs.backends.db import AWAY
@@ -46,6 +47,8 @@ INTERNAL = "Something went wrong on our side. Please try again."
 DATABASE_AWAY = "Something went wrong on our side. Your question is kept."
 BROKEN_OFF = "The AI service broke off its answer several times. Please try again."
 PAID_TRIES = 3  # attempts whose answer was paid for and could not be used, in all
+NOT_SAVED = "The answer could not be saved. Please ask in other words."
+UNSAVABLE = (*errors.UNSTORABLE, IntegrityError)
 LONGEST_DELAY = 60.0  # seconds between two attempts
 
 
@@ -253,17 +256,17 @@ def _reason(error: BaseException) -> Failure:
     if isinstance(error, LimitReached | kinds.Refusal):
         return Failure(error.code, str(error))
     if isinstance(error, LlmError):
-        kind = error.kind.value
+        kind, detail = error.kind.value, scrub.scrubbed(error.detail)  # upstreams quote what they do not like
         if error.kind is ErrorKind.INVALID:  # the gateway has asked again already; from here on a person decides
-            return Failure(kind.code, kind.message, error.detail, retryable=True, tries=1)
+            return Failure(kind.code, kind.message, detail, retryable=True, tries=1)
         is_paused = error.kind is ErrorKind.PAUSED
-        return Failure(
-            kind.code, kind.message, error.detail, kind.passing, is_free=is_paused, waits_for=error.model[:120]
-        )
+        return Failure(kind.code, kind.message, detail, kind.passing, is_free=is_paused, waits_for=error.model[:120])
     if isinstance(error, AWAY):  # not the job's fault, and it passes: no reason to give up soon
-        return Failure("database_away", DATABASE_AWAY, f"{type(error).__name__}: {error}"[:300], retryable=True)
+        return Failure("database_away", DATABASE_AWAY, scrub.reason(error), retryable=True)
     logger.error("an attempt failed", exc_info=error)
-    return Failure("internal", INTERNAL, f"{type(error).__name__}: {error}"[:300], retryable=True, tries=3)
+    if isinstance(error, UNSAVABLE):  # it would fail in the same way again, after being paid for again
+        return Failure("not_saved", NOT_SAVED, scrub.reason(error), retryable=True, tries=1)
+    return Failure("internal", INTERNAL, scrub.reason(error), retryable=True, tries=3)
 
 
 def _delay(failures: int, retry_after: float | None) -> float:

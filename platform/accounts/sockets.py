@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 from collections.abc import Collection
@@ -15,7 +14,6 @@ from django.contrib.auth import get_user
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
-from django.db import DataError
 from django.http import HttpRequest, parse_cookie
 from django.http.request import split_domain_port, validate_host
 from django.utils import timezone
@@ -24,6 +22,7 @@ from accounts import networks, origins, people
 from accounts.models import ApiToken, redeem_ticket
 from accounts.people import Person
 from config.http import malformed
+from config.http.parsers import is_storable
 from config.log_limit import LogLimit
 
 logger = logging.getLogger(__name__)
@@ -64,9 +63,8 @@ def pass_of(scope: Scope) -> Pass | None:
             return _from_ticket(ticket)
         if not has_origin:
             raise _Refused("it has neither a ticket nor an Origin, without which cookies do not count")
-        with contextlib.suppress(DataError):  # a cookie with a NUL in it
-            if allowed := _from_cookies(_cookies(scope)):
-                return allowed
+        if allowed := _from_cookies(_cookies(scope)):
+            return allowed
         raise _Refused("it has no ticket, and its cookies name neither a signed-in user nor a visitor")
     except _Refused as refused:
         if _log_limit.admits(str(refused)):  # anybody can cause these lines
@@ -122,7 +120,8 @@ def _ticket(scope: Scope) -> str | None:
 
 
 def _cookies(scope: Scope) -> dict[str, str]:
-    return parse_cookie("; ".join(value.decode("latin1") for name, value in scope["headers"] if name == b"cookie"))
+    given = parse_cookie("; ".join(value.decode("latin1") for name, value in scope["headers"] if name == b"cookie"))
+    return {name: value for name, value in given.items() if is_storable(value)}
 
 
 def _check_headers(scope: Scope) -> bool:

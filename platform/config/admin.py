@@ -20,7 +20,18 @@ FEWEST_DIGITS = 4  # of an id, to search by its beginning
 DAYS_OFFERED = 14
 
 
-class ReadOnly:
+class OfferedLookups:
+    """Makes what an admin hides unsearchable."""
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Allow only look-ups that the page offers. Django allows any on the model's own fields, also hidden ones."""
+        filters = [each[0] if isinstance(each, tuple) else each for each in getattr(self, "list_filter", ())]
+        names = [each if isinstance(each, str) else str(each.parameter_name) for each in filters]
+        offered = [*names, getattr(self, "date_hierarchy", None) or "id", "id", "pk"]
+        return any(lookup == name or lookup.startswith(f"{name}__") for name in offered)
+
+
+class ReadOnly(OfferedLookups):
     """Makes an admin read-only."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -50,7 +61,7 @@ class BoundedPaginator(Paginator):
         return counted if counted <= MOST_COUNTED else AtLeast(MOST_COUNTED)
 
 
-class LargeTableAdmin(admin.ModelAdmin):
+class LargeTableAdmin(OfferedLookups, admin.ModelAdmin):
     """An admin whose list is fit for a table of millions of rows: it reads few more than it shows.
 
     An index must serve the ordering, each filter and each of `search_fields`. These are look-ups of the whole term:
@@ -61,11 +72,6 @@ class LargeTableAdmin(admin.ModelAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # they count all rows for each choice
     sortable_by: ClassVar[tuple[str, ...]] = ()
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Whether the query string may filter by this: by what the filters offer, no hidden or unindexed column."""
-        names = [getattr(each, "parameter_name", each) for each in self.list_filter]
-        return any(lookup == name or lookup.startswith(f"{name}__") for name in names)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -25,7 +25,8 @@ BAD_REQUEST_PAGE = """<!doctype html>
 """
 # What Django raises for requests that it cannot read or does not trust, and answers with 400. DRF does not know them.
 REFUSED_BY_DJANGO = (BadRequest, SuspiciousOperation, MultiPartParserError)
-UNSTORABLE = (DataError, OverflowError)  # a NUL in a text, a year or a number beyond what Postgres knows
+# A NUL or a lone surrogate in a text, a year or a number beyond what Postgres knows.
+UNSTORABLE = (DataError, OverflowError, UnicodeEncodeError)
 
 
 class Problem(exceptions.APIException):
@@ -57,11 +58,12 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, OperationalError | InterfaceError):
         logger.error("API view failed: no database connection: %s", error)
         error = Problem(503, "database_away", "The platform's database cannot be reached. Please try again.", None, 5)
-    if isinstance(error, REFUSED_BY_DJANGO):
+    elif isinstance(error, REFUSED_BY_DJANGO):
         error = Problem(400, "invalid", INVALID)
-    if isinstance(error, UNSTORABLE):
+    elif isinstance(error, UNSTORABLE):
         logger.error("API view failed: a value of the request cannot be stored or compared", exc_info=error)
-        error = Problem(400, "invalid", INVALID)
+        set_rollback()
+        error = Problem(400, "invalid", "This contains a value that cannot be stored.")
     response = drf_exception_handler(error, context)
     if response is None:
         logger.exception("unexpected exception in an API view", exc_info=error)
@@ -135,6 +137,13 @@ def malformed(path: str, message: str = INVALID) -> HttpResponse:
     if path.startswith("/api/"):
         return JsonResponse(body("invalid", message), status=400)
     return HttpResponseBadRequest(BAD_REQUEST_PAGE.format(message=message))
+
+
+def invalid(request: HttpRequest, problems: dict[str, list[str]]) -> HttpResponse:
+    """Answer 400 and name the fields: in the format of the API below /api/, with a page elsewhere."""
+    if request.path.startswith("/api/"):
+        return JsonResponse(body("invalid", _first_text(problems), problems or None), status=400)
+    return render(request, "400.html", {"fields": ", ".join(problems)}, status=400)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
-import traceback
 from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
-from structlog.typing import ExcInfo, Processor
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
-from config import outages
+from config import outages, scrub
 
 ABOUT_REQUESTS = ("method", "path", "status", "duration_ms", "client", "job_id")
-# Parts of Postgres and pydantic errors that quote the rejected value, which may be a person's text.
-VALUES = re.compile(r"(?s:(?<=\n)DETAIL:.*?(?=\n\n|\Z))|(?<=input_value=).*(?=, input_type=)")
 
 
 def about(**fields: Any) -> AbstractContextManager[None]:
@@ -41,14 +37,38 @@ def as_text() -> logging.Formatter:
     return _formatter(structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, exception_formatter=plain))
 
 
+class _Formatter(ProcessorFormatter):
+    """Formats lines of the `logging` module. Errors in their arguments and messages are scrubbed (config/scrub.py)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        record = logging.makeLogRecord(record.__dict__)
+        if isinstance(record.args, dict):
+            record.args = {name: _without_values(value) for name, value in record.args.items()}
+        elif record.args:
+            record.args = tuple(map(_without_values, record.args))
+        return super().format(record)
+
+
+def _without_values(argument: object) -> object:
+    return scrub.message_of(argument) if isinstance(argument, BaseException) else argument
+
+
+def _scrub_message(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """Scrub the message of a warning or an error: libraries write exceptions into them, also as repr()."""
+    if line["_record"].levelno >= logging.WARNING:
+        line["event"] = scrub.scrubbed(str(line["event"]))
+    return line
+
+
 def _traceback(exc_info: ExcInfo) -> str:
     if outage := outages.describe(exc_info[1]):
         return outage  # where in the code it was noticed says nothing more
-    return VALUES.sub("[left out]", "".join(traceback.format_exception(*exc_info)).rstrip())
+    return scrub.traceback_of(exc_info[1])
 
 
 def _formatter(*rendering: Processor) -> logging.Formatter:
     about_the_line: list[Processor] = [
+        _scrub_message,
         structlog.processors.TimeStamper(fmt="iso"),
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -56,6 +76,6 @@ def _formatter(*rendering: Processor) -> logging.Formatter:
         structlog.stdlib.ExtraAdder(allow=ABOUT_REQUESTS),
         structlog.processors.ExceptionRenderer(_traceback),
     ]
-    return ProcessorFormatter(
+    return _Formatter(
         foreign_pre_chain=about_the_line, processors=[ProcessorFormatter.remove_processors_meta, *rendering]
     )

@@ -86,6 +86,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "config.http.parsers.StorableText",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -186,7 +187,7 @@ RQ_QUEUES = {
     for name in JOBS_QUEUES
 }
 RQ = {"WORKER_CLASS": "jobs.worker.rq_worker.AsyncWorker"}
-RQ_SHOW_ADMIN_LINK = True
+RQ_SHOW_ADMIN_LINK = False  # jobs/admin/queues.py registers it, behind a permission
 
 # --- Jobs -------------------------------------------------------------------------------------------------
 JOBS_PER_WORKER = env.int("JOBS_PER_WORKER", default=100, least=1, most=10_000)  # jobs in flight in one process

@@ -5,6 +5,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from jobs.admin import queues
 from jobs.admin.breakers import breakers
 from landing.pages import home
 
@@ -30,7 +31,7 @@ urlpatterns = [
         SpectacularSwaggerSplitView.as_view(url_name="schema", authentication_classes=[], permission_classes=[]),
         name="docs",
     ),
-    path("admin/django-rq/", include("django_rq.urls")),
+    path("admin/django-rq/", include(queues.urls)),
     path("admin/upstream/", admin.site.admin_view(breakers), name="upstream"),
     path("admin/", admin.site.urls),
 ]

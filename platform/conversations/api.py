@@ -56,7 +56,7 @@ class ListView(_View):
         conversations = Conversation.objects.of(self.person(request)).select_related("course")
         for name, field in (("surface", "surface"), ("courseId", "course__slug")):
             if wanted := request.query_params.get(name):
-                conversations = conversations.filter(**{field: wanted.replace("\0", "")[:MAX_FILTER_CHARS]})
+                conversations = conversations.filter(**{field: wanted[:MAX_FILTER_CHARS]})
         return page_of(conversations.order_by("-updated_at", "pk"), self, listed_as_wire)
 
 

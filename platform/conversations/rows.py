@@ -25,7 +25,8 @@ MAX_SUMMARISED_MESSAGES = 200  # the most that one summary adds; more than fit i
 # Written by hand because every answer starts with it, and Django takes ten times as long to build the three statements
 # that it replaces as Postgres takes to run them (docs/decisions/0020).
 _ASKED = """
-SELECT conversation.summary, course.id, course.title, owner.id, owner.is_staff, ARRAY(
+SELECT conversation.summary, course.id, course.title, owner.id, owner.is_active, owner.is_staff,
+    owner.is_superuser, ARRAY(
     SELECT ARRAY[said.role, said.text] FROM (
         SELECT id, role, text FROM conversations_message
         WHERE conversation_id = conversation.id AND id <= %(message)s ORDER BY id DESC LIMIT %(count)s
@@ -48,9 +49,10 @@ def question_of(job: AiJob) -> tuple[Course | None, QuestionInContext]:
     row = first_row(_ASKED, {**named, "count": RECENT_MESSAGES + 1})
     if row is None or not row[-1]:
         raise Refusal("gone", "This conversation no longer exists.")
-    summary, course_id, title, owner_id, is_staff, said = row
+    summary, course_id, title, *asker, said = row
     course = Course(pk=course_id, title=title) if course_id else None
-    if course and not Course.objects.for_user(User(pk=owner_id, is_staff=is_staff)).filter(pk=course_id).exists():
+    owner = User(**dict(zip(("pk", "is_active", "is_staff", "is_superuser"), asker, strict=True)))
+    if course and not Course.objects.for_user(owner).filter(pk=course_id).exists():
         raise Refusal("not_enrolled", "You are no longer enrolled in this course.")
     *earlier, (_, question) = said
     return course, QuestionInContext(

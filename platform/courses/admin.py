@@ -1,7 +1,7 @@
 from django.contrib import admin
 
-from config.admin import LargeTableAdmin
-from courses.models import Course, Enrollment, Lesson
+from config.admin import LargeTableAdmin, ReadOnly
+from courses.models import Course, Enrollment, Lesson, Passage
 
 
 class LessonInline(admin.TabularInline):
@@ -31,3 +31,14 @@ class EnrollmentAdmin(LargeTableAdmin):
     list_select_related = ("user", "course")
     autocomplete_fields = ("user", "course")
     search_fields = ("user__username__istartswith",)
+
+
+@admin.register(Passage)
+class PassageAdmin(ReadOnly, admin.ModelAdmin):
+    """What answers cite, and which of it the embedding model rejected. Passages are changed by ingestion only."""
+
+    list_display = ("lesson", "heading", "course", "embedding_problem")
+    list_filter = (("embedding_problem", admin.EmptyFieldListFilter), "course")
+    list_select_related = ("lesson", "course")
+    search_fields = ("heading", "text")
+    fields = ("course", "lesson", "position", "heading", "text", "embedding_problem")

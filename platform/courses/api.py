@@ -89,7 +89,7 @@ class LessonView(APIView):
 
 def course_for(user: Any, course_id: str) -> Course:
     """Return the course with this id. Raises Problem 404 if there is none, 403 if the user may not open it."""
-    known = Course.objects.filter(slug=course_id) if "\0" not in course_id else Course.objects.none()
+    known = Course.objects.filter(slug=course_id)
     course = known.for_user(user).first()
     if course is None:
         raise _closed(known, "There is no such course.")

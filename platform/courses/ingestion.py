@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import tomllib
 from collections import defaultdict
 from pathlib import Path
@@ -11,8 +12,12 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import DataError, transaction
 
+from config import scrub
+from config.http.parsers import is_storable
 from courses import markdown
 from courses.models import Course, Lesson, Passage
+
+logger = logging.getLogger(__name__)
 
 
 class BadFolder(Exception):
@@ -30,28 +35,38 @@ def ingest(folder: Path) -> Course:
     files = sorted(folder.glob("*.md"))
     if not files:
         raise BadFolder(f"{folder} holds no lessons (.md files)")
+    if unreadable := [file.name for file in files if not is_storable(file.name)]:
+        raise BadFolder(f"{unreadable[0]!a} cannot be imported: its name is not UTF-8")
     course, _ = Course.objects.update_or_create(slug=about["slug"], defaults=about)
     course.lessons.exclude(slug__in=[file.stem for file in files]).delete()
     for position, file in enumerate(files, start=1):
         try:
             _ingest_lesson(course, position, file)
-        except (OSError, UnicodeDecodeError, DataError) as error:  # DataError: a NUL, or a title that is too long
+        except (OSError, UnicodeError, DataError) as error:  # DataError: a NUL, or a title that is too long
             raise BadFolder(f"{file} cannot be imported: {error}") from None
     return course
 
 
-def unembedded(course_id: int, limit: int) -> list[tuple[int, str]]:
-    """Return up to `limit` passages without an embedding: (id, text to embed)."""
-    waiting = Passage.objects.filter(course_id=course_id, embedding__isnull=True).select_related("lesson")
-    return [(passage.pk, passage.embeddable) for passage in waiting[:limit]]
+def unembedded(course_id: int, limit: int, after: int = 0) -> list[tuple[int, str]]:
+    """Return up to `limit` passages without an embedding, by id, from behind the id `after`: (id, text to embed)."""
+    waiting = Passage.objects.filter(course_id=course_id, embedding__isnull=True, pk__gt=after)
+    return [(passage.pk, passage.embeddable) for passage in waiting.select_related("lesson").order_by("pk")[:limit]]
 
 
 def save_embeddings(embeddings: dict[int, list[float]]) -> None:
     """Store embeddings by passage id; ignores passages that were deleted in the meantime."""
     passages = list(Passage.objects.filter(pk__in=embeddings))
     for passage in passages:
-        passage.embedding = embeddings[passage.pk]
-    Passage.objects.bulk_update(passages, ["embedding"])
+        passage.embedding, passage.embedding_problem = embeddings[passage.pk], ""
+    Passage.objects.bulk_update(passages, ["embedding", "embedding_problem"])
+
+
+def mark_rejected(problems: dict[int, str]) -> None:
+    """Store by passage id why the embedding model rejected these passages. The next ingestion tries them again."""
+    for pk, problem in problems.items():
+        told = scrub.scrubbed(problem)[:300]
+        Passage.objects.filter(pk=pk).update(embedding_problem=told)
+        logger.warning("passage %d has no embedding, so only full-text search finds it: %s", pk, told)
 
 
 def _read_about(folder: Path) -> dict[str, Any]:
@@ -59,12 +74,14 @@ def _read_about(folder: Path) -> dict[str, Any]:
         about = tomllib.loads((folder / "course.toml").read_text(encoding="utf-8"))
         fields = {"slug": folder.resolve().name, "title": about["title"], "summary": about["summary"]}
         Course(**fields).clean_fields()
+        if not all(map(is_storable, map(str, fields.values()))):
+            raise BadFolder(f"{folder / 'course.toml'} contains characters that cannot be stored")
         return fields
     except OSError as error:
         raise BadFolder(f"{folder / 'course.toml'} cannot be read: {error.strerror}") from None
     except KeyError as error:
         raise BadFolder(f"{folder / 'course.toml'} has no {error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadFolder(f"{folder / 'course.toml'} is not valid TOML: {error}") from None
     except ValidationError as error:
         problems = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())

@@ -12,13 +12,15 @@ from django.db import models
 from django.db.models import Exists, OuterRef
 from pgvector.django import VectorField
 
+from config import staff
+
 EMBEDDING_DIMENSIONS = 1536
 
 
 class CourseQuerySet(models.QuerySet["Course"]):
     def for_user(self, user: Any) -> CourseQuerySet:
-        """Courses that this user may open: all for staff, else those that the user is enrolled in or teaches."""
-        if user.is_staff:
+        """Courses that this user may open: all for staff who may view courses, else those of a learner or tutor."""
+        if staff.may_view(user, "courses.course"):
             return self
         # Not by joins, which would read all learners of each course.
         enrolled = Enrollment.objects.filter(course=OuterRef("pk"), user=user.pk)
@@ -81,6 +83,13 @@ class Passage(models.Model):
     text = models.TextField()
     content_hash = models.CharField(max_length=64)
     embedding = VectorField(dimensions=EMBEDDING_DIMENSIONS, null=True)
+    embedding_problem = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",  # so that the previous release can still insert rows
+        help_text="Why it has no embedding, if the embedding model rejected it.",
+    )
     words = models.GeneratedField(
         expression=SearchVector("heading", "text", config="english"),
         output_field=SearchVectorField(),

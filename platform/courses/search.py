@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import connection
 from pydantic_core import to_json
 
-from courses.models import Passage
+from courses.models import EMBEDDING_DIMENSIONS, Passage
+from courses.vectors import problem_of
+
+logger = logging.getLogger(__name__)
 
 CANDIDATES = 20  # from each of the two searches, before fusion
 RANK_CONSTANT = 60  # the usual k of reciprocal rank fusion
@@ -67,7 +71,10 @@ ORDER BY fused.score DESC, p.id LIMIT %(limit)s
 
 
 def hybrid(course_id: int, words: str, vector: list[float] | None, limit: int = 6) -> list[Hit]:
-    """Return the best passages of this course, best first. Without a vector it uses full-text search only."""
+    """Return the best passages of this course, best first. Without a usable vector it uses full-text search only."""
+    if vector is not None and (problem := problem_of(vector, EMBEDDING_DIMENSIONS)):
+        logger.warning("a question is searched by its words only: %s", problem)
+        vector = None
     parameters: dict[str, int | float | str | None] = {
         "course": course_id,
         "words": words,

@@ -17,22 +17,24 @@ _PART = re.compile(r"\w+|\W+")
 
 async def stopped(instructions: str, pieces: AsyncGenerator[str, None], instead: str) -> AsyncIterator[str]:
     """Yield the pieces. At a leak, yield `instead` and close the stream; the held back words are not shown."""
-    repeated, held = _Repeated(instructions), ""
+    repeated = _Repeated(instructions)
+    held: list[str] = []
     async for piece in pieces:
-        shown = ""
+        shown: list[str] = []
         for part in _PART.findall(piece):
-            held += part
+            held.append(part)
             count = repeated.after(part)
             if count >= LEAKED:
-                yield f"{shown}\n\n{instead}"
+                yield f"{''.join(shown)}\n\n{instead}"
                 await pieces.aclose()
                 return
             if count < SUSPICIOUS:
-                shown, held = shown + held, ""
+                shown += held
+                held.clear()
         if shown:
-            yield shown
+            yield "".join(shown)
     if held:
-        yield held
+        yield "".join(held)
 
 
 @functools.lru_cache(maxsize=64)

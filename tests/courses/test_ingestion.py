@@ -205,3 +205,24 @@ def test_command_refuses_a_course_that_is_being_embedded(folder):
     with pytest.raises(CommandError, match="already embedding"):
         ingest_course(folder)
     assert "Two turns." in Passage.objects.filter(course__slug=folder.name).values_list("text", flat=True)
+
+
+@pytest.mark.parametrize("about", ['title = "a\\u0000"\nsummary = ""', 'title = "a"\nsummary = "\\u0000"'])
+def test_title_or_summary_that_cannot_be_stored_is_refused(folder, about):
+    (folder / "course.toml").write_text(about)
+    with pytest.raises(BadFolder, match="cannot be stored"):
+        ingest(folder)
+
+
+def test_lesson_whose_name_is_no_text_is_refused(folder):
+    with (folder / "03-\udcff.md").open("w") as file:
+        file.write("# Hitch\n")
+    with pytest.raises(BadFolder, match="cannot be imported"):
+        ingest(folder)
+    assert not Course.objects.filter(slug=folder.name).exists()
+
+
+def test_about_that_is_nested_too_deeply_is_refused(folder):
+    (folder / "course.toml").write_text(f"title = {'[' * 5000}")
+    with pytest.raises(BadFolder):
+        ingest(folder)

@@ -34,5 +34,25 @@ def test_question_that_introduces_or_signs_itself_is_withheld(text):
     assert anonymous(text, NAMES) is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["anna.b@x.org", "a@b.c@d.e", "x@y.zz+q@w.vv", "@a@b.example", "Anna <anna@x.y.example>.", "a@b.c@d"],
+)
+def test_no_part_of_an_address_is_left(text):
+    shown = anonymous(f"Ask {text}", NAMES)
+    assert shown.startswith("Ask ") and "[e-mail]" in shown and "@" not in shown
+
+
+@pytest.mark.parametrize("text", ["NULL @ 5.30?", "a@b", "@ x.y", "1.5 + x.y"])
+def test_what_is_no_address_stays(text):
+    assert "[e-mail]" not in anonymous(text, NAMES)
+
+
+@pytest.mark.parametrize("gap", ["\n" * 3000, ", " + "\n" * 3000, ",\t\n "])
+def test_signature_is_found_behind_any_gap(gap):
+    assert anonymous(f"Why NULL? Best{gap}Zoe Quinn.\n", NAMES) is None
+    assert anonymous(f"Why is x best{gap}x", NAMES) is not None
+
+
 def test_small_numbers_of_learners_are_hidden():
     assert [at_least(count) for count in (0, 2, 3, 40)] == [None, None, 3, 40]

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from config.http.parsers import is_storable
 from jobs.submission import SubjectBusy
 from personas import actions, versions
 from personas.kinds import submit_renewals
@@ -27,7 +28,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{stale} profiles are stale; job {job.pk} classifies them again")
 
     def _renew_one(self, username: str) -> None:
-        profile = Profile.objects.filter(user__username=username).first()
+        profile = Profile.objects.filter(user__username=username).first() if is_storable(username) else None
         if profile is None:
             raise CommandError(f"{username} has no learning profile.")
         if profile.source != Profile.Source.MODEL:

@@ -35,6 +35,11 @@ async def fail_in(seconds):
     raise ValueError("no luck")
 
 
+def fail_with_words():
+    words = "xylophagous\nquestion"
+    raise ValueError(f"no number: {words!r}")
+
+
 def leave():
     sys.exit(3)
 

@@ -144,3 +144,9 @@ async def test_calls_wait_while_the_database_is_down(job, monkeypatch):
     await CallLog(database).record(job, call())
     assert tries == [1, 1, 1]
     assert await database.call(AiCall.objects.count) == 1
+
+
+def test_detail_does_not_quote_what_the_upstream_refused(job):
+    detail = "HTTP 400 (request req_1): Invalid value: 'What does xylophagous mean?'"
+    call_log.insert([LoggedCall(job, call(outcome="failed", error_detail=detail))])
+    assert AiCall.objects.get().error_detail == "HTTP 400 (request req_1): Invalid value: [left out]"

@@ -257,6 +257,10 @@ class TestForeignJobs:
         assert "ValueError: no luck" in result(job).exc_string
         assert (job.get_status(), job.id in FailedJobRegistry(queue=queue)) == ("failed", True)
 
+    def test_fail_without_the_values_that_their_error_quotes(self, queue):
+        text = result(queue.enqueue(foreign.fail_with_words)).exc_string
+        assert text.endswith("ValueError: no number: [left out]") and "foreign.py" in text
+
     @pytest.mark.parametrize("function", [foreign.work_for, foreign.wait_for])
     def test_are_stopped_at_their_timeout(self, queue, function):
         job = queue.enqueue(function, 60, job_timeout=1)

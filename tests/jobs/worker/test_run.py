@@ -351,3 +351,29 @@ def test_operations_page_explains_every_failure_code():
     explained = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[a-z_`, ]+) \|", page, re.MULTILINE))))
     failures = (runner.DEADLINE, transitions.POISONOUS, *map(runner._reason, (ZeroDivisionError(), OperationalError())))
     assert {kind.value.code for kind in ErrorKind} | {failure.code for failure in failures} <= explained
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
+def test_result_that_cannot_be_saved_is_not_made_again(engine, text):
+    """And what the person wrote is not told to staff."""
+    runs = []
+
+    async def answer(run):
+        runs.append(run)
+        return {"answer": f"xylophagous {text}", "citations": []}
+
+    engine.work(answer)
+    job = engine.run(engine.submit())
+    assert (job.status, job.error_code, job.retryable, len(runs)) == ("failed", "not_saved", True, 1)
+    assert "could not be saved" in job.error_message
+    assert "xylophagous" not in job.error_detail and "xylophagous" not in str(job.history)
+
+
+def test_details_of_failures_do_not_quote_people(engine):
+    async def answer(run):
+        int("xylophagous question")
+
+    engine.work(answer)
+    job = engine.run(engine.submit())
+    assert job.error_code == "internal" and "xylophagous" not in job.error_detail + str(job.history)
+    assert "invalid literal for int()" in job.error_detail

@@ -154,7 +154,7 @@ export class AnswerView {
   #countDown(reason, due) {
     const seconds = Math.ceil((due - Date.now()) / 1000);
     const when = seconds > 0 ? `Trying again in ${seconds} s` : "Trying again now";
-    this.#part("step").textContent = `${reason.replace(/[.\s]+$/, "")}. ${when}`;
+    this.#part("step").textContent = `${reason.trimEnd().replace(/\.$/, "")}. ${when}`;
     if (seconds > 0) this.#timer = setTimeout(() => this.#countDown(reason, due), 1000);
   }
 
