@@ -25,7 +25,7 @@ AFTERMATH = 10.0  # seconds after a kill during which it may still affect new jo
 PATIENCE = 10.0  # seconds for a question that does not need the model that is down
 PROMPT = 10.0  # seconds: half of the first attempts begin sooner, whatever a clock says
 LATE = 5.0  # seconds: three in four ends that came as events were seen sooner after they were written
-GROWTH = 150.0  # MiB by which a web process may grow after its start
+GROWTH = 50.0  # MiB by which a web process may grow
 SWEPT = 10.0  # seconds since the last sweep
 
 

@@ -46,8 +46,9 @@ ENVIRONMENT = rig.RATE | {
     "LLM_FIRST_TOKEN_TIMEOUT": "4",
     "LLM_TOKEN_GAP_TIMEOUT": "2",
 }
-# An answer takes about two seconds, so that many are interrupted midway.
-LATENCIES = ("--first-token=0.3", "--token-interval=0.012", "--rewrite-latency=0.2", "--embedding-latency=0.05")
+# An answer takes about two seconds, so that many are interrupted midway. It is long, and so are its replays.
+ANSWER_TOKENS = 1000
+LATENCIES = ("--first-token=0.3", "--token-interval=0.002", "--rewrite-latency=0.2", "--embedding-latency=0.05")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -83,18 +84,23 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 async def _run(running: Rig, schedule: Schedule, seed: int, planted: list[UUID]) -> Evidence:
     observations, url = Observations(), running.parts.env["REDIS_URL"]
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(running.url, connector=connector) as http, _breakers(url) as breakers:
+    async with (
+        aiohttp.ClientSession(running.url, connector=connector) as http,
+        aiohttp.ClientSession(running.url, connector=slow.connector()) as slow_http,
+        _breakers(url) as breakers,
+    ):
         upstream = Upstream(http, running.parts.simulator_url)
         bystanders = Bystanders(http, running.tokens, observations)
         injector = Injector(http, running, upstream, breakers, bystanders, _models())
         people = [Person(http, token, observations) for token in running.tokens]
-        slow_readers, is_slow = slow.readers(http, running.tokens, observations.accepted)
+        slow_readers, is_slow = slow.readers(slow_http, running.tokens, observations.accepted)
         memory = Memory(lambda: running.web.pid)
         background = [injector.keep_running(), injector.keep_recording(), memory.keep_measuring()]
         background += [task for person in people for task in (person.watch(), person.poll())]
         background += [reader.hold_socket() for reader in slow_readers for _ in range(slow.SOCKETS)]
         background += [reader.hold_streams() for reader in slow_readers]
         async with _in_background(background):
+            await upstream.change(answer_tokens=ANSWER_TOKENS)
             await injector.set_clocks(plan.clocks(seed, len(running.workers)))
             asking = asyncio.create_task(ask_all(people, schedule))
             say(f"{schedule.questions} questions from {len(people)} people in {schedule.seconds:.0f} s")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import random
-import time
+import socket
 from collections import deque
 from collections.abc import Callable
 
@@ -17,10 +17,11 @@ from tests.lab.chaos.people import POST_TIMEOUT
 
 PEOPLE = 3  # the first ones, beside the socket that each of them reads
 SOCKETS, STREAMS = 6, 2  # of each; with the one that is read fewer than a person may have
-REPLAY_SECONDS, STREAM_SECONDS = 0.25, 1.0  # below the limit on frames of one socket
+REPLAY_SECONDS, STREAM_SECONDS = 0.2, 1.0  # below the limit on frames of one socket
+RECEIVE_BYTES = 4096
+SEGMENT_BYTES = 536  # the buffer on the other side is a multiple of it
 STUCK_SECONDS = 5.0  # the server reads nothing more from a client that does not read either
 SAMPLE_SECONDS = 0.5
-WARM_SECONDS = 8.0  # after which a web process has imported and connected what it needs
 
 
 class SlowReader:
@@ -39,11 +40,11 @@ class SlowReader:
                     response.raise_for_status()
                     ticket = (await response.json())["ticket"]
                 # aiohttp stops to read from the connection when nobody takes what it has read.
-                async with self._http.ws_connect(f"/ws/jobs/?ticket={ticket}", autoping=False) as socket:
-                    while not socket.closed:
+                async with self._http.ws_connect(f"/ws/jobs/?ticket={ticket}", autoping=False) as opened:
+                    while not opened.closed:
                         for job_id in self._jobs()[-1:]:
                             async with asyncio.timeout(STUCK_SECONDS):
-                                await socket.send_json({"type": "resume", "jobId": job_id})
+                                await opened.send_json({"type": "resume", "jobId": job_id})
                         await asyncio.sleep(REPLAY_SECONDS)
             await asyncio.sleep(random.uniform(0.5, 1.5))
 
@@ -65,28 +66,38 @@ class SlowReader:
 
 
 class Memory:
-    """The memory of the web processes, one after the other, in MiB: by process id the first when warm, and the most."""
+    """How much the web processes, one after the other, have grown beyond what the first one used when it was ready."""
 
     def __init__(self, pid: Callable[[], int]) -> None:
-        self.first: dict[int, float] = {}
-        self.most: dict[int, float] = {}
         self._pid = pid
+        self._first = self._most = self._used()
+
+    @property
+    def growth(self) -> float:
+        """The most so far, in MiB."""
+        return self._most - self._first
 
     async def keep_measuring(self) -> None:
         """Sample it until cancelled."""
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)
             with contextlib.suppress(psutil.Error):
-                process = psutil.Process(self._pid())
-                if time.time() - process.create_time() > WARM_SECONDS:
-                    used = process.memory_info().rss / 2**20
-                    self.first.setdefault(process.pid, used)
-                    self.most[process.pid] = max(used, self.most.get(process.pid, 0.0))
+                self._most = max(self._most, self._used())
 
-    @property
-    def growth(self) -> float:
-        """The most by which a process has grown."""
-        return max((self.most[pid] - self.first[pid] for pid in self.first), default=0.0)
+    def _used(self) -> float:
+        return float(psutil.Process(self._pid()).memory_info().rss) / 2**20
+
+
+def connector() -> aiohttp.TCPConnector:
+    """Connections whose kernel takes little, so that what is not read waits in the web process."""
+
+    def narrow(address: aiohttp.AddrInfoType) -> socket.socket:
+        opened = socket.socket(*address[:3])
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
+        return opened
+
+    return aiohttp.TCPConnector(limit=0, socket_factory=narrow)
 
 
 def readers(
