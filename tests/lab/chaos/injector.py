@@ -24,7 +24,7 @@ from tests.lab.rig import Rig
 
 CHECK_SECONDS = 0.2
 RECORD_SECONDS = 3.0
-CALM_SECONDS = 30.0  # before an outage: what was disrupted before it has to work again
+CALM_SECONDS = 30.0  # in which what was disrupted before has to work again
 CLOCK = str(Path(__file__).parent / "clock")
 
 
@@ -118,6 +118,7 @@ class Injector:
                 )
             case "shapes":
                 async with self._upstream.calm():
+                    await self._until_well("fast")
                     await self._upstream.send_shapes()
                     await asyncio.sleep(disruption.seconds)
             case "lock":
@@ -140,9 +141,7 @@ class Injector:
         async with self._upstream.calm():
             asking = asyncio.create_task(self._bystanders.ask(role))
             try:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(CALM_SECONDS):
-                        await self._all_is_well(role)
+                await self._until_well(role)
                 at = time.time()
                 await self._upstream.fail(self._models[role])
                 await asyncio.sleep(seconds)
@@ -151,10 +150,12 @@ class Injector:
                 await asyncio.wait([asking])
         return at
 
-    async def _all_is_well(self, role: str) -> None:
-        """Return when the platform is ready, and the breakers of the models that are to work are closed."""
-        while not (await self._is_ready() and all([await self._is_closed(other) for other in NEEDED[role]])):
-            await asyncio.sleep(CHECK_SECONDS)
+    async def _until_well(self, role: str) -> None:
+        """Return when the platform is ready and the models but that of this role work, or after CALM_SECONDS."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CALM_SECONDS):
+                while not (await self._is_ready() and all([await self._is_closed(other) for other in NEEDED[role]])):
+                    await asyncio.sleep(CHECK_SECONDS)
 
     async def _is_ready(self) -> bool:
         try:

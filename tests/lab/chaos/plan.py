@@ -18,9 +18,9 @@ FIRST = 2.0
 LEASE_SECONDS = 8  # on a busy machine a heartbeat may be seconds late
 # Seconds that a disruption may take. A lock outlasts a lease. Of the others, see DETAILS.
 LASTS: dict[Target, tuple[float, float]] = {
-    "breaker": (18.0, 18.0),
+    "breaker": (20.0, 20.0),
     "lock": (LEASE_SECONDS + 2.0, LEASE_SECONDS + 5.0),
-    "outage": (18.0, 25.0),
+    "outage": (18.0, 22.0),
     "shapes": (6.0, 6.0),
 }
 ROLES = ("fast", "chat", "embedding")  # the models of the settings, by what they are for

@@ -15,9 +15,9 @@ from tests.lab.upstream import JOURNAL, Control, number_of
 RECORDED = 500  # requests of the journal that are read each time
 SHAPELESS = 1.5  # replies of unforeseen shapes for each call, if they did not exclude each other
 SPOILING = ("raw", "garbage")  # besides those that break off what has begun
-# A model that is down refuses most calls at once; the others are under way for long.
+# A model that is down refuses some calls at once; the others are under way for long.
 DOWN: tuple[dict[str, Any], ...] = (
-    {"endpoint": "*", "kind": "503", "probability": 0.7},
+    {"endpoint": "*", "kind": "503", "probability": 0.4},
     {"endpoint": "*", "kind": "hang"},
 )
 
