@@ -14,7 +14,8 @@ from collections import deque
 
 import pytest
 
-from config import parsers, scrub
+from config import scrub
+from config.http import parsers
 from courses import citations, markdown
 from landing import quotes
 from llm import errors, leaks
@@ -80,7 +81,7 @@ def in_scripts():
 
 
 UNITS = [*" \n\taA1é\"'`~*_[](){<>-.,@\\|/=+#&€:", "\u2019"]
-PAIRED = [*" \naA1`*[.,-@'"]
+PAIRED = [*" \na`*[.-"]
 
 
 def literals(pattern):

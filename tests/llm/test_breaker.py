@@ -61,14 +61,14 @@ async def test_only_one_probe_goes_through_and_its_success_closes(redis, breaker
 
 
 async def test_breaker_blocks_until_a_probe_succeeds(redis, breakers, model, probes_at_once):
-    assert not await breaker.is_blocking(redis, model)
+    assert not breaker.blocks(await breaker.state_of(redis, model))
     await fail(breakers, model)
     async with breakers.guard(model):  # the probe
-        assert await breaker.is_blocking(redis, model)
-    assert not await breaker.is_blocking(redis, model)
+        assert breaker.blocks(await breaker.state_of(redis, model))
+    assert not breaker.blocks(await breaker.state_of(redis, model))
     for state, blocks in (("open", True), ("closed", False)):
         await breakers.hold(model, state)
-        assert await breaker.is_blocking(redis, model) is blocks
+        assert breaker.blocks(await breaker.state_of(redis, model)) is blocks
 
 
 async def test_failed_probe_opens_it_again(redis, breakers, model, monkeypatch):

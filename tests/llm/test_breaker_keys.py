@@ -97,7 +97,7 @@ async def test_half_a_hash_or_one_of_another_version_counts_as_absent(redis, mod
     await redis.hset(key, mapping=stored)
     assert await breaker.state_of(redis, model) == "closed"
     assert await breaker.changes(redis, model) == []
-    assert not await breaker.is_blocking(redis, model)
+    assert not breaker.blocks(await breaker.state_of(redis, model))
     assert await call(Breakers(redis), model)
     await opens_and_recovers(redis, model)
     assert 0 < await redis.ttl(key) <= KEEP_SECONDS
@@ -215,9 +215,9 @@ async def test_calls_refresh_the_time_to_live(redis, breakers, model, key):
 async def test_breaker_that_was_opened_a_day_ago_is_closed(redis, breakers, model, key):
     await fail(breakers, model)
     await redis.hset(key, "since", time.time() - 86400 + 60)
-    assert await breaker.is_blocking(redis, model)
+    assert breaker.blocks(await breaker.state_of(redis, model))
     await redis.hset(key, "since", time.time() - 86400 - 1)
-    assert not await breaker.is_blocking(redis, model)
+    assert not breaker.blocks(await breaker.state_of(redis, model))
 
 
 async def test_clock_is_the_one_of_redis(redis, breakers, model, monkeypatch):

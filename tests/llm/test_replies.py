@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from llm import streaming
-from llm.breaker import THRESHOLD, Breakers, is_blocking
+from llm.breaker import THRESHOLD, Breakers, blocks, state_of
 from llm.client import Llm, Traffic
 from llm.errors import ErrorKind, LlmError
 from llm.governor import Governor
@@ -337,7 +337,7 @@ async def test_unsupported_answers_do_not_open_the_breaker(redis, simulator, mod
         with pytest.raises(LlmError):
             async for _ in llm.stream("answer", MESSAGES):
                 pass
-    assert not await is_blocking(redis, model)
+    assert not blocks(await state_of(redis, model))
     await gateway.sdk.close()
 
 

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 
 from accounts import people
 from jobs.backends import connections
+from jobs.backends.faults import Faults
 from jobs.events import feed as feed_module
 from jobs.events import publish
 from jobs.events.batcher import Batcher, Sender
@@ -82,7 +83,7 @@ async def test_run_rewrites_a_stream_that_cannot_be_read(job, resources, damage)
     damage(connections.redis(), job)
     assert await publish.read_after(resources.redis, job.pk, START) == []
     assert await publish.last_place(resources.redis, job.pk) == START
-    sender = Sender(resources.redis)
+    sender = Sender(resources.redis, Faults())
     events = Batcher(job, sender)
     events.add(Started())
     events.add(Delta(text="one "))

@@ -13,6 +13,7 @@ from rq.job import Job
 from rq.registry import StartedJobRegistry
 
 from jobs.backends import connections, queues
+from jobs.backends.faults import Faults
 from jobs.models import AiJob
 from jobs.worker import sweeper
 from jobs.worker.rq_worker import AsyncWorker
@@ -172,7 +173,7 @@ class TestSweeper:
 
     def test_an_entry_that_is_executed_is_not_enqueued_again(self, executed, redis):
         job, _ = executed
-        sweeper.enqueue_forgotten()
+        sweeper.enqueue_forgotten(Faults())
         queues.forget(job)
         assert redis.exists(f"rq:job:{job.rq_id}")
         assert not redis.exists("rq:queue:interactive")
@@ -183,18 +184,18 @@ class TestSweeper:
         last = time.time() + queues.HEARTBEAT_TTL - queues.ALIVE_SECONDS - 1  # as if the last heartbeat was then
         redis.zadd("rq:wip:interactive", {execution.composite_key: last})
         redis.zadd(ExecutionRegistry(job.rq_id, redis).key, {execution.id: last + 60})
-        sweeper.enqueue_forgotten()
+        sweeper.enqueue_forgotten(Faults())
         assert redis.lrange("rq:queue:interactive", 0, -1) == [job.rq_id.encode()]
 
     def test_an_entry_that_was_just_moved_out_of_its_queue_is_not_enqueued_again(self, popped, redis):
         redis.rpush("rq:queue:interactive:intermediate", popped.rq_id)
-        sweeper.enqueue_forgotten()
+        sweeper.enqueue_forgotten(Faults())
         assert not redis.exists("rq:queue:interactive")
 
     def test_an_entry_that_was_moved_out_of_its_queue_long_ago_is_enqueued_again(self, popped, redis):
         redis.rpush("rq:queue:interactive:intermediate", popped.rq_id)
         redis.set(f"rq:queue:interactive:intermediate:first_seen:{popped.rq_id}", time.time() - 3600)
-        sweeper.enqueue_forgotten()
+        sweeper.enqueue_forgotten(Faults())
         assert redis.lrange("rq:queue:interactive", 0, -1) == [popped.rq_id.encode()]
         assert not redis.exists("rq:queue:interactive:intermediate")
 
@@ -203,13 +204,13 @@ class TestSweeper:
             AiJob.objects.filter(pk=popped.pk).update(status="running")
 
         monkeypatch.setattr(queues.time, "sleep", claimed_meanwhile)
-        sweeper.enqueue_forgotten()
+        sweeper.enqueue_forgotten(Faults())
         assert not redis.exists("rq:queue:interactive")
 
     def test_ids_that_are_no_text_do_not_confuse_it(self, popped, redis):
         redis.rpush("rq:queue:interactive", b"\xff\xfe")
         redis.rpush("rq:queue:interactive:intermediate", b"\xff\xfe")
-        sweeper.enqueue_forgotten()
+        sweeper.enqueue_forgotten(Faults())
         assert popped.rq_id.encode() in redis.lrange("rq:queue:interactive", 0, -1)
         redis.delete("rq:queue:interactive:intermediate")
 
