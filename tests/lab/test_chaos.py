@@ -150,6 +150,13 @@ def test_permanent_upstream_error_permits_a_failed_job():
     assert broken(evidence(job=declined, watch={"status": "failed"})) == []
 
 
+def test_three_broken_answers_permit_a_failed_job():
+    failed = {"status": "failed", "error": "upstream_unavailable", "saved": (), "answer": ""}
+    for count, is_broken in ((3, False), (2, True)):
+        given = evidence(job=failed, watch={"status": "failed"}, billed=[Billed(0, True)] * count)
+        assert any(what.startswith("every failure is explained") for what in broken(given)) is is_broken
+
+
 def test_two_killed_workers_permit_a_poisonous_job():
     lost = ((101.0, 105.0), (106.0, 110.0))
     poisonous = {"status": "failed", "error": "poisonous", "saved": (), "answer": "", "lost": lost}

@@ -18,6 +18,7 @@ from tests.lab.stats import percentile
 
 SHOWN = 8  # at most this many offenders are named in a row
 GIVEN_UP = ("upstream_unavailable", "upstream_busy", "upstream_paused")
+BROKEN_ANSWERS = 3  # that are paid for one question, PAID_TRIES of jobs/worker/run.py
 AFTERMATH = 10.0  # seconds after a kill during which it may still affect new jobs
 
 
@@ -124,7 +125,10 @@ def _fits(evidence: Evidence, job: Job) -> bool:
         return evidence.killed_during_attempts(job).count(True) >= 2
     if job.error in LASTING.values():
         return True
-    return job.error in GIVEN_UP and job.failures + 1 >= evidence.max_failures
+    if job.error == "upstream_garbled" and job.failures + 1 >= BROKEN_ANSWERS:
+        return True
+    broken = sum(call.is_broken for call in evidence.billed if call.number == job.number)
+    return job.error in GIVEN_UP and (job.failures + 1 >= evidence.max_failures or broken >= BROKEN_ANSWERS)
 
 
 def _one_answer(evidence: Evidence) -> Guarantee:
