@@ -14,7 +14,6 @@ from personas.models import Persona, Profile
 from personas.pipeline import Versions
 from personas.prompts import PersonaOption
 
-
 MODEL_LENGTH = Profile._meta.get_field("model").max_length
 
 
