@@ -22,8 +22,8 @@ from llm.prices import cost_of
 
 logger = logging.getLogger(__name__)
 
-# The history is estimated at four characters per token, but some scripts need a token per character. 1800 covers rules
-# and question.
+# The history is estimated at four ASCII characters per token, but some text, such as digits, needs a token per
+# character. 1800 covers rules and question.
 PROMPT_TOKENS = FACT_TOKENS + 4 * HISTORY_TOKENS + 1800
 
 

@@ -76,7 +76,8 @@ class LlmError(Exception):
 def from_sdk(error: Exception, api_key: str = "") -> LlmError:
     """Map any exception of a call to an LlmError, whose detail is scrubbed, also of this key. Never raises."""
     failure = _mapped(error)
-    return LlmError(failure.kind, scrub(failure.detail, api_key), failure.retry_after, gently=failure.gently)
+    detail = scrub(failure.detail, api_key)
+    return LlmError(failure.kind, detail, failure.retry_after, gently=failure.gently, model=failure.model)
 
 
 def from_body(body: object) -> LlmError:

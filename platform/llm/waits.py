@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 
 _SPAN = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m(?!s))?(?:([\d.]{1,20})s)?(?:([\d.]{1,20})ms)?")
 _SECONDS = (3600, 60, 1, 0.001)
-LONGEST = 3600.0  # seconds; who is told to wait for longer tries again after this time
+LONGEST = 86400.0  # seconds; who is told to wait for longer tries again after a day
 
 
 def wanted(headers: Mapping[str, str]) -> float | None:

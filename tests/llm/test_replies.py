@@ -235,7 +235,7 @@ async def test_any_retry_after_is_survived(llm, simulator, wait):
     try:
         await llm.text("rewrite", MESSAGES)
     except LlmError as error:
-        assert error.retry_after is not None and 4 < error.retry_after <= 3600
+        assert error.retry_after is not None and 4 < error.retry_after <= 86400
     assert llm.outcomes[0] == ("failed", "upstream_busy")
 
 
@@ -363,3 +363,43 @@ async def test_stream_that_goes_on_without_text_shows_that_the_upstream_is_up(ll
     assert gateway.calls[0].estimated and gateway.calls[0].input_tokens == 6
     await gateway.sdk.close()
     await runner.cleanup()
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+WIRE = {
+    "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "nothing": b"",
+    "half a status": b"HTTP/1.1 2",
+    "status of letters": b"HTTP/1.1 abc OK\r\n\r\n",
+    "status 999": b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n",
+    "endless header": OK + b"x: " + b"y" * 100_000 + b"\r\n\r\n",
+    "lengths that differ": OK + b"Content-Length: 5\r\nContent-Length: 7\r\n\r\nhello",
+    "negative length": OK + b"Content-Length: -5\r\n\r\nhello",
+    "body cut short": OK + b"Content-Length: 500\r\n\r\n{",
+    "no chunk": OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "chunk cut short": OK + b"Transfer-Encoding: chunked\r\n\r\nff\r\ndata: ",
+    "unknown charset": OK + b"Content-Type: text/html; charset=klingon\r\nContent-Length: 2\r\n\r\n\xff\xfe",
+    "request id of odd bytes": OK + b"x-request-id: \xff\xfe" + b"r" * 200 + b"\r\nContent-Length: 2\r\n\r\n[]",
+}
+
+
+@pytest.mark.parametrize("call", [Gateway.read, lambda llm: llm.text("rewrite", MESSAGES)], ids=["streamed", "whole"])
+@pytest.mark.parametrize("sent", WIRE.values(), ids=WIRE)
+async def test_whatever_is_on_the_wire(call, sent, monkeypatch):
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(sent)
+        await writer.drain()
+        writer.close()
+
+    monkeypatch.setattr("llm.retry.LONGEST_WAIT", 0.01)
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        gateway = Gateway(replace(CONFIG, base_url=f"http://127.0.0.1:{port}/v1"))
+        with pytest.raises(LlmError) as failed:
+            await call(gateway)
+        assert failed.value.kind in (ErrorKind.TRANSIENT, ErrorKind.GARBLED)
+        assert set(gateway.outcomes) == {("failed", failed.value.kind.value.code)}
+        assert "unforeseen" not in failed.value.detail
+        assert open_connections(gateway) == 0
+        await gateway.sdk.close()

@@ -185,8 +185,9 @@ async def test_calls_that_wait_for_the_rate_do_not_reach_an_upstream_that_went_d
     redis, through, simulator, call, model
 ):
     governor = await drained(redis, model)
+    await governor.close_for(model, 2, gently=False)
     calls = [asyncio.create_task(call(through(governor))) for _ in range(30)]
-    await queued(redis, model, 20)
+    await queued(redis, model, 30)
     await fail(Breakers(redis), model)
     results = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 10)
     assert {(error.kind, error.model) for error in results} == {(ErrorKind.PAUSED, model)}
