@@ -180,6 +180,7 @@ def _load_calls(active: int) -> None:
         is_counted="true",
     )
     with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM jobs_spent")  # of all calls: triggers were off
         cursor.execute(
             """
             INSERT INTO jobs_spent (day, scope, tokens, dollars)
