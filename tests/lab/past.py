@@ -58,6 +58,7 @@ def load(active: int = ACTIVE) -> None:
             cursor.execute(definition)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
+        cursor.execute("CHECKPOINT")  # or a measurement that follows would compete with the writing of a gigabyte
 
 
 def _drop_indexes() -> list[str]:
