@@ -48,6 +48,7 @@ def production() -> Iterator[dict[str, str]]:
             yield {
                 "SECRET_KEY": "a-long-random-text",
                 "ALLOWED_HOSTS": HOST,
+                "REDIS_PREFIX": "none",  # as that of the tests, which read its keys
                 "BEHIND_PROXY": "1",
                 "DATABASE_URL": urlsplit(url)._replace(path="/image").geturl(),
                 "REDIS_URL": re.sub(r"/\d+$", "/1", os.environ["REDIS_URL"]),

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 ENQUEUE_BATCH = 500
 DEACTIVATED_SECONDS = 5.0  # between two looks for jobs of people who were switched off
 LOST = "The worker that was writing this answer has stopped. Another one continues."
-LOCK, TAKE_BACK_LOCK = "jobs.sweeper", "jobs.take_back"
+LOCK, TAKE_BACK_LOCK, PRUNE_LOCK = "jobs.sweeper", "jobs.take_back", "jobs.prune"
 REPORT_SECONDS = 60.0
 
 
@@ -191,7 +191,7 @@ def give_up_waiting(faults: Faults) -> None:
 def submit_pruning() -> None:
     """Have old rows deleted, once a day in all."""
     with transaction.atomic():
-        if try_lock(LOCK):
+        if try_lock(PRUNE_LOCK):
             retention.submit_if_due()
 
 

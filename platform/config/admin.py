@@ -20,6 +20,10 @@ FEWEST_DIGITS = 4  # of an id, to search by its beginning
 DAYS_OFFERED = 14
 
 
+# What Django's filters put behind the name of a field in the links that they show.
+OFFERED = {"", "__exact", "__id__exact", "__pk__exact", "__in", "__isnull", "__isempty", "__gte", "__lt"}
+
+
 class OfferedLookups:
     """Makes what an admin hides unsearchable."""
 
@@ -27,8 +31,8 @@ class OfferedLookups:
         """Allow only look-ups that the page offers. Django allows any on the model's own fields, also hidden ones."""
         filters = [each[0] if isinstance(each, tuple) else each for each in getattr(self, "list_filter", ())]
         names = [each if isinstance(each, str) else str(each.parameter_name) for each in filters]
-        offered = [*names, getattr(self, "date_hierarchy", None) or "id", "id", "pk"]
-        return any(lookup == name or lookup.startswith(f"{name}__") for name in offered)
+        name = next((name for name in (*names, "id", "pk") if lookup == name or lookup.startswith(f"{name}__")), None)
+        return name is not None and lookup[len(name) :] in OFFERED
 
 
 class ReadOnly(OfferedLookups):

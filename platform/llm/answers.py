@@ -36,7 +36,9 @@ def as_object(value: Any, what: str) -> dict[str, Any]:
 def parsed(body: bytes) -> dict[str, Any]:
     """Parse the body of a whole answer. Raises LlmError."""
     try:
-        answer = loads(body)
+        answer = loads(
+            body, with_nan=True
+        )  # servers written in Python write it, as in a vector that has to be left out
     except ValueError:  # of JSON and of UTF-8
         raise garbled("the answer is empty" if not body.strip() else "the answer is no JSON") from None
     return as_object(answer, "the answer")

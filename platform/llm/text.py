@@ -33,9 +33,14 @@ def clean_json(value: Any) -> Any:
     return value
 
 
-def loads(data: bytes | str) -> Any:
-    """Parse JSON as the standard defines it. ValueError for anything else: NaN, infinite numbers, endless nesting."""
+def loads(data: bytes | str, *, with_nan: bool = False) -> Any:
+    """Parse JSON as the standard defines it. ValueError for anything else: NaN, infinite numbers, endless nesting.
+
+    `with_nan` admits NaN and infinite numbers.
+    """
     try:
+        if with_nan:
+            return json.loads(data)
         return json.loads(data, parse_constant=_no_number, parse_float=_finite)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None

@@ -6,17 +6,18 @@ import pytest
 from django.db import connection
 
 from jobs import limits, retention
+from jobs.backends.faults import Faults
 from jobs.monitoring import totals
 from jobs.worker import sweeper
 
 
 def test_sweep(recorder):
     with recorder.recording():
-        sweeper.take_back_lost()
-        sweeper.enqueue_due()
-        sweeper.enqueue_forgotten()
+        sweeper.take_back_lost(Faults())
+        sweeper.enqueue_due(Faults())
+        sweeper.enqueue_forgotten(Faults())
         sweeper.submit_pruning()
-        totals.count()
+        totals.count(Faults())
 
 
 def test_expected_wait(recorder, settings):

@@ -68,7 +68,7 @@ def test_questions_that_waited_for_a_worker_are_answered_once_and_not_failed(pla
     jobs = [ask(api, sql_course)["jobId"] for _ in range(8)]
     AiJob.objects.filter(pk__in=jobs).update(enqueued_at=LONG_AGO)  # longer than JOBS_REQUEUE_SECONDS
     log = Log()
-    with platform.worker(JOBS_REQUEUE_SECONDS="0", JOBS_SWEEP_SECONDS="0.01"):
+    with platform.worker(JOBS_REQUEUE_SECONDS="1", JOBS_SWEEP_SECONDS="0.05"):
         wait_for(lambda: all_completed(jobs), 30)
         assert_no_trace(redis, log)
     assert {(each.attempt, each.messages.count()) for each in AiJob.objects.filter(pk__in=jobs)} == {(1, 2)}
