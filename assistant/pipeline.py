@@ -20,7 +20,8 @@ from llm.errors import ErrorKind, LlmError
 MAX_SUGGESTIONS = 3
 MAX_SUGGESTION_CHARS = 140  # they are shown as buttons
 MAX_SUGGESTION_TOKENS = 200
-REJECTIONS = {ErrorKind.BAD_REQUEST, ErrorKind.REFUSED, ErrorKind.INVALID}  # they concern a text, not the upstream
+# They may concern a single text.
+REJECTIONS = {ErrorKind.BAD_REQUEST, ErrorKind.REFUSED, ErrorKind.INVALID, ErrorKind.GARBLED}
 MAX_REJECTED = 8
 
 Search = Callable[[str, list[float]], Awaitable[list[PromptPassage]]]

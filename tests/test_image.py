@@ -229,7 +229,8 @@ def test_worker_serves_and_shuts_down_gracefully(image: Image, production: dict[
     process = image.start(compose()["worker"]["command"], production, log)
     try:
         wait_for(lambda: Worker.count(connection=redis), timeout=60, what="for the worker")
-        assert browser.get("/readyz").status_code == 200
+        # Its first sweep may not be over.
+        wait_for(lambda: browser.get("/readyz").status_code == 200, timeout=30, what="for /readyz")
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     finally:

@@ -161,4 +161,5 @@ def _of_user(user: Any, session: str = "", token: int | None = None) -> Pass | N
 
 
 def _shown(text: str) -> str:
-    return ascii(text)[:SHOWN_CHARS]
+    """For the log, in which what is quoted would be left out (config/scrub.py)."""
+    return ascii(text)[1:-1][:SHOWN_CHARS]

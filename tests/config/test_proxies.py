@@ -212,8 +212,8 @@ async def test_log_says_why_a_handshake_was_refused(behind):
     secure = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.5, 10.0.0.2"}
     ours = behind.url.replace("http", "https", 1)
     refused = [
-        ({"Origin": "https://evil.example"}, "the origin 'https://evil.example' is neither 'https://localhost:"),
-        ({"Origin": ours, "X-Forwarded-Proto": "http"}, "is neither 'http://localhost:"),
+        ({"Origin": "https://evil.example"}, "the origin https://evil.example is neither https://localhost:"),
+        ({"Origin": ours, "X-Forwarded-Proto": "http"}, "is neither http://localhost:"),
         ({"Origin": ours}, "neither a signed-in user nor a visitor"),
         ({}, "neither a ticket nor an Origin"),
         ({"query": "?ticket=unknown"}, "its ticket is unknown"),
