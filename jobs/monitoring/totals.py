@@ -176,6 +176,8 @@ class Sums:
         """Add it, in the caller's transaction."""
         # In one order: two transactions that lock the same rows in different orders wait for each other.
         rows = [(name, list(labels), value) for (name, labels), value in sorted(self._values.items())]
+        if not rows:
+            return
         with connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO jobs_total (name, labels, value) VALUES (%s, %s, %s)"
