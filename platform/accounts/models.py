@@ -60,12 +60,11 @@ class WsTicket(models.Model):
     def __str__(self) -> str:
         return f"ticket of {self.user}"
 
-    def current_user(self) -> User | None:
-        """Return the user, read again, while a socket opened with this ticket may stay open; else None."""
-        if self.token_id is not None:
-            return user_of_token(self.token_id)
-        user = User.objects.filter(pk=self.user_id).first()
-        return user if user and _is_unchanged(user, self.fingerprint) else None
+    @property
+    def is_valid(self) -> bool:
+        """Whether the ticket opens a socket now: it, its token and its user's password and account have not ended."""
+        is_allowed = self.token.is_valid if self.token else _is_unchanged(self.user, self.fingerprint)
+        return is_allowed and self.expires_at > timezone.now()
 
 
 def issue_token(user: User) -> tuple[str, ApiToken]:
@@ -104,12 +103,6 @@ def find_token(token: str) -> ApiToken | None:
     return found
 
 
-def user_of_token(pk: int) -> User | None:
-    """Return the user of the token with this primary key, read again; None if it has been revoked or has ended."""
-    found = ApiToken.objects.select_related("user").filter(pk=pk).first()
-    return found.user if found and found.is_valid else None
-
-
 def issue_ticket(user: User, token: ApiToken | None = None) -> str:
     """Issue a ticket that is valid for TICKET_SECONDS, and delete the user's expired tickets."""
     ticket = secrets.token_urlsafe(32)
@@ -131,7 +124,7 @@ def redeem_ticket(ticket: str) -> WsTicket | None:
     # If two sockets present the same ticket, only one of them deletes the row.
     if found is None or not WsTicket.objects.filter(hash=found.hash).delete()[0]:
         return None
-    return found if found.expires_at > timezone.now() and found.current_user() else None
+    return found if found.is_valid else None
 
 
 def _is_unchanged(user: User, fingerprint: str) -> bool:

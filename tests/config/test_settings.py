@@ -195,38 +195,36 @@ def test_unknown_names_are_refused_only_where_nobody_else_can_have_set_them(tmp_
     lines = message(dict.fromkeys(ours, "confidential"), tmp_path)
     assert lines == {name: f"{name}: unknown, is {meant} meant?" for name, meant in ours.items()}
 
-    others = (
-        *(
-            "OPENAI_ORG_ID",
-            "OPENAI_PROJECT_ID",
-            "OPENAI_LOG",
-            "OPENAI_API_BASE",
-            "LLM_USER_PATH",
-            "LOGLEVEL",
-            "LOG_DIR",
-        ),
-        *(
-            "REDIS_HOST",
-            "REDIS_PORT",
-            "REDIS_PASSWORD",
-            "REDIS_URI",
-            "REDIS_TLS_URL",
-            "DATABASE_URI",
-            "DB_HOST",
-            "DB_PASSWORD",
-        ),
-        *("JOBS_PORT", "JOBS_SERVICE_HOST", "JOBS_SERVICE_PORT_HTTP", "JOBS_PORT_8000_TCP_ADDR", "LLM_PORT_80_TCP"),
-        *(
-            "HTTP_PROXY",
-            "HTTPS_PROXY",
-            "NO_PROXY",
-            "PROXY",
-            "SECRET_KEY_BASE",
-            "POSTGRES_PASSWORD",
-            "API_TOKEN",
-            "PORT",
-        ),
-    )
+    others = [
+        "OPENAI_ORG_ID",
+        "OPENAI_PROJECT_ID",
+        "OPENAI_LOG",
+        "OPENAI_API_BASE",
+        "LLM_USER_PATH",
+        "LOGLEVEL",
+        "LOG_DIR",
+        "REDIS_HOST",
+        "REDIS_PORT",
+        "REDIS_PASSWORD",
+        "REDIS_URI",
+        "REDIS_TLS_URL",
+        "DATABASE_URI",
+        "DB_HOST",
+        "DB_PASSWORD",
+        "JOBS_PORT",
+        "JOBS_SERVICE_HOST",
+        "JOBS_SERVICE_PORT_HTTP",
+        "JOBS_PORT_8000_TCP_ADDR",
+        "LLM_PORT_80_TCP",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "PROXY",
+        "SECRET_KEY_BASE",
+        "POSTGRES_PASSWORD",
+        "API_TOKEN",
+        "PORT",
+    ]
     read([], PRODUCTION | dict.fromkeys(others, "x"), tmp_path)
 
 
